@@ -1,0 +1,92 @@
+/*
+ * server: HTTP/1.1 towards clients, on evhttp, behind the guards that evhttp lacks.
+ *
+ * An exchange is one request and its one answer. The handler gets it once the whole
+ * body is there, and from then on the exchange ends exactly once, by one of
+ *
+ *   exchange_reply()                    a whole answer
+ *   exchange_stream_end() / _abort()    after exchange_stream_start()
+ *   the gone callback                   the client left; the exchange is freed after it
+ *
+ * and must not be touched after that. The answer may come at any later time.
+ *
+ * Guards (measured on libevent 2.1.12-stable-8+deb12u1): a request filter for what
+ * evhttp lets through (several Content-Length, odd Transfer-Encoding, bad names, ...)
+ * that answers 400 as JSON and closes; header deadline against slow-loris; read-ahead
+ * watermark while an answer is open; EV_CLOSED to notice that a client left (never
+ * EV_READ); idle and write timeouts that do not cut waiting streams; accept errors that
+ * pause the listener instead of spinning; a cap on connections; JSON for every error.
+ *
+ *   threads    one event loop.
+ */
+#ifndef API_SERVER_H
+#define API_SERVER_H
+
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct event_base;
+struct evbuffer;
+struct server;
+struct exchange;
+
+typedef void (*exchange_fn)(void *arg, struct exchange *x);
+typedef void (*exchange_gone_fn)(void *arg);
+
+struct server_options {
+    const char *listen;    /* "127.0.0.1:8080", "[::1]:0", "unix:PATH"; port 0 picks one */
+    size_t max_body_bytes; /* a larger body is answered 413 in JSON */
+    int max_connections;
+    int header_ms; /* from the connection (or the last answer's end) to a whole head */
+    int idle_ms;   /* keep-alive without a request */
+    bool reuse_port;
+    /* Writes an error body in the dialect of the path, for errors the server finds itself
+     * (400, 408, 413, 503). May be NULL: OpenAI's shape. */
+    void (*write_error)(const char *path, int status, const char *message, struct evbuffer *out);
+};
+
+struct server *server_new(struct event_base *base, const struct server_options *options,
+                          exchange_fn on_request, void *arg, struct error *e);
+/* The address as it was bound ("127.0.0.1:43117"). */
+const char *server_address(const struct server *s);
+/* Stops accepting; answers now carry Connection: close. */
+void server_drain(struct server *s);
+size_t server_open_exchanges(const struct server *s);
+size_t server_connections(const struct server *s);
+void server_free(struct server *s);
+
+/* ---- reading; all borrowed, valid while the exchange is */
+const char *exchange_method(const struct exchange *x);
+const char *exchange_path(const struct exchange *x); /* decoded, without the query */
+/* Decoded query value into out (cut never: -ENOENT absent, -ENOSPC too long, -EINVAL). */
+int exchange_query(const struct exchange *x, const char *name, char *out, size_t size);
+const char *exchange_header(const struct exchange *x, const char *name); /* NULL when absent */
+void exchange_headers(const struct exchange *x,
+                      void (*fn)(void *arg, const char *name, const char *value), void *arg);
+const char *exchange_body(const struct exchange *x, size_t *ret_len); /* NUL-terminated */
+char *exchange_take_body(struct exchange *x, size_t *ret_len);        /* given: caller frees */
+const char *exchange_peer(const struct exchange *x);                  /* address, for logs */
+int64_t
+exchange_started_us(const struct exchange *x); /* clock_mono_us() when the request was whole */
+
+/* ---- answering */
+/* -EINVAL when name or value holds a control byte; set before the answer starts. */
+int exchange_set_header(struct exchange *x, const char *name, const char *value);
+void exchange_reply(struct exchange *x, int status, const char *content_type, const void *body,
+                    size_t len);
+void exchange_stream_start(struct exchange *x, int status, const char *content_type);
+/* Bytes now queued for the client and not yet written to its socket. */
+size_t exchange_stream_write(struct exchange *x, const void *bytes, size_t len);
+size_t exchange_stream_queued(const struct exchange *x);
+/* Called, from the loop, once the queue falls below HTTP_STREAM_LOW_BYTES after it was
+ * above HTTP_STREAM_HIGH_BYTES. */
+void exchange_on_drain(struct exchange *x, exchange_gone_fn fn, void *arg);
+void exchange_stream_end(struct exchange *x);
+void exchange_stream_abort(struct exchange *x); /* closes without the last chunk: not a clean end */
+/* Told when the client leaves before the exchange has ended; set it in the handler. */
+void exchange_on_gone(struct exchange *x, exchange_gone_fn fn, void *arg);
+
+#endif

@@ -1,0 +1,126 @@
+/*
+ * config: the configuration file, read whole, checked, and then never changed.
+ *
+ * YAML by libyaml. A key is one row of a table (name, type, range, default, unit, help), so
+ * that loading, the error messages and the example file cannot disagree. An unknown key, a
+ * wrong type, a value out of range or a limit that can never act is an error with file, line
+ * and column, the reason, and the nearest known key. ${NAME} is read from the environment
+ * and ${file:PATH} from a file, inside any string value; an unset variable is an error,
+ * except in api_key of a provider, where it means "absent".
+ *
+ *   ownership  struct config is one allocation tree; config_free() frees it and wipes
+ *              secrets. A reload makes a new one beside it.
+ *   threads    none; read-only after config_load().
+ */
+#ifndef COMMON_CONFIG_H
+#define COMMON_CONFIG_H
+
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONFIG_ABSENT (-1) /* a limit that is not set */
+
+enum config_format { CONFIG_OPENAI, CONFIG_ANTHROPIC }; /* same order as enum wire_format */
+enum config_outage { CONFIG_LOCAL, CONFIG_CLOSED, CONFIG_OPEN };
+enum config_durability { CONFIG_EVERYSEC, CONFIG_ALWAYS, CONFIG_REPLICATED };
+
+struct config_limits { /* per minute, per day, or at once; CONFIG_ABSENT when not set */
+    int64_t rpm, tpm, itpm, otpm, rpd, tpd;
+    int64_t max_parallel_requests;
+};
+
+struct config_model {
+    char *name; /* exact, or a pattern with one '*' at its end */
+    char *pool; /* the limit group; defaults to name */
+    struct config_limits limits;
+    int64_t context_window;        /* tokens; absent: not checked */
+    int64_t max_output_tokens;     /* the model's own maximum */
+    int64_t default_output_tokens; /* reserved when a request names no maximum; default 1024 */
+    double chars_per_token;        /* 0: the family's default */
+};
+
+struct config_provider {
+    char *name;
+    enum config_format format;
+    char *base_url; /* without a trailing slash */
+    char *api_key;  /* secret; NULL: the caller's own key is passed on */
+    char *profile;  /* cost and error rules: defaults to the format's name */
+    struct config_model *models;
+    size_t model_count;
+    int64_t connect_ms, first_byte_ms, idle_ms;
+    int64_t max_attempts; /* of one request, rate refusals not counted; default 4 */
+};
+
+struct config_tenant {
+    char *name;
+    int64_t weight; /* 1..1000, default 1 */
+};
+
+struct config_key {
+    char *sha256; /* 64 hex digits; a plain `key:` is hashed while loading and wiped */
+    char *tenant; /* default: "default" */
+};
+
+struct config {
+    char *path; /* NULL: made from the environment */
+    char *listen, *data_dir;
+    struct {
+        char *url; /* "": embedded */
+        enum config_outage on_outage;
+        int64_t command_timeout_ms; /* default 2000 */
+    } redis;
+    struct {
+        struct config_key *keys;
+        size_t key_count;
+        bool trust_tenant_header;
+    } auth;
+    struct config_tenant *tenants;
+    size_t tenant_count;
+    struct config_provider *providers;
+    size_t provider_count;
+    struct {
+        int64_t max_body_bytes, max_connections, header_timeout_ms, idle_timeout_ms;
+        int64_t heartbeat_ms; /* SSE comment while a stream waits; default 15000 */
+    } http;
+    struct {
+        int64_t max_wait_ms;     /* default of x-sluice-max-wait-ms: 600000 */
+        int64_t max_depth;       /* tickets waiting in one pool: 100000 */
+        int64_t bypass_permille; /* 250 */
+        int64_t lease_ms;        /* 15000 */
+        int64_t headroom_ms;     /* refill kept unspent, for jitter towards the provider: 1000 */
+        int64_t aging_ms;        /* a job without a deadline counts as due after this: 600000 */
+    } queue;
+    struct {
+        int64_t result_ttl_s; /* finished jobs are kept: 86400 */
+        int64_t call_ttl_s;   /* finished proxied calls: 300 */
+        int64_t max_running;  /* durable jobs this instance runs at once: 256 */
+        enum config_durability durability;
+    } jobs;
+    struct {
+        char *level;  /* debug info warn error */
+        char *format; /* auto text json */
+    } log;
+    int64_t drain_timeout_ms; /* SIGTERM: running requests may go on this long; 600000 */
+};
+
+/* Reads and checks a file. 0; negative errno with e = "FILE:LINE:COLUMN: reason". */
+int config_load(const char *path, struct config **ret, struct error *e) MUST_CHECK;
+/* The same for text in memory; name stands for the file in messages. */
+int config_parse(const char *name, const char *text, size_t len, struct config **ret,
+                 struct error *e) MUST_CHECK;
+/* No file at all: providers from OPENAI_API_KEY and ANTHROPIC_API_KEY (with *_BASE_URL),
+ * -ENOENT when neither is set. */
+int config_from_environment(struct config **ret, struct error *e) MUST_CHECK;
+void config_free(struct config *c); /* accepts NULL */
+
+/* The provider and model row for a request: exact name over pattern, the longest pattern
+ * over a shorter one, among the providers of the format; "provider/model" forces the
+ * provider, and *ret_model then points behind the slash. False when nothing matches. */
+bool config_route(const struct config *c, enum config_format format, const char *model,
+                  const struct config_provider **ret_provider, const struct config_model **ret_row,
+                  const char **ret_model);
+
+#endif

@@ -1,0 +1,2 @@
+/* Keeps the target until its first source lands. */
+typedef int placeholder_type;

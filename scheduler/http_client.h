@@ -1,0 +1,92 @@
+/*
+ * http_client: requests to providers, on libcurl's multi interface and libevent.
+ *
+ * Connections are pooled and kept alive. Every transfer ends exactly once, in
+ * on_done, which is never called before http_transfer_start() has returned; after it
+ * the transfer is gone. http_transfer_cancel() ends it without a call.
+ *
+ * Safety (libcurl 7.88): only http and https (http for any host that a configuration
+ * names); no redirects; no proxy and no .netrc from the environment; certificates
+ * verified; header lines with CR or LF refused; the bytes of headers and body are
+ * counted against maxima here, since MAXFILESIZE is not sufficient.
+ *
+ *   units      milliseconds, bytes
+ *   ownership  the request's strings and body are copied or given as said below.
+ *   threads    one event loop; DNS by libcurl's threaded resolver.
+ */
+#ifndef SCHEDULER_HTTP_CLIENT_H
+#define SCHEDULER_HTTP_CLIENT_H
+
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct event_base;
+struct http_client;
+struct http_transfer;
+
+enum http_result {
+    HTTP_DONE,       /* a whole reply, of any status */
+    HTTP_NOT_SENT,   /* no byte reached the provider: resolve, connect, TLS */
+    HTTP_BROKEN,     /* sent, and the connection ended before the reply did */
+    HTTP_FIRST_BYTE, /* sent, and no reply within first_byte_ms */
+    HTTP_IDLE,       /* the reply stopped for idle_ms */
+    HTTP_TOO_LARGE,  /* the reply passed a maximum */
+    HTTP_NO_MEMORY,
+};
+const char *http_result_name(enum http_result r);
+
+struct http_header {
+    const char *name, *value;
+};
+
+struct http_request {
+    const char *method; /* "POST" */
+    const char *url;
+    const struct http_header *headers; /* copied; Content-Length and Host are set here */
+    size_t header_count;
+    const char *body; /* kept: must live until the transfer ends */
+    size_t body_len;
+    int connect_ms;        /* 0: 5000 */
+    int first_byte_ms;     /* 0: 600000, from the request's end to the reply's first byte */
+    int idle_ms;           /* 0: 300000, longest gap inside the reply */
+    size_t max_body_bytes; /* 0: UPSTREAM_MAX_STREAM_BYTES */
+};
+
+/* Reply headers, for the length of on_headers and on_done. Lower-case names match in
+ * any case; the last one wins. NULL when absent. */
+const char *http_reply_header(const struct http_transfer *t, const char *name);
+/* Calls fn for each header line of the reply, in order. */
+void http_reply_headers(const struct http_transfer *t,
+                        void (*fn)(void *arg, const char *name, const char *value), void *arg);
+
+struct http_handlers {
+    /* Once, before the first byte of the body (also for an empty one). */
+    void (*on_headers)(void *arg, struct http_transfer *t, int status);
+    /* Body bytes, borrowed. May pause or cancel the transfer. */
+    void (*on_body)(void *arg, struct http_transfer *t, const char *bytes, size_t len);
+    /* status is 0 when no reply line came; detail is a short constant or libcurl's text. */
+    void (*on_done)(void *arg, struct http_transfer *t, enum http_result result, int status,
+                    const char *detail);
+};
+
+struct http_client *http_client_new(struct event_base *base);
+/* Cancels what runs (without calls), closes the pool. */
+void http_client_free(struct http_client *c);
+size_t http_client_running(const struct http_client *c);
+
+/* NULL with e set when the request itself is wrong (URL, header) or on no memory. */
+struct http_transfer *http_transfer_start(struct http_client *c, const struct http_request *request,
+                                          const struct http_handlers *handlers, void *arg,
+                                          struct error *e);
+/* Closes its connection; no handler is called any more. Allowed inside a handler. */
+void http_transfer_cancel(struct http_transfer *t);
+/* Back-pressure: no on_body while paused (what libcurl already holds is delivered
+ * after). Idempotent; allowed inside on_body. The idle timer stands still. */
+void http_transfer_pause(struct http_transfer *t);
+void http_transfer_resume(struct http_transfer *t);
+bool http_transfer_sent(const struct http_transfer *t); /* a byte of the request went out */
+
+#endif
