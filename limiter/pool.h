@@ -54,10 +54,10 @@
  *   used[d] + c*P <= allowance(n)                 n = floor((now - since) / U)
  * where allowance(n) = floor(beta * R * min(n, P) / 1000), beta in permille: its share of what
  * was refilled since the hold began, of one period at most;
- * (need_head(d) is 0 when the head costs nothing in d); the second kind adds c*P to used[d]. So the head waits at most
- * need / ((1 - beta) R) (I9). A candidate's own wait is the largest, over its dimensions, of its
- * fit and of the sooner of the two rules (never, when neither can come within this hold).
- * Full slots stop all.
+ * (need_head(d) is 0 when the head costs nothing in d); the second kind adds c*P to used[d]. So the
+ * head waits at most need / ((1 - beta) R) (I9). A candidate's own wait is the largest, over its
+ * dimensions, of its fit and of the sooner of the two rules (never, when neither can come within
+ * this hold). Full slots stop all.
  *
  *   units      ms of one clock that the caller passes in (in Redis: TIME)
  *   ownership  opaque; ids and names are copied.
