@@ -45,7 +45,7 @@ void job_store_claim(struct job_store *s, const struct job_claim *claim, job_sto
 struct job_entry {
     const char *pool, *tenant, *id;
     int64_t created_us; /* unique per instance, so that a page never ends between equals */
-    int64_t ttl_ms; /* of the whole index, renewed by each entry */
+    int64_t ttl_ms;     /* of the whole index, renewed by each entry */
 };
 void job_store_index(struct job_store *s, const struct job_entry *entry);
 void job_store_unindex(struct job_store *s, const char *pool, const char *tenant, const char *id);

@@ -138,4 +138,17 @@ void pool_store_heartbeat(struct pool_store *s, struct store_pool *pool,
 void pool_store_peek(struct pool_store *s, struct store_pool *pool, const char *id,
                      const char *const *fields, size_t field_count, pool_store_fn fn, void *arg);
 
+/* Adds to counters of the pool, over all instances. Not answered: what is lost with a broken
+ * connection is lost from the statistics only. */
+struct store_count {
+    const char *name;
+    int64_t amount;
+};
+void pool_store_count(struct pool_store *s, const struct store_pool *pool,
+                      const struct store_count *counts, size_t n);
+/* All counters: fn for each, then once with name NULL. */
+typedef void (*pool_store_count_fn)(void *arg, const char *name, int64_t value);
+void pool_store_counts(struct pool_store *s, const struct store_pool *pool, pool_store_count_fn fn,
+                       void *arg);
+
 #endif
