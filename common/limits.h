@@ -31,8 +31,11 @@
 #define JSON_MAX_DEPTH 64
 
 /* Redis */
-#define REDIS_MAX_PENDING     65536 /* commands without an answer */
-#define REDIS_MAX_REPLY_BYTES (128 * MIB)
+#define REDIS_MAX_PENDING      65536       /* commands without an answer */
+#define REDIS_MAX_QUEUED_BYTES (128 * MIB) /* unsent commands; and kept script calls */
+#define REDIS_MAX_REPLY_BYTES  (128 * MIB)
+#define REDIS_MAX_CHANNELS     1024
+#define REDIS_MAX_LOG_BYTES    (4 * MIB) /* embedded server's log before it is rotated */
 
 /* Queue */
 #define POOL_MAX_DIMS          8 /* dimensions of one pool */
