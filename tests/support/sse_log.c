@@ -23,8 +23,7 @@ static void on_event(void *arg, const struct sse_event *event)
     log->events++;
 }
 
-int sse_log_read(struct sse_log *log, const char *bytes, size_t len, sse_slice_fn slice,
-                 void *arg)
+int sse_log_read(struct sse_log *log, const char *bytes, size_t len, sse_slice_fn slice, void *arg)
 {
     *log = (struct sse_log){0};
     buf_init(&log->text, 16 * SSE_MAX_EVENT_BYTES);

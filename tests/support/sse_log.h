@@ -26,8 +26,7 @@ typedef size_t (*sse_slice_fn)(void *arg);
 
 /* Reads the whole input with a new reader, in slices (slice NULL: in one), and ends the
  * stream. Returns the reader's last code. */
-int sse_log_read(struct sse_log *log, const char *bytes, size_t len, sse_slice_fn slice,
-                 void *arg);
+int sse_log_read(struct sse_log *log, const char *bytes, size_t len, sse_slice_fn slice, void *arg);
 void sse_log_release(struct sse_log *log);
 bool sse_log_equal(const struct sse_log *a, const struct sse_log *b);
 

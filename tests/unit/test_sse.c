@@ -119,11 +119,12 @@ static void a_bom_counts_only_at_the_start_of_the_stream(void **state)
 {
     (void)state;
     struct seen seen;
-    (void)read_all(&seen, TEXT("data: a\n\n" BOM "data: b\n\n"));
+    (void)read_all(&seen, TEXT(BOM "data: a\n\n" BOM "data: b\n\ndata: c\n\n"));
 
-    assert_int_equal(seen.count, 2);
+    assert_int_equal(seen.count, 3);
     assert_string_equal(seen.data[0], "a");
     assert_false(seen.has_data[1]);
+    assert_string_equal(seen.data[2], "c");
 }
 
 static void a_nul_is_data(void **state)
@@ -289,8 +290,8 @@ static void nothing_is_read_past_the_input(void **state)
     for (size_t i = 0; i < sizeof(corpus) / sizeof(corpus[0]); i++)
         for (size_t len = 1; len <= strlen(corpus[i]); len++) {
             struct sse_log log;
-            assert_int_equal(
-                sse_log_read(&log, guard_copy(&g, corpus[i], len), len, NULL, NULL), 0);
+            assert_int_equal(sse_log_read(&log, guard_copy(&g, corpus[i], len), len, NULL, NULL),
+                             0);
             sse_log_release(&log);
         }
     guard_release(&g);
