@@ -22,10 +22,15 @@
 #define HTTP_BACKLOG           1024
 
 /* Provider side */
-#define UPSTREAM_MAX_BODY_BYTES   (64 * MIB) /* reply that is collected whole */
-#define UPSTREAM_MAX_HEADER_BYTES (64 * KIB)
-#define UPSTREAM_MAX_STREAM_BYTES (1024 * MIB)
-#define SSE_MAX_EVENT_BYTES       (16 * MIB)
+#define UPSTREAM_MAX_BODY_BYTES           (64 * MIB) /* reply that is collected whole */
+#define UPSTREAM_MAX_HEADER_BYTES         (64 * KIB)
+#define UPSTREAM_MAX_STREAM_BYTES         (1024 * MIB)
+#define SSE_MAX_EVENT_BYTES               (16 * MIB)
+#define UPSTREAM_MAX_URL_BYTES            (16 * KIB)
+#define UPSTREAM_MAX_REQUEST_HEADERS      128        /* header lines of one request */
+#define UPSTREAM_MAX_REQUEST_HEADER_BYTES (64 * KIB) /* and their bytes */
+#define UPSTREAM_MAX_IDLE_CONNECTIONS     1024       /* kept alive, over all providers */
+#define UPSTREAM_MAX_IDLE_TRANSFERS       256        /* ended ones kept for reuse */
 
 /* JSON */
 #define JSON_MAX_DEPTH 64
