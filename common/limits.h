@@ -11,15 +11,24 @@
 #define MIB (1024L * 1024)
 
 /* HTTP, towards clients */
-#define HTTP_MAX_BODY_BYTES    (32 * MIB) /* request body; `http.max_body_bytes` */
-#define HTTP_MAX_HEADER_BYTES  (16 * KIB) /* all header lines of a request */
-#define HTTP_MAX_HEADERS       100        /* header lines of a request */
-#define HTTP_MAX_URI_BYTES     (8 * KIB)
-#define HTTP_READ_AHEAD_BYTES  (64 * KIB)  /* unread input kept while a reply is open */
-#define HTTP_STREAM_HIGH_BYTES (256 * KIB) /* queued output that pauses the provider */
-#define HTTP_STREAM_LOW_BYTES  (64 * KIB)  /* and that resumes it */
-#define HTTP_MAX_CONNECTIONS   10000       /* `http.max_connections` */
-#define HTTP_BACKLOG           1024
+#define HTTP_MAX_BODY_BYTES     (32 * MIB) /* request body; `http.max_body_bytes` */
+#define HTTP_MAX_HEADER_BYTES   (16 * KIB) /* all header lines of a request */
+#define HTTP_MAX_HEADERS        100        /* header lines of a request */
+#define HTTP_MAX_URI_BYTES      (8 * KIB)
+#define HTTP_READ_AHEAD_BYTES   (64 * KIB)  /* unread input kept while a reply is open */
+#define HTTP_STREAM_HIGH_BYTES  (256 * KIB) /* queued output that pauses the provider */
+#define HTTP_STREAM_LOW_BYTES   (64 * KIB)  /* and that resumes it */
+#define HTTP_MAX_CONNECTIONS    10000       /* `http.max_connections` */
+#define HTTP_BACKLOG            1024
+#define HTTP_REPLY_HEADER_BYTES (16 * KIB) /* header lines of an answer, ours not counted */
+#define HTTP_LINGER_BYTES       (64 * MIB) /* read and dropped after a refusal, */
+#define HTTP_LINGER_MS          5000       /* for at most this long */
+#define HTTP_HEADER_MS          20000      /* defaults of struct server_options */
+#define HTTP_IDLE_MS            75000
+#define HTTP_BODY_MS            30000 /* for each HTTP_BODY_STEP_BYTES of a request body */
+#define HTTP_BODY_STEP_BYTES    (64 * KIB)
+#define HTTP_WRITE_MS           30000 /* a client that takes nothing for this long is cut */
+#define HTTP_ACCEPT_PAUSE_MS    200   /* after an accept that failed, such as by EMFILE */
 
 /* Provider side */
 #define UPSTREAM_MAX_BODY_BYTES           (64 * MIB) /* reply that is collected whole */
