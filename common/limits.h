@@ -28,7 +28,8 @@
 #define SSE_MAX_EVENT_BYTES       (16 * MIB)
 
 /* JSON */
-#define JSON_MAX_DEPTH 64
+#define JSON_MAX_DEPTH    64
+#define JSON_NUMBER_BYTES 512 /* text of a number that is read as a double */
 
 /* Redis */
 #define REDIS_MAX_PENDING     65536 /* commands without an answer */
