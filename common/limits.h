@@ -41,8 +41,15 @@
 #define UPSTREAM_MAX_IDLE_CONNECTIONS     1024       /* kept alive, over all providers */
 #define UPSTREAM_MAX_IDLE_TRANSFERS       256        /* ended ones kept for reuse */
 
+/* Provider formats */
+#define WIRE_MAX_TOKENS         1000000000 /* max_tokens of a request: sums stay inside int64 */
+#define WIRE_MAX_CHOICES        128        /* n and best_of */
+#define WIRE_MAX_ERROR_BYTES    (64 * KIB) /* of an error body, read to classify it */
+#define WIRE_MAX_RETRY_AFTER_MS (INT64_C(32) * 24 * 3600 * 1000) /* a month: spend limits */
+
 /* JSON */
-#define JSON_MAX_DEPTH 64
+#define JSON_MAX_DEPTH    64
+#define JSON_NUMBER_BYTES 512 /* text of a number that is read as a double */
 
 /* Redis */
 #define REDIS_MAX_PENDING      65536       /* commands without an answer */
