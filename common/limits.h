@@ -7,6 +7,8 @@
 #ifndef COMMON_LIMITS_H
 #define COMMON_LIMITS_H
 
+#include <stdint.h>
+
 #define KIB (1024L)
 #define MIB (1024L * 1024)
 
@@ -47,6 +49,15 @@
 #define WIRE_MAX_ERROR_BYTES    (64 * KIB) /* of an error body, read to classify it */
 #define WIRE_MAX_RETRY_AFTER_MS (INT64_C(32) * 24 * 3600 * 1000) /* a month: spend limits */
 
+/* Configuration */
+#define CONFIG_MAX_FILE_BYTES  (1 * MIB)
+#define CONFIG_MAX_VALUE_BYTES (4 * KIB) /* one text value, with its variables filled in */
+#define CONFIG_MAX_DEPTH       8         /* lists and maps inside each other */
+#define CONFIG_MAX_KEYS        64        /* keys of one map */
+#define CONFIG_MAX_ROWS        4096      /* entries of one list */
+#define CONFIG_MAX_LIMIT       INT64_C(10000000000) /* any limit; keeps amount x ticks below 2^53 */
+#define CONFIG_KEY_MIN_BYTES   16                   /* of an access key in plain text */
+
 /* JSON */
 #define JSON_MAX_DEPTH    64
 #define JSON_NUMBER_BYTES 512 /* text of a number that is read as a double */
@@ -61,6 +72,8 @@
 /* Queue */
 #define POOL_MAX_DIMS          8 /* dimensions of one pool */
 #define POOL_NAME_BYTES        128
+#define PROVIDER_NAME_BYTES    32 /* with MODEL_NAME_BYTES, "provider:pool" fits a pool's name */
+#define MODEL_NAME_BYTES       96 /* a model's name in the configuration, and a pool's */
 #define TENANT_NAME_BYTES      64
 #define TICKET_ID_BYTES        48     /* job_ + 8 hex of the pool + 24 hex */
 #define QUEUE_MAX_DEPTH        100000 /* tickets waiting in a pool; `queue.max_depth` */
