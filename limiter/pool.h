@@ -51,10 +51,13 @@
  * S, flows by S, first ticket of each flow, BYPASS_MAX_SCAN candidates, the head's own flow
  * left out) a candidate may pass when it fits and, for each d with cost c > 0, either
  *   L - c*P >= need_head(d)                       it takes what the head does not need, or
- *   (used[d] + c*P) * 1000 <= beta * R * n        n = floor((now - since) / U), beta in permille
- * and the second kind adds c*P to used[d]. So the head waits at most
- * need / ((1 - beta) R) (I9). A candidate's own wait is the larger of its fit and of the
- * time at which the second rule would hold. Full slots stop all.
+ *   used[d] + c*P <= allowance(n)                 n = floor((now - since) / U)
+ * where allowance(n) = floor(beta * R * min(n, P) / 1000), beta in permille: its share of what
+ * was refilled since the hold began, of one period at most;
+ * (need_head(d) is 0 when the head costs nothing in d); the second kind adds c*P to used[d]. So the
+ * head waits at most need / ((1 - beta) R) (I9). A candidate's own wait is the largest, over its
+ * dimensions, of its fit and of the sooner of the two rules (never, when neither can come within
+ * this hold). Full slots stop all.
  *
  *   units      ms of one clock that the caller passes in (in Redis: TIME)
  *   ownership  opaque; ids and names are copied.
