@@ -29,10 +29,10 @@ int dim_limit_check(const struct dim_limit *limit, struct error *e)
 {
     if (limit->name[0] == '\0' || !memchr(limit->name, '\0', sizeof(limit->name)))
         return error_set(e, -EINVAL, "a limit needs a name of 1 to %d bytes", DIM_NAME_BYTES - 1);
-    if (limit->rate < 1 || limit->rate > DIM_MAX_UNITS)
-        return error_set(e, -EINVAL, "%s: the rate is out of range", limit->name);
     if (limit->period < 1 || limit->period > DIM_MAX_TICKS)
         return error_set(e, -EINVAL, "%s: the period is out of range", limit->name);
+    if (limit->rate < 1 || limit->rate > DIM_MAX_UNITS / limit->period)
+        return error_set(e, -EINVAL, "%s: the rate is out of range", limit->name);
     if (limit->tick_ms < 1 || limit->tick_ms > DIM_MAX_TICK)
         return error_set(e, -EINVAL, "%s: the tick is out of range", limit->name);
     if (limit->capacity < 1 || limit->capacity > DIM_MAX_UNITS / limit->period)
@@ -125,6 +125,14 @@ static void give_back(struct dim *d, int64_t tokens)
         d->level += tokens * d->limit.period;
 }
 
+static void take_back(struct dim *d, int64_t tokens)
+{
+    if (tokens > (d->level + DIM_MAX_UNITS) / d->limit.period)
+        d->level = -DIM_MAX_UNITS;
+    else
+        d->level -= tokens * d->limit.period;
+}
+
 void dim_settle(struct dim *d, int64_t cost, int64_t actual, bool always)
 {
     assert(cost >= 0 && actual >= 0);
@@ -133,6 +141,5 @@ void dim_settle(struct dim *d, int64_t cost, int64_t actual, bool always)
             give_back(d, cost - actual);
         return;
     }
-    int64_t room = (d->level + DIM_MAX_UNITS) / d->limit.period;
-    d->level -= min64(actual - cost, room) * d->limit.period;
+    take_back(d, actual - cost);
 }

@@ -28,7 +28,7 @@ enum dim_rule { DIM_REFUND, DIM_KEEP, DIM_ACCRUE };
 
 struct dim_limit {
     char name[DIM_NAME_BYTES]; /* "rpm", "tpm", "itpm", "otpm", "rpd", "tpd" */
-    int64_t rate;              /* R: tokens per period, 1 .. DIM_MAX_UNITS */
+    int64_t rate;              /* R: tokens per period, > 0; R*P <= DIM_MAX_UNITS */
     int64_t period;            /* P: ticks, 1 .. DIM_MAX_TICKS */
     int64_t tick_ms;           /* U: 1 .. DIM_MAX_TICK */
     int64_t capacity;          /* C: tokens, > 0; C*P <= DIM_MAX_UNITS */
@@ -71,7 +71,7 @@ void dim_take(struct dim *d, int64_t cost);
 
 /* Once per taken cost, when the actual one (>= 0) is known; d was refilled. A surplus comes
  * back when the rule gives it back or always says so; a shortfall is taken whatever the rule,
- * as whole tokens and down to -DIM_MAX_UNITS. */
+ * but no level goes below -DIM_MAX_UNITS. */
 void dim_settle(struct dim *d, int64_t cost, int64_t actual, bool always);
 
 #endif
