@@ -78,7 +78,12 @@
 #define TICKET_ID_BYTES        48     /* job_ + 8 hex of the pool + 24 hex */
 #define QUEUE_MAX_DEPTH        100000 /* tickets waiting in a pool; `queue.max_depth` */
 #define DISPATCH_MAX_GRANTS    16     /* grants of one script call */
-#define BYPASS_MAX_SCAN        16     /* tenants looked at past a held head */
+#define BYPASS_MAX_SCAN        16     /* flows looked at past a held head */
+#define DISPATCH_MAX_DROPS     64     /* tickets past their deadline that one call takes out */
+#define DISPATCH_MAX_DUE       64     /* delayed tickets that one call puts back */
+#define REAP_MAX_LEASES        100    /* ended leases that one call takes back */
+#define POOL_MAX_ENDED         16384  /* ended tickets that a pool in memory still knows */
+#define FAIR_MAX_TOKENS        1000000000000 /* fair cost of one ticket */
 #define JOB_MAX_METADATA_BYTES (16 * KIB)
 #define IDEMPOTENCY_KEY_BYTES  255
 #define REQUEST_ID_BYTES       128
