@@ -62,6 +62,11 @@
 #define JSON_MAX_DEPTH    64
 #define JSON_NUMBER_BYTES 512 /* text of a number that is read as a double */
 
+/* Tokens */
+#define TOKENIZER_MAX_PIECE_BYTES (256 * KIB) /* a word or run that is merged as a whole */
+#define TOKENS_MAX_FILE_BYTES     (256 * MIB) /* one input of `sluice tokens` */
+#define TOKENS_MAX_REPORT_BYTES   (64 * MIB)  /* all that it prints with --json */
+
 /* Redis */
 #define REDIS_MAX_PENDING      65536       /* commands without an answer */
 #define REDIS_MAX_QUEUED_BYTES (128 * MIB) /* unsent commands; and kept script calls */
