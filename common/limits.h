@@ -76,7 +76,7 @@
 
 /* Queue */
 #define POOL_MAX_DIMS          8 /* dimensions of one pool */
-#define POOL_NAME_BYTES        128
+#define POOL_NAME_BYTES        160 /* provider:account:pool */
 #define PROVIDER_NAME_BYTES    32 /* with MODEL_NAME_BYTES, "provider:pool" fits a pool's name */
 #define MODEL_NAME_BYTES       96 /* a model's name in the configuration, and a pool's */
 #define TENANT_NAME_BYTES      64

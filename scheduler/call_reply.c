@@ -40,6 +40,13 @@ static void start(struct call *c)
     c->sink.start(c->arg);
 }
 
+static struct wire_answer classify(const struct call *c, struct http_transfer *t, int status,
+                                   const char *body, size_t len)
+{
+    struct wire_reply reply = {status, reply_header, t, body, len};
+    return wire_classify(wire_format_of(c->spec.endpoint), &reply, clock_wall_ms());
+}
+
 static void on_event(void *arg, const struct sse_event *event)
 {
     struct call *c = arg;
@@ -51,10 +58,9 @@ static void on_event(void *arg, const struct sse_event *event)
         return;
     if (verdict == WIRE_FAIL && !c->started) {
         /* Nothing is out yet, so this is an answer like any other: perhaps to be repeated. */
-        wire_classify(wire_format_of(c->spec.endpoint), c->status, reply_header, c->transfer,
-                      event->data, event->data_len, clock_wall_ms(), &c->refusal);
+        c->refusal = classify(c, c->transfer, 200, event->data, event->data_len);
         if (c->refusal.failure == WIRE_OK)
-            c->refusal.failure = WIRE_SERVER;
+            c->refusal = (struct wire_answer){WIRE_SERVER, true, -1, ""};
         c->refused = true;
         (void)buf_add(&c->reply, event->raw, event->raw_len);
         return;
@@ -162,7 +168,7 @@ static void unsuccessful(struct call *c, enum http_result result, const struct w
 
 static void stream_done(struct call *c, enum http_result result, const char *detail)
 {
-    struct wire_answer none = {.failure = WIRE_SERVER, .retry_after_ms = -1};
+    struct wire_answer none = {.failure = WIRE_SERVER, .may_retry = true, .retry_after_ms = -1};
     c->usage = c->watch.usage;
     if (c->refused)
         unsuccessful(c, HTTP_DONE, &c->refusal, "error event");
@@ -178,14 +184,16 @@ static void stream_done(struct call *c, enum http_result result, const char *det
 static void answered(struct call *c, struct http_transfer *t, enum http_result result,
                      const char *detail)
 {
-    struct wire_answer answer = {.failure = WIRE_SERVER, .retry_after_ms = -1};
+    struct wire_answer answer = {.failure = WIRE_SERVER, .may_retry = true, .retry_after_ms = -1};
     if (c->streaming) {
+        /* What only waited for the line feed of its last carriage return is whole now. */
+        if (c->state != CALL_CANCELLED && sse_finish(&c->events, on_event, c) < 0)
+            result = HTTP_TOO_LARGE;
         stream_done(c, result, detail);
         return;
     }
     if (result == HTTP_DONE)
-        wire_classify(wire_format_of(c->spec.endpoint), c->status, reply_header, t, c->reply.data,
-                      c->reply.len, clock_wall_ms(), &answer);
+        answer = classify(c, t, c->status, c->reply.data, c->reply.len);
     if (result != HTTP_DONE || answer.failure != WIRE_OK) {
         unsuccessful(c, result, &answer, detail);
         return;

@@ -47,11 +47,11 @@ struct retry_plan retry_decide(const struct retry_case *c, struct rand *r)
 
     if (c->output_given)
         return plan;
-    if (done && (c->answer.failure == WIRE_RATE || c->answer.failure == WIRE_RAMP))
+    if (done && c->answer.may_retry &&
+        (c->answer.failure == WIRE_RATE || c->answer.failure == WIRE_RAMP))
         return pause_for(c, r);
 
-    plan.again = (fault || (done && wire_failure_may_retry(c->answer.failure))) &&
-                 c->attempts < c->max_attempts;
+    plan.again = (fault || (done && c->answer.may_retry)) && c->attempts < c->max_attempts;
     if (!plan.again)
         return plan;
     plan.counts = true;

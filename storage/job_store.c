@@ -33,7 +33,8 @@ static void send(struct job_store *s, int argc, const char *const *argv, redis_r
     size_t lens[10];
     for (int i = 0; i < argc; i++)
         lens[i] = strlen(argv[i]);
-    redis_command(s->conn, argc, argv, lens, s->timeout_ms, fn, arg);
+    struct redis_args args = {.argc = argc, .argv = argv, .lens = lens};
+    redis_command(s->conn, &args, s->timeout_ms, fn, arg);
 }
 
 void job_store_register_pool(struct job_store *s, const char *hash, const char *pool)

@@ -207,8 +207,13 @@ static void on_reply(void *arg, enum redis_status status, const struct redisRepl
 
 static void send_op(struct op *op)
 {
-    redis_script_call(op->store->scripts, op->script, 1, op->argc, op->argv, op->lens,
-                      op->store->timeout_ms, on_reply, op);
+    struct script_call what = {
+        .which = op->script,
+        .nkeys = 1,
+        .args = {.argc = op->argc, .argv = op->argv, .lens = op->lens},
+        .deadline_ms = op->store->timeout_ms,
+    };
+    redis_script_call(op->store->scripts, &what, on_reply, op);
 }
 
 static void on_configured_then_repeat(void *arg, struct store_pool *pool,
@@ -450,7 +455,8 @@ static void command(struct pool_store *s, int argc, const char *const *argv, red
     size_t lens[4];
     for (int i = 0; i < argc; i++)
         lens[i] = strlen(argv[i]);
-    redis_command(s->conn, argc, argv, lens, s->timeout_ms, fn, arg);
+    struct redis_args args = {.argc = argc, .argv = argv, .lens = lens};
+    redis_command(s->conn, &args, s->timeout_ms, fn, arg);
 }
 
 void pool_store_count(struct pool_store *s, const struct store_pool *pool,

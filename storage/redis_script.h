@@ -1,7 +1,7 @@
 /*
  * redis_script: the embedded Lua scripts, called by name.
  *
- * A script's text is lib.lua followed by its own file (lua/NAME.lua), joined by the build;
+ * A script's text is lua/{lib,queue,eta}.lua and its own lua/NAME.lua, joined by the build;
  * its SHA-1 is computed at start. A call is EVALSHA; on NOSCRIPT (restart, failover, SCRIPT
  * FLUSH) the script is loaded and the call repeated once, behind the load's answer and not
  * pipelined with it: EVALSHA after a LOAD that fails would only fail again. All calls of a

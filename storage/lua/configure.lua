@@ -17,13 +17,13 @@ for i = 9, #ARGV, 7 do
   local old = redis.call('HMGET', key, name .. ':L', name .. ':T', name .. ':R', name .. ':P', name .. ':U',
     name .. ':C', name .. ':W')
   local L, T = C * P, ms
-  if old[1] and tonumber(old[4]) == P then
+  if old[1] and tonumber(old[4]) == P and tonumber(old[5]) == U then
     local d = {L = tonumber(old[1]), T = tonumber(old[2]), R = tonumber(old[3]), P = P, U = tonumber(old[5]),
       C = tonumber(old[6])}
     refill(d, ms) -- what was earned until now was earned at the old rate
     L, T = math.min(d.L, C * P), d.T
-  elseif not known and ARGV[2] == 'empty' then
-    L = 0
+  elseif old[1] or (not known and ARGV[2] == 'empty') then
+    L = 0 -- another period is another unit
   end
   for j, s in ipairs({'R', 'P', 'U', 'C', 'M', 'F'}) do
     set[#set + 1] = name .. ':' .. s
@@ -44,6 +44,7 @@ for name in string.gmatch(known or '', '[^,]+') do
   end
 end
 local dims = table.concat(names, ',')
+redis.call('HSET', pre .. 'm', 'h:id', '') -- a hold was counted by the old limits
 redis.call('HSET', key, 'dims', dims, unpack(set))
 redis.call('HSETNX', key, 'nq', 0)
 redis.call('HSETNX', key, 'seq', 0)

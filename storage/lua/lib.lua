@@ -8,7 +8,8 @@
 --                  ticket is kept), nq tickets queued, seq of the last grant, svc mean ms of a
 --                  running ticket; for a dimension d:
 --                  d:R d:P d:U d:C d:M d:F (r refund, k keep, a accrue) d:L level d:T d:W
---   m        HASH  fair tags: v; v0 S0 F0 … for the classes 0-2; hold: h:id h:t h:u:d
+--   m        HASH  fair tags: v; v0 S0 F0 … for the classes 0-2; bp busy periods so far;
+--                  hold: h:id h:t h:u:d
 --   f        HASH  F:FLOW finish tags, w:FLOW weights, b:FLOW:d and b:FLOW:v queued cost.
 --                  FLOW is 'CLASS:TENANT'. Deleted when the queue is empty.
 --   q:CLASS  ZSET  tenant -> start tag, of flows with queued tickets
@@ -17,7 +18,8 @@
 --   inf      ZSET  ticket -> ms when its lease ends; ZCARD is the slots in use
 --   own      ZSET  instance -> ms until which it counts as alive
 --   j:ID     HASH  a ticket: st state, kd call|job, cl tn w ord dl fc (fair cost), c:d cost,
---                  at fence, ls leases lost, fv fair cost charged, ow owner, seq, t0 t1 t2 ms of
+--                  at fence, ls leases lost, fv fair cost charged in busy
+--                  period fb, ow owner, seq, t0 t1 t2 ms of
 --                  submit, last grant, end; other fields are the caller's and never read here
 --
 -- ARGV begins with: owner (instance id), the most grants, dimensions as 'rpm,tpm'. A tenant is
@@ -40,7 +42,8 @@ end
 
 local CLASS_WEIGHT = {[0] = 16, 4, 1}
 local MAX_SCAN = 16 -- flows looked at past a held head
-local MAX_DROPS = 64 -- dead tickets taken out by one call
+local MAX_DROPS = 64 -- tickets past their deadline that one call takes out
+local LEAST = -4503599627370496 -- -2^52: the deepest debt
 local ETA_FLOWS = 64 -- flows that an ETA looks at
 local POOL_TTL = 2592000000 -- 30 days without a heartbeat
 
@@ -150,6 +153,16 @@ local function never_fits(p, cost)
   end
 end
 
+-- A capacity that was lowered cuts the cost of what waits, or it would hold the queue for ever.
+local function cut_cost(p, t)
+  for i, d in ipairs(p.dims) do
+    if t.cost[i] > d.C then
+      t.cost[i] = d.C
+      redis.call('HSET', p.pre .. 'j:' .. t.id, 'c:' .. d.name, int(d.C))
+    end
+  end
+end
+
 local function charge(p, cost)
   for i, d in ipairs(p.dims) do
     d.L = d.L - cost[i] * d.P
@@ -158,11 +171,13 @@ end
 
 -- ---- tags and hold, read once and written once
 
+local TAGS = {'bp', 'v', 'v0', 'S0', 'F0', 'v1', 'S1', 'F1', 'v2', 'S2', 'F2', 'h:t'}
+
 local function tags(p)
   if p.m then
     return p.m
   end
-  local want = {'v', 'v0', 'S0', 'F0', 'v1', 'S1', 'F1', 'v2', 'S2', 'F2', 'h:t'}
+  local want = {unpack(TAGS)}
   for _, d in ipairs(p.dims) do
     want[#want + 1] = 'h:u:' .. d.name
   end
@@ -173,7 +188,7 @@ local function tags(p)
     m[name] = tonumber(v[i]) -- '' (a class without queued tickets) reads as nil
   end
   m['h:id'] = v[#want] or ''
-  for _, name in ipairs({'v', 'v0', 'v1', 'v2', 'F0', 'F1', 'F2'}) do
+  for _, name in ipairs({'bp', 'v', 'v0', 'v1', 'v2', 'F0', 'F1', 'F2'}) do
     m[name] = m[name] or 0
   end
   p.m = m
@@ -193,7 +208,7 @@ local function save(p)
     return
   end
   a = {'h:id', p.m['h:id']}
-  for _, name in ipairs({'v', 'v0', 'S0', 'F0', 'v1', 'S1', 'F1', 'v2', 'S2', 'F2', 'h:t'}) do
+  for _, name in ipairs(TAGS) do
     a[#a + 1] = name
     a[#a + 1] = p.m[name] and int(p.m[name]) or ''
   end
@@ -208,7 +223,7 @@ end
 
 -- A ticket as a table; nil when its record is gone.
 local function load_ticket(p, id)
-  local want = {'st', 'kd', 'cl', 'tn', 'w', 'ord', 'dl', 'fc', 'at', 'ls', 'fv', 'ow', 't1'}
+  local want = {'st', 'kd', 'cl', 'tn', 'w', 'ord', 'dl', 'fc', 'at', 'ls', 'fv', 'fb', 'ow', 't1'}
   local head = #want
   for _, d in ipairs(p.dims) do
     want[#want + 1] = 'c:' .. d.name
@@ -220,7 +235,7 @@ local function load_ticket(p, id)
   local t = {
     id = id, st = v[1], kd = v[2], cl = tonumber(v[3]), tn = v[4], w = tonumber(v[5]), ord = v[6],
     dl = tonumber(v[7]), fc = tonumber(v[8]), at = tonumber(v[9]), ls = tonumber(v[10]),
-    fv = tonumber(v[11]), ow = v[12], t1 = tonumber(v[13]) or 0, cost = {},
+    fv = tonumber(v[11]), fb = tonumber(v[12]), ow = v[13], t1 = tonumber(v[14]) or 0, cost = {},
   }
   t.flow = v[3] .. ':' .. v[4]
   for i = 1, #p.dims do
@@ -268,6 +283,17 @@ local function enqueue(p, t)
   p.nq = p.nq + 1
 end
 
+-- The last queued ticket left: every tag is 0 again, and old shares are forgotten.
+local function end_busy(p)
+  local m = tags(p)
+  for _, name in ipairs({'v', 'v0', 'v1', 'v2', 'F0', 'F1', 'F2'}) do
+    m[name] = 0
+  end
+  m.S0, m.S1, m.S2, m['h:id'] = nil, nil, nil, ''
+  m.bp = m.bp + 1
+  redis.call('DEL', p.pre .. 'f')
+end
+
 -- Takes an empty flow out of the order, and its class when it was the last.
 local function close_flow(p, class, tenant)
   local q = p.pre .. 'q:' .. class
@@ -287,9 +313,11 @@ local function unqueue(p, t)
     close_flow(p, t.cl, t.tn)
   end
   add_backlog(p, t, -1)
-  if p.nq == 0 then
-    redis.call('DEL', p.pre .. 'f') -- the busy period ends: old shares are forgotten
+  if tags(p)['h:id'] == t.id then
     tags(p)['h:id'] = ''
+  end
+  if p.nq == 0 then
+    end_busy(p)
   end
 end
 
@@ -317,6 +345,7 @@ local function first_of(p, class, tenant)
     if t and t.st == 'queued' then
       local late = t.dl > 0 and t.dl <= p.ms
       if not late and (t.kd == 'job' or alive(p, t.ow)) then
+        cut_cost(p, t)
         return t
       end
       unqueue(p, t)

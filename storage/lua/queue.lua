@@ -36,11 +36,9 @@ end
 local function move_tags(p, t, amount)
   local m, f = tags(p), p.pre .. 'f'
   local by = math.ceil(amount * 1000 / t.w)
-  local F = redis.call('HGET', f, 'F:' .. t.flow)
+  local F = tonumber(redis.call('HGET', f, 'F:' .. t.flow) or '0')
   local S = redis.call('ZSCORE', p.pre .. 'q:' .. t.cl, t.tn)
-  if F and p.nq > 0 then
-    redis.call('HSET', f, 'F:' .. t.flow, int(tonumber(F) + by))
-  end
+  redis.call('HSET', f, 'F:' .. t.flow, int(F + by))
   if S then
     redis.call('ZADD', p.pre .. 'q:' .. t.cl, int(tonumber(S) + by), t.tn)
   end
@@ -58,14 +56,13 @@ local function charge_fair(p, t)
   m.v = math.max(m.v, m['S' .. least[1]])
   local first = redis.call('ZRANGE', p.pre .. 'q:' .. c, 0, 0, 'WITHSCORES')
   m['v' .. c] = math.max(m['v' .. c], tonumber(first[2]))
+  t.fb = m.bp
   local F = t.S + math.ceil(t.fc * 1000 / t.w)
   local class_F = m['S' .. c] + math.ceil(t.fc * 1000 / CLASS_WEIGHT[c])
   unqueue(p, t)
-  m['F' .. c] = class_F
-  if m['S' .. c] then
-    m['S' .. c] = class_F
-  end
   if p.nq > 0 then
+    m['F' .. c] = class_F
+    m['S' .. c] = m['S' .. c] and class_F
     redis.call('HSET', p.pre .. 'f', 'F:' .. t.flow, int(F))
     redis.call('ZADD', p.pre .. 'q:' .. c, 'XX', int(F), t.tn)
   end
@@ -80,7 +77,7 @@ local function start(p, t, fair)
   end
   redis.call('ZADD', p.pre .. 'inf', int(p.ms + p.lease), t.id)
   redis.call('HSET', p.pre .. 'j:' .. t.id, 'st', 'running', 'at', int(t.at), 'fv', int(fair and t.fc or 0),
-    'ow', t.ow, 'seq', int(p.seq), 't1', int(p.ms))
+    'fb', int(t.fb or -1), 'ow', t.ow, 'seq', int(p.seq), 't1', int(p.ms))
   tell(p, t.id, t.kd, 'running')
   if t.ow ~= p.owner then
     redis.call('PUBLISH', 'sluice:i:' .. t.ow,
@@ -99,9 +96,6 @@ local function grant(p, t)
   charge_fair(p, t)
   start(p, t, true)
   p.count = p.count + 1
-  if tags(p)['h:id'] == t.id then
-    tags(p)['h:id'] = ''
-  end
 end
 
 -- What bypassing tickets may have taken of d after n ticks: floor(beta * R * n / 1000), n at most
@@ -178,6 +172,9 @@ local function bypass(p, head)
           return 0
         end
         soonest = wait and math.min(wait, soonest or wait) or soonest
+        if t and t.dl > 0 then
+          soonest = math.min(t.dl - p.ms, soonest or t.dl)
+        end
       end
     end
   end
@@ -236,6 +233,9 @@ local function turn(p)
       local other = bypass(p, head)
       if other ~= 0 then
         p.wait, p.binding = math.min(wait, other or wait), binding
+        if head.dl > 0 then
+          p.wait = math.min(p.wait, head.dl - p.ms)
+        end
         return
       end
     end

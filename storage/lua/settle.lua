@@ -21,13 +21,13 @@ for i, d in ipairs(p.dims) do
   if a >= 0 then
     local delta = t.cost[i] - a
     if delta < 0 then
-      d.L = d.L + delta * d.P -- more than was reserved: debt
+      d.L = math.max(d.L + delta * d.P, LEAST) -- more than was reserved: debt
     elseif unsent or d.F ~= 'k' then
       d.L = math.min(d.C * d.P, d.L + delta * d.P)
     end
   end
 end
-if t.fv > 0 and (unsent or fair >= 0) then
+if t.fv > 0 and t.fb == tags(p).bp and (unsent or fair >= 0) then
   move_tags(p, t, (unsent and 0 or fair) - t.fv)
 end
 local paused, pause_ms = string.match(ARGV[11], '^(%S+) (%d+)$')

@@ -22,7 +22,7 @@ t.ord = int(math.min(p.us + tonumber(ARGV[12]) * 1000, t.dl > 0 and t.dl * 1000 
 local function record(state)
   local a = {
     'st', state, 'kd', kind, 'cl', ARGV[6], 'tn', tenant, 'w', ARGV[8], 'ord', t.ord, 'dl', int(t.dl),
-    'fc', ARGV[10], 'at', 0, 'ls', 0, 'fv', 0, 'ow', p.owner, 't0', int(p.ms),
+    'fc', ARGV[10], 'at', 0, 'ls', 0, 'fv', 0, 'fb', -1, 'ow', p.owner, 't0', int(p.ms),
   }
   for i, d in ipairs(p.dims) do
     if t.cost[i] ~= 0 then
@@ -44,7 +44,7 @@ local over = never_fits(p, t.cost)
 if over then
   return reply(p, {'too_large', over.name, int(over.C)})
 end
-if p.nq == 0 and check(p, t.cost) == 0 and not slots_full(p) then
+if p.nq == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost) == 0 and not slots_full(p) then
   -- the fast path: one read, one lease, one record, one write
   charge(p, t.cost)
   p.seq = p.seq + 1
