@@ -13,10 +13,10 @@ int sha256_hex(const void *bytes, size_t len, char ret_hex[SHA256_HEX_BYTES])
     /* With a digest that is built in, only memory can be missing. */
     if (!EVP_Digest(bytes, len, digest, &size, EVP_sha256(), NULL))
         return -ENOMEM;
-    for (unsigned int i = 0; i < size; i++) {
+    for (size_t i = 0; i < size; i++) {
         ret_hex[2 * i] = digits[digest[i] >> 4];
         ret_hex[2 * i + 1] = digits[digest[i] & 15];
     }
-    ret_hex[2 * size] = '\0';
+    ret_hex[SHA256_HEX_BYTES - 1] = '\0';
     return 0;
 }
