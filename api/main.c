@@ -1,4 +1,5 @@
 #include "api/cmd_check.h"
+#include "api/cmd_serve.h"
 #include "api/cmd_tokens.h"
 #include "api/cmd_version.h"
 #include "common/args.h"
@@ -14,6 +15,7 @@ static const struct command {
     int (*run)(int argc, char **argv);
     const char *about;
 } commands[] = {
+    {"serve", cmd_serve, "run the service"},
     {"check", cmd_check, "say whether a configuration is right"},
     {"tokens", cmd_tokens, "count the tokens of files"},
     {"version", cmd_version, "print the version"},
