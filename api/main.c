@@ -1,35 +1,65 @@
+#include "api/cmd_check.h"
+#include "api/cmd_tokens.h"
+#include "api/cmd_version.h"
 #include "api/simulate/simulate.h"
+#include "common/args.h"
+#include "common/nearest.h"
 
-#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-struct command {
+/* In the order of help. */
+static const struct command {
     const char *name;
     int (*run)(int argc, char **argv);
-    const char *help;
+    const char *about;
+} commands[] = {
+    {"check", cmd_check, "say whether a configuration is right"},
+    {"simulate", cmd_simulate, "run a metered stand-in for a provider"},
+    {"tokens", cmd_tokens, "count the tokens of files"},
+    {"version", cmd_version, "print the version"},
 };
-
-static const struct command commands[] = {
-    {"simulate", cmd_simulate, "a metered stand-in for a provider"},
-};
-
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
 static void print_help(FILE *out)
 {
-    (void)fputs("Usage: sluice COMMAND [options]\n\n", out);
+    (void)fprintf(out, "Sluice keeps LLM requests inside their providers' rate limits.\n\n"
+                       "usage: sluice COMMAND [options]\n\ncommands:\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        (void)fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+        (void)fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].about);
+    (void)fprintf(out, "\nexample:\n  sluice check sluice.yaml\n\n"
+                       "Each command has --help with an example.\n");
+}
+
+static int unknown_command(const char *name)
+{
+    struct nearest nearest;
+    nearest_init(&nearest, name);
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        nearest_offer(&nearest, commands[i].name);
+    (void)fprintf(stderr, "sluice: unknown command \"%s\"", name);
+    if (nearest.best)
+        (void)fprintf(stderr, "; did you mean \"%s\"?", nearest.best);
+    (void)fprintf(stderr, "\nTry: sluice --help\n");
+    return EXIT_USAGE;
 }
 
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
+    if (!*name) {
+        print_help(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        print_help(stdout);
+        return EXIT_SUCCESS;
+    }
+    if (strcmp(name, "--version") == 0)
+        name = "version";
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         if (strcmp(commands[i].name, name) == 0)
             return commands[i].run(argc - 1, argv + 1);
-    bool asked = strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0;
-    print_help(asked ? stdout : stderr);
-    return asked ? 0 : 2;
+    return unknown_command(name);
 }

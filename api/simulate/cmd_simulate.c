@@ -1,5 +1,6 @@
 #include "api/simulate/sim_core.h"
 #include "api/simulate/simulate.h"
+#include "common/args.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -67,20 +68,85 @@ static int run(const struct sim_options *options)
     return code;
 }
 
+enum flag { FLAG_NO_HEADERS = ARGS_NO_CHAR, FLAG_STRICT_ROLES, WITH_VALUE };
+
+/* All with WITH_VALUE go to sim_options_set() under their name. */
+static const struct args_option table[] = {
+    {WITH_VALUE, "listen", "HOST:PORT", "where (127.0.0.1:8090; port 0 picks one)"},
+    {WITH_VALUE + 1, "rpm", "N", "requests a minute, of each model (0: no limit)"},
+    {WITH_VALUE + 2, "tpm", "N", "tokens a minute"},
+    {WITH_VALUE + 3, "itpm", "N", "input tokens a minute"},
+    {WITH_VALUE + 4, "otpm", "N", "output tokens a minute, as they are produced"},
+    {WITH_VALUE + 5, "rpd", "N", "requests a day"},
+    {WITH_VALUE + 6, "tpd", "N", "tokens a day"},
+    {WITH_VALUE + 7, "concurrency", "N", "requests at a time"},
+    {WITH_VALUE + 8, "limit", "SPEC", "model=NAME,rpm=N,... (gpt-* is shared) or key=*,rpm=N"},
+    {WITH_VALUE + 9, "algorithm", "NAME", "bucket, sliding_window or fixed_window"},
+    {WITH_VALUE + 10, "request-slice-ms", "N", "the bucket of requests holds N ms of its rate"},
+    {WITH_VALUE + 11, "openai-cost", "RULE", "sum, max or input: how max_tokens is charged"},
+    {WITH_VALUE + 12, "settle", "RULE", "keep or refund: whether unused max_tokens come back"},
+    {WITH_VALUE + 13, "default-max-tokens", "N", "charged when a request names none (16)"},
+    {WITH_VALUE + 14, "bytes-per-token", "N", "input: ceil(bytes / N) + 4 per message (4)"},
+    {WITH_VALUE + 15, "context-window", "N", "larger prompts are refused"},
+    {WITH_VALUE + 16, "latency-ms", "N", "until the first byte"},
+    {WITH_VALUE + 17, "ms-per-token", "X", "after it"},
+    {WITH_VALUE + 18, "output-tokens", "N|A-B", "fixed, or by the request's hash (20)"},
+    {WITH_VALUE + 19, "embedding-dims", "N", "when the request does not say (256)"},
+    {WITH_VALUE + 20, "error", "RATE:KIND", "KIND: a status, disconnect, cut or stall; repeatable"},
+    {WITH_VALUE + 21, "profile", "NAME", "openai, azure, groq or anthropic: headers and errors"},
+    {FLAG_NO_HEADERS, "no-headers", NULL, "no rate limit headers"},
+    {FLAG_STRICT_ROLES, "strict-roles", NULL, "Anthropic: refuse two turns of one role in a row"},
+    {WITH_VALUE + 22, "model", "NAME", "a model that is known; repeatable; none: all are"},
+    {WITH_VALUE + 23, "require-key", "KEY", "other keys get 401"},
+    {WITH_VALUE + 24, "seed", "N", "of lengths and errors (1)"},
+    {WITH_VALUE + 25, "ledger", "FILE", "written at the end (-: standard output)"},
+    {0, NULL, NULL, NULL},
+};
+
+static const struct args_command command = {
+    .name = "simulate",
+    .about = "A metered stand-in for a provider, in the formats of OpenAI and Anthropic.",
+    .operands = "",
+    .options = table,
+    .example =
+        "  sluice simulate --listen 127.0.0.1:9000 --rpm 60 --tpm 10000 --latency-ms 200\n"
+        "  curl 127.0.0.1:9000/v1/chat/completions -d \\\n"
+        "    '{\"model\":\"gpt-4o\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}'\n"
+        "  curl 127.0.0.1:9000/sim/ledger",
+};
+
+static const char *name_of(int id)
+{
+    const struct args_option *option = table;
+    while (option->id != id)
+        option++;
+    return option->name;
+}
+
+static int read_options(struct sim_options *options, int argc, char **argv)
+{
+    struct args a;
+    struct error e;
+    args_init(&a, &command, argc, argv);
+    for (int id; (id = args_next(&a)) != ARGS_END;) {
+        if (id == FLAG_NO_HEADERS)
+            options->no_headers = true;
+        else if (id == FLAG_STRICT_ROLES)
+            options->strict_roles = true;
+        else if (sim_options_set(options, name_of(id), a.value, &e) < 0)
+            args_error(&a, "%s", e.text);
+    }
+    return a.exit_code;
+}
+
 int cmd_simulate(int argc, char **argv)
 {
-    struct error e;
     struct sim_options *options = malloc(sizeof(*options));
     if (!options)
-        return 1;
-    int code = 2;
+        return EXIT_FAILURE;
     sim_options_init(options);
-    if (sim_options_parse(options, argc, argv, &e) < 0) {
-        (void)fprintf(stderr, "sluice simulate: %s (see sluice simulate --help)\n", e.text);
-    } else if (options->help) {
-        (void)fputs(sim_options_help(), stdout);
-        code = 0;
-    } else {
+    int code = read_options(options, argc, argv);
+    if (code < 0) {
         (void)signal(SIGPIPE, SIG_IGN);
         raise_descriptors();
         code = run(options);

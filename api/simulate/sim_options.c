@@ -5,53 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char help_text[] =
-    "Usage: sluice simulate [options]\n"
-    "\n"
-    "A metered stand-in for a provider, in the formats of OpenAI and Anthropic.\n"
-    "\n"
-    "Example:\n"
-    "  sluice simulate --listen 127.0.0.1:9000 --rpm 60 --tpm 10000 --latency-ms 200\n"
-    "  curl 127.0.0.1:9000/v1/chat/completions -d \\\n"
-    "    '{\"model\":\"gpt-4o\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}'\n"
-    "\n"
-    "Limits (each model its own; 0 is none):\n"
-    "  --rpm N --tpm N --itpm N --otpm N --rpd N --tpd N --concurrency N\n"
-    "  --limit model=gpt-4o,rpm=500,tpm=30000   for one model; a pattern gpt-* is shared\n"
-    "  --limit key=*,rpm=60                     for each key, beside the model's\n"
-    "  --algorithm bucket|sliding_window|fixed_window\n"
-    "  --request-slice-ms N      a bucket of requests holds N ms of its rate\n"
-    "  --openai-cost sum|max|input   tokens charged: input + max_tokens, the larger, input\n"
-    "  --settle keep|refund      whether unused max_tokens come back\n"
-    "  --default-max-tokens N    charged when a request names no maximum (16)\n"
-    "  --bytes-per-token N       of the token count: ceil(bytes / N) + 4 per message (4)\n"
-    "  --context-window N        larger prompts are refused\n"
-    "\n"
-    "Answers:\n"
-    "  --latency-ms N            until the first byte (0)\n"
-    "  --ms-per-token X          after it (0)\n"
-    "  --output-tokens N|A-B     fixed, or from the request's hash and the seed (20)\n"
-    "  --embedding-dims N        when the request does not say (256)\n"
-    "  --error RATE:KIND         KIND is a status, disconnect, cut or stall; repeatable\n"
-    "  --profile openai|azure|groq|anthropic   formats of headers and errors\n"
-    "  --no-headers              no rate limit headers on 200\n"
-    "  --model NAME              known models; repeatable; none: all are known\n"
-    "  --require-key KEY         others get 401\n"
-    "  --strict-roles            Anthropic: refuse two turns of one role in a row\n"
-    "  --seed N\n"
-    "\n"
-    "  --listen HOST:PORT        (127.0.0.1:8090; port 0 picks one)\n"
-    "  --ledger FILE             write the ledger at the end (- is standard output)\n"
-    "\n"
-    "While it runs: GET /sim/ledger, GET /sim/calls?since=N, POST /sim/reset,\n"
-    "POST /sim/limits, POST /sim/script. One call is steered by the header x-sim or by\n"
-    "[[sim status=500 latency_ms=50 output=9 cut_after=3]] in the last user text.\n";
-
-const char *sim_options_help(void)
-{
-    return help_text;
-}
-
 void sim_options_init(struct sim_options *o)
 {
     *o = (struct sim_options){
@@ -301,20 +254,7 @@ static int set_text(struct sim_options *o, const char *name, const char *value, 
     return 0;
 }
 
-static bool set_flag(struct sim_options *o, const char *name)
-{
-    if (strcmp(name, "no-headers") == 0)
-        o->no_headers = true;
-    else if (strcmp(name, "strict-roles") == 0)
-        o->strict_roles = true;
-    else if (strcmp(name, "help") == 0)
-        o->help = true;
-    else
-        return false;
-    return true;
-}
-
-static int set_option(struct sim_options *o, const char *name, const char *value, struct error *e)
+int sim_options_set(struct sim_options *o, const char *name, const char *value, struct error *e)
 {
     if (strcmp(name, "limit") == 0)
         return sim_options_add_limit(o, value, e);
@@ -331,30 +271,4 @@ static int set_option(struct sim_options *o, const char *name, const char *value
             return 0;
     }
     return error_set(e, -EINVAL, "unknown option --%s", name);
-}
-
-int sim_options_parse(struct sim_options *o, int argc, char **argv, struct error *e)
-{
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "-h") == 0) {
-            o->help = true;
-            continue;
-        }
-        if (strncmp(argv[i], "--", 2) != 0)
-            return error_set(e, -EINVAL, "unexpected argument \"%s\"", argv[i]);
-        char name[64];
-        const char *equals = strchr(argv[i], '=');
-        size_t len = equals ? (size_t)(equals - argv[i]) : strlen(argv[i]);
-        if (copy_name(name, sizeof(name), argv[i] + 2, len - 2) < 0)
-            return error_set(e, -EINVAL, "unknown option %s", argv[i]);
-        if (!equals && set_flag(o, name))
-            continue;
-        const char *value = equals ? equals + 1 : argv[++i];
-        if (!value)
-            return error_set(e, -EINVAL, "--%s needs a value", name);
-        int rc = set_option(o, name, value, e);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
 }

@@ -3,7 +3,7 @@
  * from a test, and the rules that give a request its limits.
  *
  *   ownership  plain values; strings are copied in; nothing to release.
- *   errors     sim_options_parse() returns -EINVAL with a sentence in e.
+ *   errors     sim_options_set() returns -EINVAL with a sentence in e.
  */
 #ifndef API_SIMULATE_SIM_OPTIONS_H
 #define API_SIMULATE_SIM_OPTIONS_H
@@ -64,12 +64,12 @@ struct sim_options {
     int model_count;
     uint64_t seed;
     char ledger_path[256]; /* written at the end; "-": standard output */
-    bool help;
 };
 
 void sim_options_init(struct sim_options *o);
-/* argv[0] is skipped. */
-int sim_options_parse(struct sim_options *o, int argc, char **argv, struct error *e) MUST_CHECK;
+/* One option by its name on the command line ("tpm", "30000"). */
+int sim_options_set(struct sim_options *o, const char *name, const char *value,
+                    struct error *e) MUST_CHECK;
 /* "model=gpt-4o,rpm=500,tpm=30000" */
 int sim_options_add_limit(struct sim_options *o, const char *spec, struct error *e) MUST_CHECK;
 /* "0.01:500", "0.01:cut", "0.005:stall", "1:disconnect" */
@@ -82,6 +82,4 @@ const struct sim_rule *sim_options_model_rule(const struct sim_options *o, const
 /* Rule for a key (within a model), or NULL. */
 const struct sim_rule *sim_options_key_rule(const struct sim_options *o, const char *model,
                                             const char *key);
-const char *sim_options_help(void);
-
 #endif

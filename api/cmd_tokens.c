@@ -1,0 +1,216 @@
+#include "api/cmd_tokens.h"
+
+#include "common/buf.h"
+#include "common/limits.h"
+#include "common/utf8.h"
+#include "scheduler/prompt/model_encoding.h"
+#include "scheduler/prompt/tokenizer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define READ_BYTES (64 * KIB)
+
+static const char usage[] =
+    "Usage: sluice tokens [--encoding E | --model M] [--first N] [--json] [FILE...]\n"
+    "\n"
+    "Counts the tokens of files, or of standard input, exactly as OpenAI's tiktoken does.\n"
+    "\n"
+    "  -e, --encoding E  o200k_base (default), o200k_harmony, cl100k_base, p50k_base, r50k_base\n"
+    "  -m, --model M     the encoding of this model, such as gpt-4o\n"
+    "      --first N     write the text of the first N tokens of each file instead\n"
+    "      --json        one JSON object with a count for every file\n"
+    "      --help        show this text\n"
+    "\n"
+    "One input gives one number; several give a line each and their total.\n"
+    "Example: sluice tokens --model gpt-4o prompt.txt\n";
+
+struct request {
+    const char *encoding;
+    struct tokenizer *tokenizer;
+    bool json, cut;
+    size_t first;   /* with cut: tokens to write */
+    struct buf out; /* JSON of the files so far */
+    uint64_t total;
+};
+
+static int complain(const char *name, const char *text)
+{
+    fprintf(stderr, "sluice tokens: %s: %s\n", name, text);
+    return 1;
+}
+
+static int read_all(int fd, struct buf *into)
+{
+    char chunk[READ_BYTES];
+    for (;;) {
+        ssize_t n = read(fd, chunk, sizeof(chunk));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n == 0 ? 0 : -errno;
+        int r = buf_add(into, chunk, (size_t)n);
+        if (r < 0)
+            return r == -ENOSPC ? -EFBIG : r;
+    }
+}
+
+static int read_input(const char *path, struct buf *into)
+{
+    if (strcmp(path, "-") == 0)
+        return read_all(STDIN_FILENO, into);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int r = read_all(fd, into);
+    close(fd);
+    return r;
+}
+
+/* A file's name is any bytes, a JSON string is not. */
+static void add_name(struct buf *out, const char *name)
+{
+    size_t len = strlen(name);
+    unsigned char *valid = malloc(len * UTF8_REPLACEMENT_BYTES + 1);
+    if (!valid) {
+        out->failed = -ENOMEM;
+        return;
+    }
+    buf_add_json(out, (const char *)valid, utf8_repair(name, len, valid));
+    free(valid);
+}
+
+static void report(struct request *r, const char *path, size_t bytes, size_t tokens, bool alone)
+{
+    r->total += tokens;
+    if (r->json) {
+        buf_adds(&r->out, r->out.len == 0 ? "{\"file\":\"" : ",{\"file\":\"");
+        add_name(&r->out, path);
+        buf_addf(&r->out, "\",\"bytes\":%zu,\"tokens\":%zu}", bytes, tokens);
+    } else if (alone) {
+        printf("%zu\n", tokens);
+    } else {
+        printf("%8zu %s\n", tokens, path);
+    }
+}
+
+static int count_file(struct request *r, const char *path, bool alone)
+{
+    struct buf text;
+    buf_init(&text, (size_t)TOKENS_MAX_FILE_BYTES);
+    int failed = read_input(path, &text);
+    if (failed < 0) {
+        buf_release(&text);
+        return complain(path, strerror(-failed));
+    }
+    if (r->cut) {
+        size_t keep = tokenizer_prefix(r->tokenizer, text.data, text.len, r->first);
+        fwrite(text.len == 0 ? "" : text.data, 1, keep, stdout);
+    } else {
+        report(r, path, text.len, tokenizer_count(r->tokenizer, text.data, text.len), alone);
+    }
+    buf_release(&text);
+    return 0;
+}
+
+static int count_files(struct request *r, int count, char **paths)
+{
+    char stdin_name[] = "-", *standard_input[] = {stdin_name};
+    if (count == 0) {
+        count = 1;
+        paths = standard_input;
+    }
+    int code = 0;
+    for (int i = 0; i < count; i++)
+        code |= count_file(r, paths[i], count == 1);
+    if (r->json && r->out.failed != 0)
+        return complain("output", strerror(-r->out.failed));
+    if (r->json)
+        printf("{\"encoding\":\"%s\",\"tokens\":%llu,\"files\":[%s]}\n", r->encoding,
+               (unsigned long long)r->total, r->out.len == 0 ? "" : r->out.data);
+    else if (count > 1 && !r->cut)
+        printf("%8llu total\n", (unsigned long long)r->total);
+    return fflush(stdout) == 0 ? code : complain("output", strerror(errno));
+}
+
+static bool parse_count(const char *text, size_t *ret)
+{
+    char *end;
+    errno = 0;
+    unsigned long long n = strtoull(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0)
+        return false;
+    *ret = (size_t)n;
+    return true;
+}
+
+static const char *encoding_of_model(const char *model)
+{
+    const char *encoding = model_encoding(model);
+    if (encoding)
+        return encoding;
+    fprintf(stderr, "sluice tokens: model \"%s\" is not known: counting with %s\n", model,
+            MODEL_ENCODING_DEFAULT);
+    return MODEL_ENCODING_DEFAULT;
+}
+
+/* 0 to go on, or the exit code + 1. */
+static int parse(struct request *r, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"encoding", required_argument, NULL, 'e'}, {"model", required_argument, NULL, 'm'},
+        {"first", required_argument, NULL, 'f'},    {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
+    };
+    optind = 0; /* glibc: start again, whoever parsed before us */
+    for (int option; (option = getopt_long(argc, argv, "e:m:h", options, NULL)) != -1;) {
+        if (option == 'e') {
+            r->encoding = optarg;
+        } else if (option == 'm') {
+            r->encoding = encoding_of_model(optarg);
+        } else if (option == 'j') {
+            r->json = true;
+        } else if (option == 'f' && parse_count(optarg, &r->first)) {
+            r->cut = true;
+        } else {
+            fputs(usage, option == 'h' ? stdout : stderr);
+            return option == 'h' ? 1 : 3;
+        }
+    }
+    if (r->cut && r->json) {
+        fputs("sluice tokens: --first writes text, it cannot go with --json\n", stderr);
+        return 3;
+    }
+    return 0;
+}
+
+int cmd_tokens(int argc, char **argv)
+{
+    struct request r = {.encoding = MODEL_ENCODING_DEFAULT};
+    int stop = parse(&r, argc, argv);
+    if (stop != 0)
+        return stop - 1;
+
+    struct tokenizers *set;
+    struct error e = {""};
+    if (tokenizers_new(&set) < 0)
+        return complain("start", strerror(ENOMEM));
+    int failed = tokenizer_get(set, r.encoding, &r.tokenizer, &e);
+    if (failed < 0) {
+        fprintf(stderr, "sluice tokens: %s\n", e.text);
+        tokenizers_free(set);
+        return failed == -ENOENT ? 2 : 1;
+    }
+    buf_init(&r.out, (size_t)TOKENS_MAX_REPORT_BYTES);
+    int code = count_files(&r, argc - optind, argv + optind);
+    buf_release(&r.out);
+    tokenizers_free(set);
+    return code;
+}
