@@ -93,4 +93,21 @@
 #define IDEMPOTENCY_KEY_BYTES  255
 #define REQUEST_ID_BYTES       128
 
+/* Simulated provider */
+#define SIM_MAX_BODY_BYTES       (64 * MIB)
+#define SIM_MAX_REPLY_BYTES      (128 * MIB)
+#define SIM_MAX_OUTPUT_TOKENS    1000000
+#define SIM_MAX_LOG_ENTRIES      (1 << 20) /* charges of one window, remembered one by one */
+#define SIM_MAX_RULES            64
+#define SIM_MAX_SCOPES           512   /* models and keys with limits or a ledger of their own */
+#define SIM_MAX_CALLS_KEPT       16384 /* of GET /sim/calls */
+#define SIM_MAX_CALLS_PAGE       1000
+#define SIM_MAX_SCRIPT           10000 /* scripted replies that wait */
+#define SIM_MAX_FAULTS           16
+#define SIM_MAX_MODELS           64
+#define SIM_MAX_TOOL_CALLS       64
+#define SIM_MAX_CHOICES          16
+#define SIM_MAX_EMBEDDING_INPUTS 2048
+#define SIM_MAX_EMBEDDING_DIMS   3072
+
 #endif
