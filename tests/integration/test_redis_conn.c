@@ -350,6 +350,28 @@ static void a_wrong_password_is_told_once_and_not_quoted(void **state)
     redis_fixture_stop(&locked);
 }
 
+static bool is_told_down(void *arg)
+{
+    return ((struct redis_probe *)arg)->downs > 0;
+}
+
+/* Redis quotes the arguments of a command that it does not know. */
+static void a_server_that_echoes_the_password_does_not_spread_it(void **state)
+{
+    (void)state;
+    struct redis_fixture renamed;
+    struct redis_probe p;
+    char url[256];
+    assert_int_equal(redis_fixture_start(&renamed, "rename-command AUTH \"\"\n"), 0);
+    (void)snprintf(url, sizeof(url), "unix://:hunter2@%s", renamed.socket);
+    assert_true(redis_probe_open(&p, url));
+    assert_true(wait_loop(p.base, is_told_down, &p));
+    assert_non_null(strstr(p.reason, "ERR"));
+    assert_null(strstr(p.reason, "hunter2"));
+    redis_probe_close(&p);
+    redis_fixture_stop(&renamed);
+}
+
 /* A server that answers anything with the same bytes, for what Redis would not send. */
 struct liar {
     int fd;
@@ -367,11 +389,6 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
     (void)!send(peer, liar->bytes, strlen(liar->bytes), MSG_NOSIGNAL);
     (void)shutdown(peer, SHUT_WR);
     (void)close(peer);
-}
-
-static bool is_told_down(void *arg)
-{
-    return ((struct redis_probe *)arg)->downs > 0;
 }
 
 static void senseless_and_unasked_replies_end_the_connection(void **state)
@@ -423,6 +440,7 @@ int main(void)
         cmocka_unit_test(a_name_that_does_not_exist_is_an_error_at_once),
         cmocka_unit_test(login_and_database_are_set_before_it_is_up),
         cmocka_unit_test(a_wrong_password_is_told_once_and_not_quoted),
+        cmocka_unit_test(a_server_that_echoes_the_password_does_not_spread_it),
         cmocka_unit_test(senseless_and_unasked_replies_end_the_connection),
     };
     return cmocka_run_group_tests(tests, start_redis, stop_redis);
