@@ -223,7 +223,7 @@ static void flush(struct redis_conn *c)
         rc = send_some(c);
     if (rc == -EAGAIN || rc == -EINTR)
         (void)event_add(&c->on_write, NULL);
-    else if (rc)
+    else if (rc && !input_waits(c)) /* else answers, or why it closed, are read first */
         lost_errno(c, "sending to redis at", -rc);
 }
 
