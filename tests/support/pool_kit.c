@@ -8,7 +8,6 @@
 
 #include <cmocka.h>
 
-/* One token a second, 60 at once; nobody passes a held head. */
 struct pool_limits kit_one_a_second(void)
 {
     struct pool_limits l = {.dim_count = 1, .max_depth = 100, .lease_ms = 15000, .max_losses = 3};
@@ -17,7 +16,6 @@ struct pool_limits kit_one_a_second(void)
     return l;
 }
 
-/* Requests and tokens. */
 struct pool_limits kit_two_dims(void)
 {
     struct pool_limits l = kit_one_a_second();
@@ -94,7 +92,6 @@ void kit_assert_granted(const struct pool_turn *turn, size_t i, const char *id, 
     assert_int_equal(turn->grants[i].fence, fence);
 }
 
-/* Nothing one ms before the wait; at the wait, the grant. */
 void kit_assert_granted_exactly_after(struct pool *p, int64_t wait, int64_t now, const char *id)
 {
     struct pool_turn turn = kit_dispatch(p, now);
