@@ -10,8 +10,7 @@ void guard_init(struct guard *g, size_t max_bytes)
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     g->room = (max_bytes / page + 1) * page;
     g->map_bytes = g->room + page;
-    g->map =
-        mmap(NULL, g->map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    g->map = mmap(NULL, g->map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (g->map == MAP_FAILED || mprotect(g->map + g->room, page, PROT_NONE) != 0)
         abort();
 }
