@@ -243,6 +243,8 @@ static void a_full_log_tells_too_much_and_never_too_little(void **state)
         sim_log_add(&log, 1, i + 1);
     assert_int_equal(log.count, SIM_MAX_LOG_ENTRIES);
     assert_int_equal(log.sum, SIM_MAX_LOG_ENTRIES + 1);
+    /* The last two are one entry, of the later time. */
+    assert_int_equal(sim_log_sum(&log, SIM_MAX_LOG_ENTRIES + 1000 * MINUTE), 2);
     sim_log_release(&log);
 }
 

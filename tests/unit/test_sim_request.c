@@ -79,7 +79,8 @@ static void openai_refuses_broken_transcripts(void **state)
 }
 
 #define MESSAGES(turns) "{\"model\":\"m\",\"max_tokens\":9,\"messages\":[" turns "]}"
-#define USES            "{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":\"t\"}]}"
+#define USE             "{\"type\":\"tool_use\",\"id\":\"t\"}"
+#define USES            "{\"role\":\"assistant\",\"content\":[" USE "]}"
 #define ANSWER(id)                                                                                 \
     "{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"" id "\"}]}"
 
