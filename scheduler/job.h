@@ -83,7 +83,7 @@ struct job_watch {
 /* The watch is the caller's (embedded). state is the script's word, or "" when changes may have
  * been missed: look again. */
 void job_watch(struct jobs *j, struct job_watch *w);
-void job_unwatch(struct job_watch *w); /* idempotent */
+void job_unwatch(struct job_watch *w);                /* idempotent */
 void jobs_event(struct jobs *j, const char *payload); /* "ID STATE" of KEY_EVENTS */
 void jobs_channel_back(struct jobs *j);
 bool job_status_is_final(const char *status);

@@ -329,7 +329,7 @@ static void login_and_database_are_set_before_it_is_up(void **state)
 
 static bool is_refused_often(void *arg)
 {
-    return redis_fixture_info(arg, "total_connections_received") >= 12;
+    return redis_fixture_info(arg, "errorstat_WRONGPASS") >= 3;
 }
 
 static void a_wrong_password_is_told_once_and_not_quoted(void **state)

@@ -162,6 +162,28 @@ static void a_load_that_is_denied_is_the_answer_of_every_call(void **state)
     assert_reached(&c->answers[10]);
 }
 
+/* MSET stands in for SCRIPT, so that "SCRIPT LOAD text" says OK and loads nothing. */
+static void a_call_is_repeated_only_once(void **state)
+{
+    struct caller *c = *state;
+    struct redis_fixture forgetful;
+    struct redis_probe p;
+    assert_int_equal(redis_fixture_start(&forgetful, "rename-command SCRIPT \"\"\n"
+                                                     "rename-command MSET SCRIPT\n"),
+                     0);
+    assert_true(redis_probe_open(&p, forgetful.url));
+    assert_true(redis_probe_wait_up(&p));
+    struct redis_scripts *scripts = redis_scripts_new(p.conn);
+    const struct script_call what = {.which = SCRIPT_PEEK, .deadline_ms = 5000};
+    redis_script_call(scripts, &what, redis_answer_take, &c->answers[0]);
+    assert_true(redis_probe_wait_answers(&p, c->answers, 1));
+    assert_int_equal(c->answers[0].status, REDIS_NOSCRIPT);
+    assert_int_equal(redis_fixture_info(&forgetful, "cmdstat_evalsha"), 2);
+    redis_scripts_free(scripts);
+    redis_probe_close(&p);
+    redis_fixture_stop(&forgetful);
+}
+
 static void calls_are_lost_or_down_like_commands(void **state)
 {
     struct caller *c = *state;
@@ -288,6 +310,7 @@ int main(void)
         CALLER(a_loaded_script_costs_one_command),
         CALLER(the_repetition_has_the_same_arguments),
         CALLER(a_load_that_is_denied_is_the_answer_of_every_call),
+        CALLER(a_call_is_repeated_only_once),
         CALLER(calls_are_lost_or_down_like_commands),
         CALLER(freeing_the_scripts_first_answers_their_calls_once),
         CALLER(freeing_between_load_and_repetition_answers_once),

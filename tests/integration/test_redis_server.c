@@ -1,5 +1,6 @@
 #include "storage/redis_server.h"
 
+#include "common/limits.h"
 #include "storage/redis_check.h"
 #include "storage/redis_protocol.h"
 #include "storage/redis_reply.h"
@@ -8,7 +9,6 @@
 #include "tests/support/wait_loop.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -337,20 +337,44 @@ static void what_hinders_the_start_is_said(void **state)
     assert_refused(p, NULL, "no directory");
 }
 
+/* redis-server hides its environment, so a script that prints its own stands in for it. */
 static void the_environment_is_not_passed_on(void **state)
 {
     struct place *p = *state;
-    char path[64], bytes[4096];
+    char script[512], log[512], bytes[4096] = "";
+    (void)snprintf(script, sizeof(script), "%s/printer", p->top);
+    FILE *file = fopen(script, "we");
+    assert_non_null(file);
+    (void)fprintf(file, "#!/bin/sh\nexport\necho printed\nexit 1\n");
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(chmod(script, 0700), 0);
+
     assert_int_equal(setenv("OPENAI_API_KEY", "sk-secret", 1), 0);
-    struct redis_server *s = start(p);
-    (void)snprintf(path, sizeof(path), "/proc/%d/environ", (int)redis_server_pid(s));
-    int fd = open(path, O_RDONLY);
-    ssize_t n = read(fd, bytes, sizeof(bytes));
-    (void)close(fd);
-    assert_true(n >= 0);
-    assert_null(memmem(bytes, (size_t)n, "sk-secret", 9));
-    redis_server_stop(s);
+    assert_refused(p, script, "printed");
     (void)unsetenv("OPENAI_API_KEY");
+    (void)snprintf(log, sizeof(log), "%s/redis.log", p->dir);
+    file = fopen(log, "re");
+    assert_non_null(file);
+    assert_true(fread(bytes, 1, sizeof(bytes) - 1, file) > 0);
+    (void)fclose(file);
+    assert_null(strstr(bytes, "sk-secret"));
+}
+
+static void a_log_is_put_aside_only_past_its_maximum(void **state)
+{
+    struct place *p = *state;
+    char log[512], old[520];
+    (void)snprintf(log, sizeof(log), "%s/redis.log", p->dir);
+    (void)snprintf(old, sizeof(old), "%s.1", log);
+    assert_int_equal(mkdir(p->dir, 0700), 0);
+    for (off_t past = 0; past <= 1; past++) {
+        FILE *file = fopen(log, "we");
+        assert_non_null(file);
+        (void)fclose(file);
+        assert_int_equal(truncate(log, REDIS_MAX_LOG_BYTES + past), 0);
+        redis_server_stop(start(p));
+        assert_int_equal(access(old, F_OK), past ? 0 : -1);
+    }
 }
 
 #define SERVER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -369,6 +393,7 @@ int main(void)
         SERVER(a_path_may_hold_any_byte),
         SERVER(what_hinders_the_start_is_said),
         SERVER(the_environment_is_not_passed_on),
+        SERVER(a_log_is_put_aside_only_past_its_maximum),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
