@@ -52,7 +52,7 @@ static struct dim_limit random_dim(struct pool_ops *ops, size_t name)
     static const int64_t rates[OPS_NAMES][4] = {
         {3, 60, 500, 997},
         {997, 30000, 60000, 1000003},
-        {5000, 40000, 1000000, 180000000},
+        {5000, 40000, 1000000, 2000000003},
         {200, 2000, 7777, 100000},
     };
     bool daily = name == 3;
