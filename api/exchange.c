@@ -236,7 +236,7 @@ static struct conn *end(struct exchange *x)
 
 int exchange_set_header(struct exchange *x, const char *name, const char *value)
 {
-    return x->conn ? http_reply_header(&x->conn->head, name, value) : 0;
+    return x->conn ? http_reply_add_header(&x->conn->head, name, value) : 0;
 }
 
 static int set_content_type(struct exchange *x, const char *content_type)

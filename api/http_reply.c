@@ -111,7 +111,7 @@ static bool is_ours(const char *name)
     return false;
 }
 
-int http_reply_header(struct buf *lines, const char *name, const char *value)
+int http_reply_add_header(struct buf *lines, const char *name, const char *value)
 {
     for (const char *c = name; *c; c++)
         if (!isalnum((unsigned char)*c) && !strchr("!#$%&'*+-.^_`|~", *c))

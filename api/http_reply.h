@@ -37,7 +37,7 @@ size_t http_reply_start(char *out, int status, const char *date, enum http_frami
 
 /* Adds "name: value\r\n". -EINVAL for a name that is no token, one that frames the message
  * (which the server sets), or a value with a control byte; -ENOSPC, -ENOMEM. */
-MUST_CHECK int http_reply_header(struct buf *lines, const char *name, const char *value);
+MUST_CHECK int http_reply_add_header(struct buf *lines, const char *name, const char *value);
 
 /* {"error":{...}} in OpenAI's shape. */
 void http_default_error(const char *path, int status, const char *message, struct evbuffer *out);

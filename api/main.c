@@ -1,4 +1,5 @@
 #include "api/cmd_check.h"
+#include "api/cmd_serve.h"
 #include "api/cmd_tokens.h"
 #include "api/cmd_version.h"
 #include "api/demo/demo.h"
@@ -16,6 +17,7 @@ static const struct command {
     int (*run)(int argc, char **argv);
     const char *about;
 } commands[] = {
+    {"serve", cmd_serve, "run the service"},
     {"check", cmd_check, "say whether a configuration is right"},
     {"demo", cmd_demo, "agents without and with Sluice, side by side"},
     {"simulate", cmd_simulate, "run a metered stand-in for a provider"},

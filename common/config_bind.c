@@ -3,7 +3,7 @@
 #include "common/config_env.h"
 #include "common/limits.h"
 #include "common/nearest.h"
-#include "common/sha256.h"
+#include "common/digest.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -205,10 +205,9 @@ static int check_text(const struct place *p, const char *value)
 /* What takes the place of a checked value: the value, or its digest. */
 static int keep_text(const struct place *p, const char *value, char **ret)
 {
-    char hex[SHA256_HEX_BYTES];
+    char hex[DIGEST_HEX_BYTES];
     if (p->row->type == CONFIG_SECRET) {
-        if (sha256_hex(value, strlen(value), hex))
-            return out_of_memory(p->name, p->e);
+        digest_hex(value, strlen(value), hex, DIGEST_HEX_BYTES - 1);
         value = hex;
     }
     char *copy = strdup(value);

@@ -115,7 +115,8 @@ static const struct config_section tenant_section = {
 #define LIMIT(name, per, what)                                                                     \
     {                                                                                              \
         .key = #name, .type = CONFIG_INTEGER, AT(config_model, limits.name), .optional = true,     \
-        .least = 1, .most = CONFIG_MAX_LIMIT, .value = CONFIG_ABSENT, .unit = per, .help = what    \
+        .least = 1, .most = CONFIG_MAX_LIMIT, .value = CONFIG_ABSENT, .unit = (per),               \
+        .help = (what)                                                                             \
     }
 
 static const struct config_row model_rows[] = {
@@ -263,7 +264,7 @@ static const struct config_row queue_rows[] = {
 };
 
 static const struct config_row jobs_rows[] = {
-    INTEGER(config, jobs.result_ttl_s, "result_ttl_s", RANGE(1, 365 * 86400, 86400), "s",
+    INTEGER(config, jobs.result_ttl_s, "result_ttl_s", RANGE(1, 31536000, 86400), "s",
             "finished jobs are kept so long"),
     INTEGER(config, jobs.call_ttl_s, "call_ttl_s", RANGE(1, 86400, 300), "s",
             "finished calls are remembered so long"),

@@ -33,9 +33,6 @@ struct config_row {
     enum config_type type;
     size_t offset;
     size_t count_offset;
-    bool required;       /* no default: it must stand there */
-    bool secret;         /* never shown, wiped when freed */
-    bool optional;       /* may be left out (NULL or CONFIG_ABSENT); an unset ${NAME} means that */
     int64_t least, most; /* INTEGER: value; TEXT and SECRET: bytes */
     double least_number, most_number;
     int64_t value;        /* default of INTEGER, BOOL (0, 1) and CHOICE */
@@ -46,6 +43,9 @@ struct config_row {
     const char *const *choices;          /* ended by NULL */
     const char *(*accept)(const char *); /* of config_text */
     const struct config_section *of;     /* of SECTION and LIST */
+    bool required;                       /* no default: it must stand there */
+    bool secret;                         /* never shown, wiped when freed */
+    bool optional;                       /* may be left out (NULL or CONFIG_ABSENT) */
 };
 
 struct config_section {

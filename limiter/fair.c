@@ -246,6 +246,16 @@ size_t fair_flow_depth(const struct fair_flow *flow)
     return flow->tickets.count;
 }
 
+int64_t fair_flow_start(const struct fair_flow *flow)
+{
+    return flow->start;
+}
+
+const char *fair_tenant(const struct fair_flow *flow)
+{
+    return flow->tenant;
+}
+
 void fair_charge(struct fair *f, struct fair_entry *e)
 {
     struct fair_flow *flow = e->flow;

@@ -72,6 +72,8 @@ struct fair_flow *fair_after(const struct fair *f, const struct fair_flow *flow)
 struct fair_entry *fair_flow_head(const struct fair_flow *flow);                  /* or NULL */
 
 size_t fair_flow_depth(const struct fair_flow *flow);
+int64_t fair_flow_start(const struct fair_flow *flow); /* S, while backlogged */
+const char *fair_tenant(const struct fair_flow *flow);
 
 /* NULL, or which of its own counts and tags disagree. */
 const char *fair_check(const struct fair *f);

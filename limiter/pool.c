@@ -454,6 +454,12 @@ int64_t pool_delayed(const struct pool *p)
     return (int64_t)p->book.delayed.count;
 }
 
+const char *pool_head(const struct pool *p)
+{
+    const struct fair_flow *flow = fair_first(&p->book.fair);
+    return flow ? book_queued(flow)->id : NULL;
+}
+
 const char *pool_check(const struct pool *p)
 {
     for (size_t i = 0; i < p->gate.count; i++) {

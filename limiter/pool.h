@@ -200,6 +200,8 @@ int64_t pool_level(const struct pool *p, size_t dim, int64_t now_ms); /* units, 
 int64_t pool_running(const struct pool *p);
 int64_t pool_depth(const struct pool *p, enum pool_class c); /* queued */
 int64_t pool_delayed(const struct pool *p);
+/* The head of the queue, late or not; NULL when nothing is queued. Valid until the next change. */
+const char *pool_head(const struct pool *p);
 /* What does not hold of that which must hold in every state; NULL when all does. For tests. */
 const char *pool_check(const struct pool *p);
 

@@ -164,6 +164,16 @@ void call_cancel(struct call *c)
     bury(c);
 }
 
+void call_abandon(struct call *c)
+{
+    stop_transfer(c);
+    if (c->held.fence > 0)
+        pool_agent_release(c->pool->agent, &c->held);
+    c->held.fence = 0;
+    call_enter(c, CALL_CANCELLED);
+    bury(c);
+}
+
 void call_requeue(struct call *c, const struct retry_plan *plan)
 {
     pool_stats_add(pool_agent_stats(c->pool->agent), COUNT_retries, 1);

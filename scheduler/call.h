@@ -29,6 +29,9 @@ struct call_failure {
     int64_t retry_after_ms; /* -1: none */
 };
 
+void call_failure_set(struct call_failure *f, int status, const char *code, const char *format, ...)
+    PRINTF_AT(4, 5);
+
 struct call_sink {
     /* It waits in the queue; told once for each time it is queued. */
     void (*queued)(void *arg, int64_t eta_ms, const char *binding);
@@ -70,12 +73,17 @@ void call_start_granted(struct call *c, const struct store_grant *grant, int64_t
 void call_cancel(struct call *c);
 /* Frees a call that was never started. */
 void call_discard(struct call *c);
+/* Ends it here without a settle: its lease is left to end (a job, when the service stops). */
+void call_abandon(struct call *c);
 void call_pause(struct call *c); /* back-pressure: no data until resumed */
 void call_resume(struct call *c);
 
 /* ---- looking */
 const char *call_id(const struct call *c);
 const char *call_model(const struct call *c); /* as the provider knows it */
+enum wire_endpoint call_endpoint(const struct call *c);
+const char *call_body(const struct call *c, size_t *ret_len); /* the client's own bytes */
+int64_t call_tries(const struct call *c); /* attempts that count, of jobs on all instances */
 struct pool_view *call_pool(const struct call *c);
 bool call_is_stream(const struct call *c); /* asked for, by the request */
 int call_status(const struct call *c);     /* of the provider's answer */

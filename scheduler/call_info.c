@@ -12,6 +12,22 @@ const char *call_model(const struct call *c)
     return c->model;
 }
 
+enum wire_endpoint call_endpoint(const struct call *c)
+{
+    return c->spec.endpoint;
+}
+
+const char *call_body(const struct call *c, size_t *ret_len)
+{
+    *ret_len = c->spec.body_len;
+    return c->spec.body;
+}
+
+int64_t call_tries(const struct call *c)
+{
+    return c->attempts;
+}
+
 struct pool_view *call_pool(const struct call *c)
 {
     return c->pool;

@@ -92,7 +92,4 @@ int call_upstream(struct call *c, struct call_upstream *ret, struct error *e) MU
 extern const struct http_handlers call_reply_handlers;
 void call_reply_reset(struct call *c);
 
-void call_failure_set(struct call_failure *f, int status, const char *code, const char *format, ...)
-    PRINTF_AT(4, 5);
-
 #endif

@@ -62,6 +62,7 @@ struct http_client {
     struct transfers waking; /* resumed, to be told to libcurl from the loop */
     size_t running_count, idle_count;
     const struct http_transfer *reporting; /* its on_done is on the stack */
+    char *ca_file;                         /* NULL: the system's */
 };
 
 const char *http_result_name(enum http_result r)
@@ -423,7 +424,8 @@ static struct http_transfer *transfer_new(struct http_client *c)
     t->client = c;
     buf_init(&t->reply, UPSTREAM_MAX_HEADER_BYTES);
     event_assign(&t->timer, c->base, -1, 0, on_transfer_timer, t);
-    if (!http_easy_init(&t->easy) || !http_loop_adopt(c->loop, t->easy.curl) || !set_callbacks(t)) {
+    if (!http_easy_init(&t->easy, c->ca_file) || !http_loop_adopt(c->loop, t->easy.curl) ||
+        !set_callbacks(t)) {
         transfer_free(t);
         return NULL;
     }
@@ -538,6 +540,17 @@ struct http_client *http_client_new(struct event_base *base)
     return c;
 }
 
+int http_client_trust(struct http_client *c, const char *ca_file)
+{
+    assert(TAILQ_EMPTY(&c->running) && TAILQ_EMPTY(&c->idle));
+    char *copy = strdup(ca_file);
+    if (!copy)
+        return -ENOMEM;
+    free(c->ca_file);
+    c->ca_file = copy;
+    return 0;
+}
+
 void http_client_free(struct http_client *c)
 {
     if (!c)
@@ -551,5 +564,6 @@ void http_client_free(struct http_client *c)
     }
     http_loop_free(c->loop);
     (void)event_del(&c->work);
+    free(c->ca_file);
     free(c);
 }

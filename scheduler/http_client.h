@@ -81,6 +81,10 @@ struct http_handlers {
 };
 
 struct http_client *http_client_new(struct event_base *base);
+/* Certificates of a PEM file are trusted instead of the system's, by connections made from
+ * now on. To be called before the first transfer. 0 or -ENOMEM; a file that cannot be read
+ * makes every TLS transfer end as HTTP_NOT_SENT. There is no switch to trust anything. */
+int http_client_trust(struct http_client *c, const char *ca_file) MUST_CHECK;
 /* Cancels what runs (without calls), closes the pool. Not inside a handler. */
 void http_client_free(struct http_client *c);
 size_t http_client_running(const struct http_client *c);

@@ -39,7 +39,7 @@ static bool set_numbers(CURL *curl)
     return true;
 }
 
-bool http_easy_init(struct http_easy *h)
+bool http_easy_init(struct http_easy *h, const char *ca_file)
 {
     buf_init(&h->url, UPSTREAM_MAX_URL_BYTES);
     buf_init(&h->lines, UPSTREAM_MAX_REQUEST_HEADER_BYTES);
@@ -47,7 +47,8 @@ bool http_easy_init(struct http_easy *h)
     return h->curl && set_numbers(h->curl) &&
            curl_easy_setopt(h->curl, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
            curl_easy_setopt(h->curl, CURLOPT_REDIR_PROTOCOLS_STR, "https") == CURLE_OK &&
-           curl_easy_setopt(h->curl, CURLOPT_PROXY, "") == CURLE_OK;
+           curl_easy_setopt(h->curl, CURLOPT_PROXY, "") == CURLE_OK &&
+           (!ca_file || curl_easy_setopt(h->curl, CURLOPT_CAINFO, ca_file) == CURLE_OK);
 }
 
 void http_easy_release(struct http_easy *h)

@@ -30,8 +30,9 @@ struct http_easy {
     struct curl_slist nodes[UPSTREAM_MAX_REQUEST_HEADERS + HTTP_EASY_OWN_LINES];
 };
 
-/* False without memory, or when libcurl lacks an option; release it then, too. */
-bool http_easy_init(struct http_easy *h) MUST_CHECK;
+/* ca_file NULL: the system's certificates. False without memory, or when libcurl lacks an
+ * option; release it then, too. */
+bool http_easy_init(struct http_easy *h, const char *ca_file) MUST_CHECK;
 void http_easy_release(struct http_easy *h);
 void http_easy_shrink(struct http_easy *h); /* gives large buffers back */
 

@@ -94,7 +94,12 @@ static void tell_state(struct redis_conn *c, bool up, const char *reason)
     c->calling--;
 }
 
-/* Leaves the socket and answers for all that was sent over it. */
+static void disarm_deadline(struct redis_conn *c)
+{
+    (void)event_del(&c->on_deadline);
+    c->timer_at_ms = INT64_MAX;
+}
+
 static void conn_close(struct redis_conn *c, enum conn_state next)
 {
     if (c->fd >= 0) {
@@ -103,11 +108,10 @@ static void conn_close(struct redis_conn *c, enum conn_state next)
         (void)close(c->fd);
     }
     (void)event_del(&c->on_ping);
-    (void)event_del(&c->on_deadline);
     (void)event_del(&c->on_flush);
+    disarm_deadline(c);
     c->fd = -1;
     c->state = next;
-    c->timer_at_ms = INT64_MAX;
     c->overdue_passes = 0;
     (void)evbuffer_drain(c->out, evbuffer_get_length(c->out));
 }
@@ -223,7 +227,7 @@ static void flush(struct redis_conn *c)
         rc = send_some(c);
     if (rc == -EAGAIN || rc == -EINTR)
         (void)event_add(&c->on_write, NULL);
-    else if (rc)
+    else if (rc && !input_waits(c)) /* else answers, or why it closed, are read first */
         lost_errno(c, "sending to redis at", -rc);
 }
 
@@ -280,8 +284,10 @@ static void on_subscribed(void *arg, enum redis_status status, const struct redi
         lost_refused(arg, "subscription", status, reply);
 }
 
+/* Nothing is pending here: the last answer of the handshake made it up. */
 static void conn_up(struct redis_conn *c)
 {
+    disarm_deadline(c);
     c->state = CONN_READY;
     c->up_since_ms = clock_mono_ms();
     struct timeval every = timeval_of(REDIS_PING_EVERY_MS);
@@ -326,8 +332,7 @@ static bool send_handshake(struct redis_conn *c)
 
 static void conn_handshake(struct redis_conn *c)
 {
-    (void)event_del(&c->on_deadline);
-    c->timer_at_ms = INT64_MAX;
+    disarm_deadline(c);
     c->state = CONN_HANDSHAKE;
     (void)event_add(&c->on_read, NULL);
     if (!send_handshake(c)) {

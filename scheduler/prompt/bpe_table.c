@@ -5,6 +5,8 @@
 #include <string.h>
 
 #define HEADER_BYTES (8 + BPE_BYTES)
+#define BATCH        16
+#define COPY_BYTES   16
 #define PAIR_BYTES   6
 
 static uint32_t read24(const unsigned char *p)
@@ -70,10 +72,8 @@ bool bpe_whole(const struct bpe_table *t, const unsigned char *piece, size_t len
     return false;
 }
 
-static void add_word(struct bpe_table *t, uint32_t token)
+static void add_word(struct bpe_table *t, uint32_t token, uint64_t hash)
 {
-    uint32_t from = t->offsets[token];
-    uint64_t hash = hash_of(t->spelling + from, t->offsets[token + 1] - from);
     uint64_t mask = (UINT64_C(1) << (64 - t->word_shift)) - 1;
     uint64_t i = hash >> t->word_shift;
     while (t->words[i] != 0)
@@ -81,18 +81,50 @@ static void add_word(struct bpe_table *t, uint32_t token)
     t->words[i] = tag_of(hash) | token;
 }
 
-static void add_pair(struct bpe_table *t, uint32_t left, uint32_t right, uint32_t token)
+/* In batches, so that the loads of a batch wait for memory together. */
+static void add_words(struct bpe_table *t)
 {
+    for (uint32_t i = BPE_BYTES; i < t->count; i += BATCH) {
+        uint32_t n = t->count - i < BATCH ? t->count - i : BATCH;
+        uint64_t hashes[BATCH];
+        for (uint32_t k = 0; k < n; k++) {
+            uint32_t from = t->offsets[i + k];
+            hashes[k] = hash_of(t->spelling + from, t->offsets[i + k + 1] - from);
+            __builtin_prefetch(&t->words[hashes[k] >> t->word_shift], 1);
+        }
+        for (uint32_t k = 0; k < n; k++)
+            add_word(t, i + k, hashes[k]);
+    }
+}
+
+static void add_pair(struct bpe_table *t, uint64_t key, uint32_t token)
+{
+    uint32_t left = (uint32_t)(key >> BPE_TOKEN_BITS), right = (uint32_t)key & BPE_TOKEN_MASK;
     if ((left | right) < BPE_BYTES) {
         t->of_bytes[left * BPE_BYTES + right] = token;
         return;
     }
-    uint64_t key = (uint64_t)left << BPE_TOKEN_BITS | right;
     uint64_t mask = (UINT64_C(1) << (64 - t->pair_shift)) - 1;
     uint64_t i = key * BPE_HASH >> t->pair_shift;
     while (t->pairs[i] != 0)
         i = (i + 1) & mask;
     t->pairs[i] = key << BPE_TOKEN_BITS | token;
+}
+
+static void add_pairs(struct bpe_table *t, const unsigned char *data)
+{
+    for (uint32_t i = BPE_BYTES; i < t->count; i += BATCH) {
+        uint32_t n = t->count - i < BATCH ? t->count - i : BATCH;
+        uint64_t keys[BATCH];
+        for (uint32_t k = 0; k < n; k++) {
+            uint32_t left, right;
+            parts_of(data, i + k, &left, &right);
+            keys[k] = (uint64_t)left << BPE_TOKEN_BITS | right;
+            __builtin_prefetch(&t->pairs[keys[k] * BPE_HASH >> t->pair_shift], 1);
+        }
+        for (uint32_t k = 0; k < n; k++)
+            add_pair(t, keys[k], i + k);
+    }
 }
 
 static int check_header(const unsigned char *data, size_t size, uint32_t *ret_count)
@@ -128,27 +160,30 @@ static int measure(struct bpe_table *t, const unsigned char *data)
     return 0;
 }
 
-static void copy_token(struct bpe_table *t, unsigned char *to, uint32_t token)
+/* Tokens are written one behind the other, so what a short one writes too much is written
+ * over by the next; the buffer has COPY_BYTES more at its end. */
+static unsigned char *copy_token(const struct bpe_table *t, unsigned char *to, uint32_t token)
 {
-    uint32_t from = t->offsets[token];
-    memcpy(to, t->spelling + from, t->offsets[token + 1] - from);
+    uint32_t from = t->offsets[token], len = t->offsets[token + 1] - from;
+    if (len <= COPY_BYTES)
+        memmove(to, t->spelling + from, COPY_BYTES);
+    else
+        memcpy(to, t->spelling + from, len);
+    return to + len;
 }
 
-static void fill(struct bpe_table *t, const unsigned char *data)
+static void spell(struct bpe_table *t, const unsigned char *data)
 {
     for (uint32_t i = 0; i < BPE_BYTES; i++) {
         t->byte[data[8 + i]] = i;
         t->spelling[i] = data[8 + i];
     }
-    memset(t->of_bytes, 0xFF, BPE_BYTES * BPE_BYTES * sizeof(*t->of_bytes));
+    unsigned char *to = t->spelling + BPE_BYTES;
     for (uint32_t i = BPE_BYTES; i < t->count; i++) {
         uint32_t left, right;
         parts_of(data, i, &left, &right);
-        unsigned char *to = t->spelling + t->offsets[i];
-        copy_token(t, to, left);
-        copy_token(t, to + (t->offsets[left + 1] - t->offsets[left]), right);
-        add_pair(t, left, right, i);
-        add_word(t, i);
+        to = copy_token(t, to, left);
+        to = copy_token(t, to, right);
     }
 }
 
@@ -161,15 +196,23 @@ static unsigned shift_for(uint32_t count)
     return 64 - bits;
 }
 
+/* One block for all tables but the spellings. It is cleared by hand: the pages of calloc()
+ * fault twice when they are read before they are written. Huge pages were tried: half the
+ * time, but now and then 25 ms while the kernel makes one. */
 static int allocate(struct bpe_table *t)
 {
     t->pair_shift = t->word_shift = shift_for(t->count);
-    size_t slots = (size_t)1 << (64 - t->pair_shift);
-    t->of_bytes = malloc(BPE_BYTES * BPE_BYTES * sizeof(*t->of_bytes));
-    t->pairs = calloc(slots, sizeof(*t->pairs));
-    t->words = calloc(slots, sizeof(*t->words));
-    t->offsets = calloc((size_t)t->count + 1, sizeof(*t->offsets));
-    return t->of_bytes && t->pairs && t->words && t->offsets ? 0 : -ENOMEM;
+    size_t slots = (size_t)1 << (64 - t->pair_shift), singles = (size_t)BPE_BYTES * BPE_BYTES;
+    size_t size = slots * (sizeof(*t->pairs) + sizeof(*t->words)) + singles * sizeof(*t->of_bytes) +
+                  ((size_t)t->count + 1) * sizeof(*t->offsets);
+    t->pairs = malloc(size);
+    if (!t->pairs)
+        return -ENOMEM;
+    memset(t->pairs, 0, size);
+    t->words = (uint32_t *)(t->pairs + slots);
+    t->of_bytes = t->words + slots;
+    t->offsets = t->of_bytes + singles;
+    return 0;
 }
 
 int bpe_table_init(struct bpe_table *t, const unsigned char *data, size_t size, struct error *e)
@@ -183,10 +226,13 @@ int bpe_table_init(struct bpe_table *t, const unsigned char *data, size_t size, 
         bpe_table_release(t);
         return error_set(e, -EINVAL, "a vocabulary is damaged: a token is made of later ones");
     }
-    t->spelling = malloc(t->offsets[t->count]);
+    t->spelling = calloc((size_t)t->offsets[t->count] + COPY_BYTES, 1);
     if (!t->spelling)
         goto no_memory;
-    fill(t, data);
+    memset(t->of_bytes, 0xFF, BPE_BYTES * BPE_BYTES * sizeof(*t->of_bytes));
+    add_pairs(t, data);
+    spell(t, data);
+    add_words(t);
     return 0;
 
 no_memory:
@@ -196,10 +242,7 @@ no_memory:
 
 void bpe_table_release(struct bpe_table *t)
 {
-    free(t->of_bytes);
-    free(t->pairs);
-    free(t->words);
-    free(t->offsets);
+    free(t->pairs); /* and with it the other tables */
     free(t->spelling);
     *t = (struct bpe_table){0};
 }

@@ -71,8 +71,11 @@ static void conn_close(struct conn *conn)
 
 static void on_event(evutil_socket_t fd, short what, void *arg)
 {
-    (void)fd, (void)what;
-    run(arg);
+    (void)fd;
+    if (what & EV_CLOSED)
+        conn_close(arg);
+    else
+        run(arg);
 }
 
 static void wait_for(struct conn *conn, short what)
@@ -189,7 +192,7 @@ static enum outcome step_stall(struct conn *conn)
 {
     if (conn->done)
         return NEXT; /* fake_provider_go() was called */
-    event_del(&conn->event);
+    wait_for(conn, EV_CLOSED);
     conn->stalled = true;
     return WAIT;
 }
@@ -208,7 +211,7 @@ static enum outcome do_step(struct conn *conn, const struct fake_step *step)
     case FAKE_CLOSE:
         return step_close(conn, step->op == FAKE_RESET);
     case FAKE_DEAF:
-        event_del(&conn->event);
+        wait_for(conn, EV_CLOSED);
         return WAIT;
     }
     abort();
@@ -332,8 +335,8 @@ size_t fake_provider_stalled(const struct fake_provider *p)
 {
     size_t count = 0;
     const struct conn *conn;
-    LIST_FOREACH(conn, &p->conns, link)
-    count += conn->stalled;
+    for (conn = LIST_FIRST(&p->conns); conn; conn = LIST_NEXT(conn, link))
+        count += conn->stalled;
     return count;
 }
 

@@ -232,7 +232,7 @@ int64_t redis_fixture_info(struct redis_fixture *f, const char *name)
         if (at[-1] != '\n' || at[len] != ':')
             continue;
         at += len + 1;
-        value = strtoll(strncmp(at, "calls=", 6) == 0 ? at + 6 : at, NULL, 10);
+        value = strtoll(at + strcspn(at, "-0123456789"), NULL, 10);
         break;
     }
     redis_reply_free(reply);

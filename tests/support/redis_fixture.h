@@ -45,8 +45,8 @@ struct redisReply *redis_fixture_ask(struct redis_fixture *f, const struct redis
 int64_t redis_fixture_ask_int(struct redis_fixture *f, const struct redis_args *args);
 /* True when the reply is just this text. */
 bool redis_fixture_says(struct redis_fixture *f, const char *text, const struct redis_args *args);
-/* A number out of INFO ("total_connections_received"); 0 when absent. Also finds
- * "cmdstat_evalsha", whose number is its calls. */
+/* A number out of INFO ("total_connections_received"); 0 when absent. Of a value
+ * with parts it is the first: the calls of "cmdstat_evalsha", the count of "errorstat_OOM". */
 int64_t redis_fixture_info(struct redis_fixture *f, const char *name);
 /* Sends without waiting and returns the descriptor, for commands that block. */
 int redis_fixture_send(struct redis_fixture *f, const struct redis_args *args);

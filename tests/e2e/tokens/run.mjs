@@ -28,7 +28,7 @@ const ENCODINGS = {
 const NEW_CL100K = "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}" +
     '| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s+$|\\s*[\\r\\n]|\\s+(?!\\S)|\\s';
 const FILES_A_CALL = 1000;
-const PREFIXES = 400;
+const PREFIXES = 200;
 
 function oracle(encoding, pattern) {
     const { bpe_ranks, pat_str } = require(`tiktoken/encoders/${ENCODINGS[encoding]}.json`);
