@@ -21,7 +21,7 @@ static int64_t total_cost(const struct demo_work *w)
 /* What a limit per minute offers in the time, as far as the agents are to use it. */
 static int64_t offered(int64_t per_minute, int64_t seconds)
 {
-    return (per_minute + per_minute * seconds / 60) * DEMO_LOAD_PERCENT / 100;
+    return per_minute + per_minute * seconds / 60 * DEMO_LOAD_PERCENT / 100;
 }
 
 int demo_work_plan(struct demo_work *w, struct error *e)

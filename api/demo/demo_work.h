@@ -2,8 +2,8 @@
  * demo_work: how much the agents of a demo do, so that it takes the time that was asked for.
  *
  * A turn asks with the whole conversation so far, so it costs more than the one before it.
- * The work of all agents is DEMO_LOAD_PERCENT of what the provider offers in the time: one
- * minute's worth at once (the full bucket) and its rate from then on.
+ * The work of all agents is what the provider offers in the time: a minute's worth at once
+ * (the full bucket), and DEMO_LOAD_PERCENT of its rate from then on.
  *
  *   units  tokens by the simulator's rule: bytes / 4 and 4 for each message.
  */
@@ -14,7 +14,7 @@
 
 #include <stdint.h>
 
-#define DEMO_LOAD_PERCENT   90
+#define DEMO_LOAD_PERCENT   95
 #define DEMO_MAX_TURNS      8
 #define DEMO_OUTPUT_TOKENS  40 /* of an answer, which is also its max_tokens */
 #define DEMO_LATENCY_MS     150
