@@ -132,12 +132,11 @@ static void on_beat(void *arg, struct store_pool *pool, const struct store_turn 
     if (!end(a) || turn->status != REDIS_OK)
         return;
     size_t n = reply_count(turn->items);
-    for (size_t i = 1; i < n; i++) {
-        const char *id = reply_text(reply_at(turn->items, i), NULL);
-        if (!id)
-            continue;
-        pool_stats_add(&a->stats, COUNT_leases_lost, 1);
-        a->hooks.on_lost(a->hooks.arg, a, id);
+    for (size_t i = 1; i + 1 < n; i += 2) {
+        struct store_lease lease = {.id = reply_text(reply_at(turn->items, i), NULL),
+                                    .fence = reply_int(reply_at(turn->items, i + 1), 0)};
+        if (lease.id)
+            a->hooks.on_lost(a->hooks.arg, a, &lease);
     }
 }
 
