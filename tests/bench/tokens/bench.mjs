@@ -41,7 +41,8 @@ function corpus() {
         .toString().trim(), 'npm');
     const prose = take([npm, source], /\.md$/, 3200000);
     const code = take([source, npm, '/usr/include'], /\.([ch]|m?js)$/, prose.length * 35 / 45);
-    const results = code.match(/[^]{1,700}/g).slice(0, prose.length * 20 / 45 / 800).map((text, i) =>
+    const parts = code.match(/[^]{1,700}/g).slice(0, prose.length * 20 / 45 / 800);
+    const results = parts.map((text, i) =>
         ({ role: 'tool', tool_call_id: `call_${i}`, content: JSON.stringify({ id: i, text }) }));
     const json = JSON.stringify({ model: 'gpt-4o', messages: results });
     return { prose, code, json };
@@ -78,7 +79,8 @@ const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'));
 try {
     const parts = corpus();
     const sets = { mix: parts.prose + parts.code + parts.json, ...parts };
-    console.log('MB/s, one core, 16 kB texts   bytes    tiktoken   sluice: first pass   best   ratio');
+    console.log('MB/s, one core, 16 kB texts   bytes    tiktoken   sluice: first pass' +
+        '   best   ratio');
     for (const encoding of ['o200k_base', 'cl100k_base']) {
         let result;
         for (const [name, text] of Object.entries(sets)) {
@@ -87,10 +89,12 @@ try {
             const theirs = tiktokenSpeed(encoding, text);
             result = ours(encoding, path);
             const best = Math.max(...result.passes);
-            console.log(`${encoding.padEnd(12)} ${name.padEnd(8)} ${String(result.bytes).padStart(14)}` +
-                `${theirs.toFixed(2).padStart(12)}${result.passes[0].toFixed(1).padStart(21)}` +
-                `${best.toFixed(1).padStart(7)}` +
-                `   ${(result.passes[0] / theirs).toFixed(1)} to ${(best / theirs).toFixed(1)}`);
+            console.log([
+                encoding.padEnd(12), name.padEnd(8), String(result.bytes).padStart(14),
+                theirs.toFixed(2).padStart(11), result.passes[0].toFixed(1).padStart(20),
+                best.toFixed(1).padStart(6),
+                ` ${(result.passes[0] / theirs).toFixed(1)} to ${(best / theirs).toFixed(1)}`,
+            ].join(' '));
         }
         console.log(`${encoding}: loaded in ${result.load_ms} ms, ${result.load_rss_mb} MB`);
         for (const name of ['one_letter', 'two_letters', 'letters', 'spaces', 'marks']) {
