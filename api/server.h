@@ -10,12 +10,14 @@
  *
  * and must not be touched after that. The answer may come at any later time.
  *
- * Guards (measured on libevent 2.1.12-stable-8+deb12u1): a request filter for what
- * evhttp lets through (several Content-Length, odd Transfer-Encoding, bad names, ...)
- * that answers 400 as JSON and closes; header deadline against slow-loris; read-ahead
- * watermark while an answer is open; EV_CLOSED to notice that a client left (never
- * EV_READ); idle and write timeouts that do not cut waiting streams; accept errors that
- * pause the listener instead of spinning; a cap on connections; JSON for every error.
+ * Guards (measured on libevent 2.1.12-stable-8+deb12u1): http_guard checks the bytes before
+ * evhttp and http_filter what evhttp made of them, and both answer as JSON and close; a
+ * deadline for the head and a least speed for the body; a bound on what is read while an
+ * answer is open; a client that left is noticed at any time (conn.h says how, and why not
+ * by EV_CLOSED); idle and write timeouts that do not cut waiting streams; accept errors
+ * that pause the listener instead of spinning; a cap on connections; JSON for every error.
+ *
+ * A client that sends its FIN after the request (half-close) counts as gone.
  *
  *   threads    one event loop.
  */
@@ -39,12 +41,16 @@ typedef void (*exchange_gone_fn)(void *arg);
 struct server_options {
     const char *listen;    /* "127.0.0.1:8080", "[::1]:0", "unix:PATH"; port 0 picks one */
     size_t max_body_bytes; /* a larger body is answered 413 in JSON */
-    int max_connections;
-    int header_ms; /* from the connection (or the last answer's end) to a whole head */
+    int max_connections;   /* one more is answered 503 and closed */
+    /* Times; 0 is the default in common/limits.h. */
+    int header_ms; /* from the connection, or a later request's first byte, to a whole head */
     int idle_ms;   /* keep-alive without a request */
+    int body_ms;   /* for each HTTP_BODY_STEP_BYTES of a request body */
+    int write_ms;  /* a client that takes nothing of its answer for so long is cut */
     bool reuse_port;
     /* Writes an error body in the dialect of the path, for errors the server finds itself
-     * (400, 408, 413, 503). May be NULL: OpenAI's shape. */
+     * (400, 408, 413, 414, 417, 431, 501, 503, 505). path is raw, without the query, cut at
+     * 63 bytes, and "" when none was read yet. May be NULL: OpenAI's shape. */
     void (*write_error)(const char *path, int status, const char *message, struct evbuffer *out);
 };
 
@@ -56,6 +62,7 @@ const char *server_address(const struct server *s);
 void server_drain(struct server *s);
 size_t server_open_exchanges(const struct server *s);
 size_t server_connections(const struct server *s);
+/* Closes everything; open exchanges are told that they are gone. Not from a callback. */
 void server_free(struct server *s);
 
 /* ---- reading; all borrowed, valid while the exchange is */
@@ -67,14 +74,20 @@ const char *exchange_header(const struct exchange *x, const char *name); /* NULL
 void exchange_headers(const struct exchange *x,
                       void (*fn)(void *arg, const char *name, const char *value), void *arg);
 const char *exchange_body(const struct exchange *x, size_t *ret_len); /* NUL-terminated */
-char *exchange_take_body(struct exchange *x, size_t *ret_len);        /* given: caller frees */
-const char *exchange_peer(const struct exchange *x);                  /* address, for logs */
-int64_t
-exchange_started_us(const struct exchange *x); /* clock_mono_us() when the request was whole */
+/* Given, NUL-terminated: the caller frees it, and the exchange's body is empty after that.
+ * NULL only when there is no body and no memory for an empty one. */
+char *exchange_take_body(struct exchange *x, size_t *ret_len);
+const char *exchange_peer(const struct exchange *x); /* address, for logs; "unix" for one */
+/* clock_mono_us() when the request was whole. */
+int64_t exchange_started_us(const struct exchange *x);
 
 /* ---- answering */
-/* -EINVAL when name or value holds a control byte; set before the answer starts. */
-int exchange_set_header(struct exchange *x, const char *name, const char *value);
+/* Adds a header; set before the answer starts. -EINVAL when the name is no token or one that
+ * the server sets (Connection, Content-Length, Date, Keep-Alive, Transfer-Encoding), or the
+ * value holds a control byte; -ENOSPC past HTTP_REPLY_HEADER_BYTES; -ENOMEM. */
+MUST_CHECK int exchange_set_header(struct exchange *x, const char *name, const char *value);
+/* content_type may be NULL (and is, for a status without a body); one that could not be a
+ * header is sent as application/octet-stream. HEAD is answered with the length alone. */
 void exchange_reply(struct exchange *x, int status, const char *content_type, const void *body,
                     size_t len);
 void exchange_stream_start(struct exchange *x, int status, const char *content_type);
@@ -85,8 +98,11 @@ size_t exchange_stream_queued(const struct exchange *x);
  * above HTTP_STREAM_HIGH_BYTES. */
 void exchange_on_drain(struct exchange *x, exchange_gone_fn fn, void *arg);
 void exchange_stream_end(struct exchange *x);
-void exchange_stream_abort(struct exchange *x); /* closes without the last chunk: not a clean end */
-/* Told when the client leaves before the exchange has ended; set it in the handler. */
+/* Closes once what is queued is written, without the last chunk: not a clean end. */
+void exchange_stream_abort(struct exchange *x);
+/* Told when the client leaves before the exchange has ended; set it in the handler. The
+ * request can still be read in the callback, and nothing can be answered. Without a callback
+ * the exchange must still be ended, by an answer that goes nowhere. */
 void exchange_on_gone(struct exchange *x, exchange_gone_fn fn, void *arg);
 
 #endif

@@ -6,7 +6,9 @@
  * wrong type, a value out of range or a limit that can never act is an error with file, line
  * and column, the reason, and the nearest known key. ${NAME} is read from the environment
  * and ${file:PATH} from a file, inside any string value; an unset variable is an error,
- * except in api_key of a provider, where it means "absent".
+ * except in api_key of a provider, where it (or an empty one) means "absent". A file without
+ * `providers` takes them from the environment; a provider without `models` has one row "*"
+ * without limits.
  *
  *   ownership  struct config is one allocation tree; config_free() frees it and wipes
  *              secrets. A reload makes a new one beside it.
@@ -34,8 +36,8 @@ struct config_limits { /* per minute, per day, or at once; CONFIG_ABSENT when no
 
 struct config_model {
     char *name; /* exact, or a pattern with one '*' at its end */
-    char *pool; /* the limit group; defaults to name */
-    struct config_limits limits;
+    char *pool; /* the limit group; defaults to name. "PROVIDER:POOL" fits POOL_NAME_BYTES */
+    struct config_limits limits;   /* the same in all rows of a pool: stated once is enough */
     int64_t context_window;        /* tokens; absent: not checked */
     int64_t max_output_tokens;     /* the model's own maximum */
     int64_t default_output_tokens; /* reserved when a request names no maximum; default 1024 */
@@ -114,11 +116,17 @@ int config_parse(const char *name, const char *text, size_t len, struct config *
 /* No file at all: providers from OPENAI_API_KEY and ANTHROPIC_API_KEY (with *_BASE_URL),
  * -ENOENT when neither is set. */
 int config_from_environment(struct config **ret, struct error *e) MUST_CHECK;
+/* What the command line says instead of the file, before anything runs; NULL keeps. 0 or
+ * -EINVAL, -ENOMEM: c is then only good for config_free(). */
+int config_override(struct config *c, const char *listen, const char *data_dir,
+                    struct error *e) MUST_CHECK;
 void config_free(struct config *c); /* accepts NULL */
 
 /* The provider and model row for a request: exact name over pattern, the longest pattern
- * over a shorter one, among the providers of the format; "provider/model" forces the
- * provider, and *ret_model then points behind the slash. False when nothing matches. */
+ * over a shorter one, the first in the file of equals, among the providers of the format.
+ * "provider/model" forces the provider when a provider of the format has that name (even if
+ * a row is called so in full), and *ret_model then points behind the slash; else it is
+ * model. False, with nothing written, when nothing matches. */
 bool config_route(const struct config *c, enum config_format format, const char *model,
                   const struct config_provider **ret_provider, const struct config_model **ret_row,
                   const char **ret_model);

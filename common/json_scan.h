@@ -7,9 +7,11 @@
  * about 21 times the body's size in memory.
  *
  *   input      any bytes; json_scan_check() accepts exactly the texts of RFC 8259
- *              (UTF-8 without BOM, no lone surrogates in escapes are NOT refused:
- *              they are legal JSON and become U+FFFD when decoded) up to
- *              JSON_MAX_DEPTH levels. Everything else here needs a checked text.
+ *              in valid UTF-8 without a BOM, up to JSON_MAX_DEPTH levels. A lone
+ *              surrogate in an escape is accepted, for the grammar allows it; it
+ *              becomes U+FFFD when decoded. Everything else here needs a checked
+ *              text: on any other the answers mean nothing, but no byte outside
+ *              the span is read.
  *   ownership  spans borrow from the text.
  *   threads    none; no allocation except json_text().
  */
@@ -48,13 +50,15 @@ struct json_span json_get(struct json_span obj, const char *key);
 struct json_iter {
     struct json_span key; /* with its quotes */
     struct json_span value;
+    bool object;
     const char *pos, *end;
 };
 struct json_iter json_iter(struct json_span container);
 bool json_next(struct json_iter *it);
 
-/* Typed reads. False when the kind differs; *ret is then untouched. A number with a
- * fraction or outside int64 is no integer. */
+/* Typed reads. False when the kind differs; *ret is then untouched. An integer has
+ * neither fraction nor exponent (1.0 and 1e3 are none, as in jansson) and fits int64.
+ * A double is finite and written in at most JSON_NUMBER_BYTES. */
 bool json_int(struct json_span value, int64_t *ret);
 bool json_double(struct json_span value, double *ret);
 bool json_bool(struct json_span value, bool *ret);
@@ -62,6 +66,12 @@ bool json_equals(struct json_span value, const char *text); /* a string with jus
 
 /* Decodes a string's escapes and appends it. -EINVAL when value is no string;
  * else as buf_add(). A lone surrogate becomes U+FFFD. */
-int json_text(struct json_span value, struct buf *out);
+int json_text(struct json_span value, struct buf *out) MUST_CHECK;
+
+/* For those who walk a string in place: its bytes without the quotes, escapes and all
+ * (none when value is no string), and the character of the escape whose backslash is at
+ * p; *ret_next is then behind it, never past end. */
+struct json_span json_inside(struct json_span value);
+uint32_t json_escape(const char *p, const char *end, const char **ret_next);
 
 #endif

@@ -7,28 +7,60 @@
 #ifndef COMMON_LIMITS_H
 #define COMMON_LIMITS_H
 
+#include <stdint.h>
+
 #define KIB (1024L)
 #define MIB (1024L * 1024)
 
 /* HTTP, towards clients */
-#define HTTP_MAX_BODY_BYTES    (32 * MIB) /* request body; `http.max_body_bytes` */
-#define HTTP_MAX_HEADER_BYTES  (16 * KIB) /* all header lines of a request */
-#define HTTP_MAX_HEADERS       100        /* header lines of a request */
-#define HTTP_MAX_URI_BYTES     (8 * KIB)
-#define HTTP_READ_AHEAD_BYTES  (64 * KIB)  /* unread input kept while a reply is open */
-#define HTTP_STREAM_HIGH_BYTES (256 * KIB) /* queued output that pauses the provider */
-#define HTTP_STREAM_LOW_BYTES  (64 * KIB)  /* and that resumes it */
-#define HTTP_MAX_CONNECTIONS   10000       /* `http.max_connections` */
-#define HTTP_BACKLOG           1024
+#define HTTP_MAX_BODY_BYTES     (32 * MIB) /* request body; `http.max_body_bytes` */
+#define HTTP_MAX_HEADER_BYTES   (16 * KIB) /* all header lines of a request */
+#define HTTP_MAX_HEADERS        100        /* header lines of a request */
+#define HTTP_MAX_URI_BYTES      (8 * KIB)
+#define HTTP_READ_AHEAD_BYTES   (64 * KIB)  /* unread input kept while a reply is open */
+#define HTTP_STREAM_HIGH_BYTES  (256 * KIB) /* queued output that pauses the provider */
+#define HTTP_STREAM_LOW_BYTES   (64 * KIB)  /* and that resumes it */
+#define HTTP_MAX_CONNECTIONS    10000       /* `http.max_connections` */
+#define HTTP_BACKLOG            1024
+#define HTTP_REPLY_HEADER_BYTES (16 * KIB) /* header lines of an answer, ours not counted */
+#define HTTP_LINGER_BYTES       (64 * MIB) /* read and dropped after a refusal, */
+#define HTTP_LINGER_MS          5000       /* for at most this long */
+#define HTTP_HEADER_MS          20000      /* defaults of struct server_options */
+#define HTTP_IDLE_MS            75000
+#define HTTP_BODY_MS            30000 /* for each HTTP_BODY_STEP_BYTES of a request body */
+#define HTTP_BODY_STEP_BYTES    (64 * KIB)
+#define HTTP_WRITE_MS           30000 /* a client that takes nothing for this long is cut */
+#define HTTP_ACCEPT_PAUSE_MS    200   /* after an accept that failed, such as by EMFILE */
 
 /* Provider side */
-#define UPSTREAM_MAX_BODY_BYTES   (64 * MIB) /* reply that is collected whole */
-#define UPSTREAM_MAX_HEADER_BYTES (64 * KIB)
-#define UPSTREAM_MAX_STREAM_BYTES (1024 * MIB)
-#define SSE_MAX_EVENT_BYTES       (16 * MIB)
+#define UPSTREAM_MAX_BODY_BYTES           (64 * MIB) /* reply that is collected whole */
+#define UPSTREAM_MAX_HEADER_BYTES         (64 * KIB)
+#define UPSTREAM_MAX_STREAM_BYTES         (1024 * MIB)
+#define SSE_MAX_EVENT_BYTES               (16 * MIB)
+#define UPSTREAM_MAX_URL_BYTES            (16 * KIB)
+#define UPSTREAM_MAX_REQUEST_HEADERS      128        /* header lines of one request */
+#define UPSTREAM_MAX_REQUEST_HEADER_BYTES (64 * KIB) /* and their bytes */
+#define UPSTREAM_MAX_IDLE_CONNECTIONS     1024       /* kept alive, over all providers */
+#define UPSTREAM_MAX_IDLE_TRANSFERS       256        /* ended ones kept for reuse */
+
+/* Provider formats */
+#define WIRE_MAX_TOKENS         1000000000 /* max_tokens of a request: sums stay inside int64 */
+#define WIRE_MAX_CHOICES        128        /* n and best_of */
+#define WIRE_MAX_ERROR_BYTES    (64 * KIB) /* of an error body, read to classify it */
+#define WIRE_MAX_RETRY_AFTER_MS (INT64_C(32) * 24 * 3600 * 1000) /* a month: spend limits */
+
+/* Configuration */
+#define CONFIG_MAX_FILE_BYTES  (1 * MIB)
+#define CONFIG_MAX_VALUE_BYTES (4 * KIB) /* one text value, with its variables filled in */
+#define CONFIG_MAX_DEPTH       8         /* lists and maps inside each other */
+#define CONFIG_MAX_KEYS        64        /* keys of one map */
+#define CONFIG_MAX_ROWS        4096      /* entries of one list */
+#define CONFIG_MAX_LIMIT       INT64_C(10000000000) /* any limit; keeps amount x ticks below 2^53 */
+#define CONFIG_KEY_MIN_BYTES   16                   /* of an access key in plain text */
 
 /* JSON */
-#define JSON_MAX_DEPTH 64
+#define JSON_MAX_DEPTH    64
+#define JSON_NUMBER_BYTES 512 /* text of a number that is read as a double */
 
 /* Tokens */
 #define TOKENIZER_MAX_PIECE_BYTES (256 * KIB) /* a word or run that is merged as a whole */
@@ -36,19 +68,46 @@
 #define TOKENS_MAX_REPORT_BYTES   (64 * MIB)  /* its --json; more than ARG_MAX allows */
 
 /* Redis */
-#define REDIS_MAX_PENDING     65536 /* commands without an answer */
-#define REDIS_MAX_REPLY_BYTES (128 * MIB)
+#define REDIS_MAX_PENDING      65536       /* commands without an answer */
+#define REDIS_MAX_QUEUED_BYTES (128 * MIB) /* unsent commands; and kept script calls */
+#define REDIS_MAX_REPLY_BYTES  (128 * MIB)
+#define REDIS_MAX_CHANNELS     1024
+#define REDIS_MAX_LOG_BYTES    (4 * MIB) /* embedded server's log before it is rotated */
 
 /* Queue */
 #define POOL_MAX_DIMS          8 /* dimensions of one pool */
-#define POOL_NAME_BYTES        128
+#define POOL_NAME_BYTES        160 /* provider:account:pool */
+#define PROVIDER_NAME_BYTES    32 /* with MODEL_NAME_BYTES, "provider:pool" fits a pool's name */
+#define MODEL_NAME_BYTES       96 /* a model's name in the configuration, and a pool's */
 #define TENANT_NAME_BYTES      64
 #define TICKET_ID_BYTES        48     /* job_ + 8 hex of the pool + 24 hex */
 #define QUEUE_MAX_DEPTH        100000 /* tickets waiting in a pool; `queue.max_depth` */
 #define DISPATCH_MAX_GRANTS    16     /* grants of one script call */
-#define BYPASS_MAX_SCAN        16     /* tenants looked at past a held head */
+#define BYPASS_MAX_SCAN        16     /* flows looked at past a held head */
+#define DISPATCH_MAX_DROPS     64     /* tickets past their deadline that one call takes out */
+#define DISPATCH_MAX_DUE       64     /* delayed tickets that one call puts back */
+#define REAP_MAX_LEASES        100    /* ended leases that one call takes back */
+#define POOL_MAX_ENDED         16384  /* ended tickets that a pool in memory still knows */
+#define FAIR_MAX_TOKENS        1000000000000 /* fair cost of one ticket */
 #define JOB_MAX_METADATA_BYTES (16 * KIB)
 #define IDEMPOTENCY_KEY_BYTES  255
 #define REQUEST_ID_BYTES       128
+
+/* Simulated provider */
+#define SIM_MAX_BODY_BYTES       (64 * MIB)
+#define SIM_MAX_REPLY_BYTES      (128 * MIB)
+#define SIM_MAX_OUTPUT_TOKENS    1000000
+#define SIM_MAX_LOG_ENTRIES      (1 << 20) /* charges of one window, remembered one by one */
+#define SIM_MAX_RULES            64
+#define SIM_MAX_SCOPES           512   /* models and keys with limits or a ledger of their own */
+#define SIM_MAX_CALLS_KEPT       16384 /* of GET /sim/calls */
+#define SIM_MAX_CALLS_PAGE       1000
+#define SIM_MAX_SCRIPT           10000 /* scripted replies that wait */
+#define SIM_MAX_FAULTS           16
+#define SIM_MAX_MODELS           64
+#define SIM_MAX_TOOL_CALLS       64
+#define SIM_MAX_CHOICES          16
+#define SIM_MAX_EMBEDDING_INPUTS 2048
+#define SIM_MAX_EMBEDDING_DIMS   3072
 
 #endif

@@ -5,19 +5,28 @@
  * on_done, which is never called before http_transfer_start() has returned; after it
  * the transfer is gone. http_transfer_cancel() ends it without a call.
  *
+ * A transfer sends its request at most once. libcurl on its own would send it again when
+ * a kept-alive connection dies without an answer; here that ends as HTTP_BROKEN, since
+ * the provider may have done the work, and only the scheduler knows whether to pay twice.
+ *
  * Safety (libcurl 7.88): only http and https (http for any host that a configuration
  * names); no redirects; no proxy and no .netrc from the environment; certificates
  * verified; header lines with CR or LF refused; the bytes of headers and body are
  * counted against maxima here, since MAXFILESIZE is not sufficient.
  *
+ * HTTP/1.1 only. HTTP/2 was rejected: in libcurl 7.88 all streams of a connection share
+ * a window of 32 MiB, so that paused replies are neither bounded by us nor independent
+ * of each other, and cancelling one leaves its connection to all others.
+ *
  *   units      milliseconds, bytes
- *   ownership  the request's strings and body are copied or given as said below.
+ *   ownership  the request's strings are copied, its body is kept (see below).
  *   threads    one event loop; DNS by libcurl's threaded resolver.
  */
 #ifndef SCHEDULER_HTTP_CLIENT_H
 #define SCHEDULER_HTTP_CLIENT_H
 
 #include "common/error.h"
+#include "scheduler/http_header.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,14 +47,10 @@ enum http_result {
 };
 const char *http_result_name(enum http_result r);
 
-struct http_header {
-    const char *name, *value;
-};
-
 struct http_request {
     const char *method; /* "POST" */
     const char *url;
-    const struct http_header *headers; /* copied; Content-Length and Host are set here */
+    const struct http_header *headers; /* copied; see http_header_is_ours() for those dropped */
     size_t header_count;
     const char *body; /* kept: must live until the transfer ends */
     size_t body_len;
@@ -62,18 +67,25 @@ const char *http_reply_header(const struct http_transfer *t, const char *name);
 void http_reply_headers(const struct http_transfer *t,
                         void (*fn)(void *arg, const char *name, const char *value), void *arg);
 
+/* All three are called, none may be NULL. Any of them may start, pause, resume or cancel
+ * any transfer, but not free the client. */
 struct http_handlers {
     /* Once, before the first byte of the body (also for an empty one). */
     void (*on_headers)(void *arg, struct http_transfer *t, int status);
-    /* Body bytes, borrowed. May pause or cancel the transfer. */
+    /* Body bytes, borrowed. */
     void (*on_body)(void *arg, struct http_transfer *t, const char *bytes, size_t len);
-    /* status is 0 when no reply line came; detail is a short constant or libcurl's text. */
+    /* status is 0 when no reply line came; detail is a short constant or libcurl's text,
+     * "" for HTTP_DONE. */
     void (*on_done)(void *arg, struct http_transfer *t, enum http_result result, int status,
                     const char *detail);
 };
 
 struct http_client *http_client_new(struct event_base *base);
-/* Cancels what runs (without calls), closes the pool. */
+/* Certificates of a PEM file are trusted instead of the system's, by connections made from
+ * now on. To be called before the first transfer. 0 or -ENOMEM; a file that cannot be read
+ * makes every TLS transfer end as HTTP_NOT_SENT. There is no switch to trust anything. */
+int http_client_trust(struct http_client *c, const char *ca_file) MUST_CHECK;
+/* Cancels what runs (without calls), closes the pool. Not inside a handler. */
 void http_client_free(struct http_client *c);
 size_t http_client_running(const struct http_client *c);
 
@@ -81,11 +93,14 @@ size_t http_client_running(const struct http_client *c);
 struct http_transfer *http_transfer_start(struct http_client *c, const struct http_request *request,
                                           const struct http_handlers *handlers, void *arg,
                                           struct error *e);
-/* Closes its connection; no handler is called any more. Allowed inside a handler. */
+/* Closes its connection; no handler is called any more. Allowed inside a handler; t is
+ * gone, but stays readable until that handler returns. Inside on_done it does nothing. */
 void http_transfer_cancel(struct http_transfer *t);
-/* Back-pressure: no on_body while paused (what libcurl already holds is delivered
- * after). Idempotent; allowed inside on_body. The idle timer stands still. */
+/* Back-pressure: no on_body while paused (what libcurl already holds, at most one read of
+ * 16 KiB, is delivered after). on_done may still come when no byte is left to deliver.
+ * Idempotent. The idle timer stands still; the first-byte timer does not. */
 void http_transfer_pause(struct http_transfer *t);
+/* Delivery goes on from the loop, never inside this call. Idempotent. */
 void http_transfer_resume(struct http_transfer *t);
 bool http_transfer_sent(const struct http_transfer *t); /* a byte of the request went out */
 

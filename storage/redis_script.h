@@ -1,13 +1,18 @@
 /*
  * redis_script: the embedded Lua scripts, called by name.
  *
- * A script's text is lib.lua followed by its own file (lua/NAME.lua); its SHA-1 is
- * computed at start. A call is EVALSHA; on NOSCRIPT (restart, failover, SCRIPT FLUSH)
- * the script is loaded and the call repeated once, behind the load's answer and not
- * pipelined with it.
+ * A script's text is lua/{lib,queue,eta}.lua and its own lua/NAME.lua, joined by the build;
+ * its SHA-1 is computed at start. A call is EVALSHA; on NOSCRIPT (restart, failover, SCRIPT
+ * FLUSH) the script is loaded and the call repeated once, behind the load's answer and not
+ * pipelined with it: EVALSHA after a LOAD that fails would only fail again. All calls of a
+ * script that meet NOSCRIPT together share one load. A call whose load failed did not run,
+ * so it is answered with the load's error, or with REDIS_DOWN when the load was lost.
  *
- *   ownership  struct redis_scripts is opaque; the connection is kept.
+ *   ownership  struct redis_scripts is opaque; the connection is kept: it must live as long
+ *              as calls are made. Either may be freed first.
  *   threads    one event loop.
+ *   limits     copies of arguments are kept until the answer (for the repetition), at most
+ *              REDIS_MAX_QUEUED_BYTES; past it a call is answered REDIS_BUSY_LOCAL.
  */
 #ifndef STORAGE_REDIS_SCRIPT_H
 #define STORAGE_REDIS_SCRIPT_H
@@ -28,16 +33,24 @@ enum script {
 
 struct redis_scripts;
 
+/* NULL on no memory. */
 struct redis_scripts *redis_scripts_new(struct redis_conn *c);
+/* Calls without an answer are answered REDIS_LOST. Not from inside a callback. Accepts NULL. */
 void redis_scripts_free(struct redis_scripts *s);
 
 /* The whole text that is sent, for tests that substitute the clock. Static storage. */
 const char *redis_script_text(enum script which);
 const char *redis_script_name(enum script which);
 
-/* keys first (nkeys of argc), as EVALSHA wants them. Answered as redis_command(). */
-void redis_script_call(struct redis_scripts *s, enum script which, int nkeys, int argc,
-                       const char *const *argv, const size_t *lens, int deadline_ms,
-                       redis_reply_fn fn, void *arg);
+struct script_call {
+    enum script which;
+    int nkeys;              /* how many of the arguments are keys; they come first */
+    struct redis_args args; /* copied before return */
+    int deadline_ms;        /* spans the load and the repetition too */
+};
+
+/* Answered as redis_command(). */
+void redis_script_call(struct redis_scripts *s, const struct script_call *what, redis_reply_fn fn,
+                       void *arg);
 
 #endif

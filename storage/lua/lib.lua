@@ -1,1 +1,358 @@
--- placeholder
+-- lib: what every script shares. The text of a script is lib.lua, queue.lua, eta.lua and its own.
+--
+-- The rules (refill, need, order, hold, bypass) are those of limiter/pool.h, word for word; this is
+-- the copy that decides. All keys of a pool carry its hash tag, so one script may touch them all:
+--
+--   KEYS[1]  PREFIX .. 'b', PREFIX being 'sluice:{POOL}:'. The others are made from it here:
+--   b        HASH  limits and state. K max_parallel, beta, maxq, lease, losses, ttl (ms a finished
+--                  ticket is kept), nq tickets queued, seq of the last grant, svc mean ms of a
+--                  running ticket; for a dimension d:
+--                  d:R d:P d:U d:C d:M d:F (r refund, k keep, a accrue) d:L level d:T d:W
+--   m        HASH  fair tags: v; v0 S0 F0 … for the classes 0-2; bp busy periods so far;
+--                  hold: h:id h:t h:u:d
+--   f        HASH  F:FLOW finish tags, w:FLOW weights, b:FLOW:d and b:FLOW:v queued cost.
+--                  FLOW is 'CLASS:TENANT'. Deleted when the queue is empty.
+--   q:CLASS  ZSET  tenant -> start tag, of flows with queued tickets
+--   t:FLOW   ZSET  ticket -> order key, microseconds
+--   delay    ZSET  ticket -> ms when its backoff ends
+--   inf      ZSET  ticket -> ms when its lease ends; ZCARD is the slots in use
+--   own      ZSET  instance -> ms until which it counts as alive
+--   j:ID     HASH  a ticket: st state, kd call|job, cl tn w ord dl fc (fair cost), c:d cost,
+--                  at fence, ls leases lost, fv fair cost charged in busy
+--                  period fb, ow owner, seq, t0 t1 t2 ms of
+--                  submit, last grant, end; other fields are the caller's and never read here
+--
+-- ARGV begins with: owner (instance id), the most grants, dimensions as 'rpm,tpm'. A tenant is
+-- given as LENGTH:NAME and treated as opaque. Times are ms unless they end in _us.
+--
+-- Every reply is {{RESULT…}, wait, binding, {id, fence, seq, kind, …}, {remaining, full_in_ms, …}, nq}
+-- with the grants of jobs and of the caller's own calls; a granted call of another instance is
+-- published to it: 'sluice:i:OWNER' gets 'grant ID FENCE SEQ PREFIX'. wait: 0 look again at once,
+-- > 0 ms until something can be granted, -1 nothing waits, -2 all slots are taken.
+--
+-- Numbers: integers below 2^53 are exact. Never tostring() or '..' on one that may pass 10^14: Lua
+-- prints %.14g. int() formats it whole. Numbers handed to redis.call() are formatted whole.
+
+-- CLOCK: the only reader of time; tests put another function in its place.
+local function now_us()
+  local t = redis.call('TIME')
+  return t[1] * 1000000 + t[2]
+end
+-- END CLOCK
+
+local CLASS_WEIGHT = {[0] = 16, 4, 1}
+local MAX_SCAN = 16 -- flows looked at past a held head
+local MAX_DROPS = 64 -- tickets past their deadline that one call takes out
+local LEAST = -4503599627370496 -- -2^52: the deepest debt
+local ETA_FLOWS = 64 -- flows that an ETA looks at
+local POOL_TTL = 2592000000 -- 30 days without a heartbeat
+
+local function int(x)
+  return string.format('%.0f', x)
+end
+
+local BASE = {'K', 'beta', 'maxq', 'lease', 'losses', 'ttl', 'nq', 'seq', 'svc'}
+local PER_DIM = {'R', 'P', 'U', 'C', 'M', 'F', 'L', 'T', 'W'}
+
+local function refill(d, ms)
+  local n = math.floor((ms - d.T) / d.U)
+  if n <= 0 then
+    return -- a clock that steps back earns nothing, and T stays
+  end
+  local full = d.C * d.P
+  local gap = full - d.L
+  if gap <= 0 or d.R * n >= gap then
+    d.L = full
+  else
+    d.L = d.L + d.R * n
+  end
+  d.T = d.T + n * d.U
+end
+
+-- nil when the pool was never configured or its data are gone: the caller configures it.
+local function open_pool(owner, most, names)
+  local p = {
+    key = KEYS[1], pre = string.sub(KEYS[1], 1, -2), owner = owner, most = tonumber(most),
+    dims = {}, grants = {}, count = 0, wait = -1, binding = '',
+  }
+  p.us = now_us()
+  p.ms = math.floor(p.us / 1000)
+  local want = {unpack(BASE)}
+  for name in string.gmatch(names, '[^,]+') do
+    p.dims[#p.dims + 1] = {name = name}
+    for _, s in ipairs(PER_DIM) do
+      want[#want + 1] = name .. ':' .. s
+    end
+  end
+  local v = redis.call('HMGET', p.key, unpack(want))
+  if not v[1] then
+    return nil
+  end
+  for i, name in ipairs(BASE) do
+    p[name] = tonumber(v[i])
+  end
+  local at = #BASE
+  for _, d in ipairs(p.dims) do
+    for i, s in ipairs(PER_DIM) do
+      d[s] = s == 'F' and v[at + i] or tonumber(v[at + i])
+    end
+    at = at + #PER_DIM
+    if not d.R then
+      return nil
+    end
+    refill(d, p.ms)
+  end
+  return p
+end
+
+local function no_pool()
+  return redis.error_reply('NOPOOL this pool is not configured')
+end
+
+-- Cost vector from '1,500', in the order of the dimensions.
+local function costs(text)
+  local c = {}
+  for n in string.gmatch(text, '[^,]+') do
+    c[#c + 1] = tonumber(n)
+  end
+  return c
+end
+
+local function need(d, c)
+  return math.min(c * d.P + d.M, d.C * d.P)
+end
+
+-- ms until the level of d reaches units, and its pause is over; 0: now.
+local function wait_level(p, d, units)
+  local wait = math.max(d.W - p.ms, 0)
+  if d.L < units then
+    wait = math.max(wait, d.T + math.ceil((units - d.L) / d.R) * d.U - p.ms, 1)
+  end
+  return wait
+end
+
+-- The longest wait of all dimensions and which one it is; 0 when the cost fits now.
+local function check(p, cost)
+  local wait, binding = 0, ''
+  for i, d in ipairs(p.dims) do
+    if cost[i] > 0 then
+      local w = wait_level(p, d, need(d, cost[i]))
+      if w > wait then
+        wait, binding = w, d.name
+      end
+    end
+  end
+  return wait, binding
+end
+
+local function never_fits(p, cost)
+  for i, d in ipairs(p.dims) do
+    if cost[i] > d.C then
+      return d
+    end
+  end
+end
+
+-- A capacity that was lowered cuts the cost of what waits, or it would hold the queue for ever.
+local function cut_cost(p, t)
+  for i, d in ipairs(p.dims) do
+    if t.cost[i] > d.C then
+      t.cost[i] = d.C
+      redis.call('HSET', p.pre .. 'j:' .. t.id, 'c:' .. d.name, int(d.C))
+    end
+  end
+end
+
+local function charge(p, cost)
+  for i, d in ipairs(p.dims) do
+    d.L = d.L - cost[i] * d.P
+  end
+end
+
+-- ---- tags and hold, read once and written once
+
+local TAGS = {'bp', 'v', 'v0', 'S0', 'F0', 'v1', 'S1', 'F1', 'v2', 'S2', 'F2', 'h:t'}
+
+local function tags(p)
+  if p.m then
+    return p.m
+  end
+  local want = {unpack(TAGS)}
+  for _, d in ipairs(p.dims) do
+    want[#want + 1] = 'h:u:' .. d.name
+  end
+  want[#want + 1] = 'h:id'
+  local v = redis.call('HMGET', p.pre .. 'm', unpack(want))
+  local m = {}
+  for i, name in ipairs(want) do
+    m[name] = tonumber(v[i]) -- '' (a class without queued tickets) reads as nil
+  end
+  m['h:id'] = v[#want] or ''
+  for _, name in ipairs({'bp', 'v', 'v0', 'v1', 'v2', 'F0', 'F1', 'F2'}) do
+    m[name] = m[name] or 0
+  end
+  p.m = m
+  return m
+end
+
+local function save(p)
+  local a = {'nq', int(p.nq), 'seq', int(p.seq), 'svc', int(p.svc)}
+  for _, d in ipairs(p.dims) do
+    a[#a + 1] = d.name .. ':L'
+    a[#a + 1] = int(d.L)
+    a[#a + 1] = d.name .. ':T'
+    a[#a + 1] = int(d.T)
+  end
+  redis.call('HSET', p.key, unpack(a))
+  if not p.m then
+    return
+  end
+  a = {'h:id', p.m['h:id']}
+  for _, name in ipairs(TAGS) do
+    a[#a + 1] = name
+    a[#a + 1] = p.m[name] and int(p.m[name]) or ''
+  end
+  for _, d in ipairs(p.dims) do
+    a[#a + 1] = 'h:u:' .. d.name
+    a[#a + 1] = int(p.m['h:u:' .. d.name] or 0)
+  end
+  redis.call('HSET', p.pre .. 'm', unpack(a))
+end
+
+-- ---- tickets
+
+-- A ticket as a table; nil when its record is gone.
+local function load_ticket(p, id)
+  local want = {'st', 'kd', 'cl', 'tn', 'w', 'ord', 'dl', 'fc', 'at', 'ls', 'fv', 'fb', 'ow', 't1'}
+  local head = #want
+  for _, d in ipairs(p.dims) do
+    want[#want + 1] = 'c:' .. d.name
+  end
+  local v = redis.call('HMGET', p.pre .. 'j:' .. id, unpack(want))
+  if not v[1] then
+    return nil
+  end
+  local t = {
+    id = id, st = v[1], kd = v[2], cl = tonumber(v[3]), tn = v[4], w = tonumber(v[5]), ord = v[6],
+    dl = tonumber(v[7]), fc = tonumber(v[8]), at = tonumber(v[9]), ls = tonumber(v[10]),
+    fv = tonumber(v[11]), fb = tonumber(v[12]), ow = v[13], t1 = tonumber(v[14]) or 0, cost = {},
+  }
+  t.flow = v[3] .. ':' .. v[4]
+  for i = 1, #p.dims do
+    t.cost[i] = tonumber(v[head + i] or '0')
+  end
+  return t
+end
+
+-- Watchers of a durable job hear of every change of its state.
+local function tell(p, id, kind, state)
+  if kind == 'job' then
+    redis.call('PUBLISH', 'sluice:events', id .. ' ' .. state)
+  end
+end
+
+local function finish(p, t, state)
+  local key = p.pre .. 'j:' .. t.id
+  redis.call('HSET', key, 'st', state, 't2', int(p.ms))
+  redis.call('PEXPIRE', key, int(t.kd == 'job' and p.ttl or math.min(p.ttl, 300000)))
+  tell(p, t.id, t.kd, state)
+end
+
+local function add_backlog(p, t, sign)
+  local f = p.pre .. 'f'
+  redis.call('HINCRBY', f, 'b:' .. t.flow .. ':v', int(sign * t.fc))
+  for i, d in ipairs(p.dims) do
+    if t.cost[i] ~= 0 then
+      redis.call('HINCRBY', f, 'b:' .. t.flow .. ':' .. d.name, int(sign * t.cost[i]))
+    end
+  end
+end
+
+local function enqueue(p, t)
+  local m, q = tags(p), p.pre .. 'q:' .. t.cl
+  redis.call('ZADD', p.pre .. 't:' .. t.flow, t.ord, t.id)
+  if not redis.call('ZSCORE', q, t.tn) then
+    local F = tonumber(redis.call('HGET', p.pre .. 'f', 'F:' .. t.flow) or '0')
+    redis.call('ZADD', q, int(math.max(m['v' .. t.cl], F)), t.tn)
+    redis.call('HSET', p.pre .. 'f', 'w:' .. t.flow, int(t.w))
+  end
+  if not m['S' .. t.cl] then
+    m['S' .. t.cl] = math.max(m.v, m['F' .. t.cl])
+  end
+  add_backlog(p, t, 1)
+  p.nq = p.nq + 1
+end
+
+-- The last queued ticket left: every tag is 0 again, and old shares are forgotten.
+local function end_busy(p)
+  local m = tags(p)
+  for _, name in ipairs({'v', 'v0', 'v1', 'v2', 'F0', 'F1', 'F2'}) do
+    m[name] = 0
+  end
+  m.S0, m.S1, m.S2, m['h:id'] = nil, nil, nil, ''
+  m.bp = m.bp + 1
+  redis.call('DEL', p.pre .. 'f')
+end
+
+-- Takes an empty flow out of the order, and its class when it was the last.
+local function close_flow(p, class, tenant)
+  local q = p.pre .. 'q:' .. class
+  redis.call('ZREM', q, tenant)
+  if redis.call('EXISTS', q) == 0 then
+    tags(p)['S' .. class] = nil
+  end
+end
+
+local function unqueue(p, t)
+  local flow = p.pre .. 't:' .. t.flow
+  if redis.call('ZREM', flow, t.id) == 0 then
+    return
+  end
+  p.nq = p.nq - 1
+  if redis.call('EXISTS', flow) == 0 then
+    close_flow(p, t.cl, t.tn)
+  end
+  add_backlog(p, t, -1)
+  if tags(p)['h:id'] == t.id then
+    tags(p)['h:id'] = ''
+  end
+  if p.nq == 0 then
+    end_busy(p)
+  end
+end
+
+local function alive(p, owner)
+  p.alive = p.alive or {}
+  if p.alive[owner] == nil then
+    local till = redis.call('ZSCORE', p.pre .. 'own', owner)
+    p.alive[owner] = owner == p.owner or (till and tonumber(till) > p.ms) or false
+  end
+  return p.alive[owner]
+end
+
+-- The first live ticket of a flow; those that are past their deadline, or wait for a dead
+-- instance, leave on the way. nil when the flow has none, or too many were dropped.
+local function first_of(p, class, tenant)
+  local flow = class .. ':' .. tenant
+  p.drops = p.drops or 0
+  while p.drops < MAX_DROPS do
+    local id = redis.call('ZRANGE', p.pre .. 't:' .. flow, 0, 0)[1]
+    if not id then
+      close_flow(p, class, tenant)
+      return nil
+    end
+    local t = load_ticket(p, id)
+    if t and t.st == 'queued' then
+      local late = t.dl > 0 and t.dl <= p.ms
+      if not late and (t.kd == 'job' or alive(p, t.ow)) then
+        cut_cost(p, t)
+        return t
+      end
+      unqueue(p, t)
+      finish(p, t, late and 'expired' or 'cancelled')
+    else
+      unqueue(p, {id = id, flow = flow, cl = class, tn = tenant, fc = 0, cost = {0, 0, 0, 0, 0, 0, 0, 0}})
+    end
+    p.drops = p.drops + 1
+  end
+end

@@ -1,0 +1,108 @@
+#include "api/route.h"
+
+#include "api/answer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct route routes[] = {
+    {"POST", "/v1/chat/completions", route_proxy, false},
+    {"POST", "/v1/completions", route_proxy, false},
+    {"POST", "/v1/responses", route_proxy, false},
+    {"POST", "/v1/embeddings", route_proxy, false},
+    {"POST", "/v1/messages", route_proxy, false},
+    {"GET", "/v1/models", route_models, false},
+    {"POST", "/v1/jobs", route_jobs_submit, false},
+    {"GET", "/v1/jobs", route_jobs_list, false},
+    {"GET", "/v1/jobs/{id}", route_jobs_get, false},
+    {"DELETE", "/v1/jobs/{id}", route_jobs_cancel, false},
+    {"GET", "/v1/jobs/{id}/events", route_jobs_events, false},
+    {"GET", "/v1/stats", route_stats, false},
+    {"GET", "/healthz", route_healthz, true},
+    {"GET", "/health/liveliness", route_healthz, true},
+    {"GET", "/readyz", route_readyz, true},
+    {"GET", "/health/readiness", route_readyz, true},
+    {"GET", "/openapi.yaml", route_openapi, true},
+    {"GET", "/", route_dashboard, true},
+};
+#define ROUTES (sizeof(routes) / sizeof(routes[0]))
+
+const struct route *route_at(size_t index)
+{
+    return index < ROUTES ? &routes[index] : NULL;
+}
+
+/* Whether path fits the pattern; the segment of "{id}" goes to id. */
+static bool matches(const char *pattern, const char *path, char id[ROUTE_ID_BYTES])
+{
+    id[0] = '\0';
+    for (; *pattern; pattern++) {
+        if (*pattern != '{') {
+            if (*pattern != *path++)
+                return false;
+            continue;
+        }
+        size_t len = strcspn(path, "/");
+        if (len == 0 || len >= ROUTE_ID_BYTES)
+            return false;
+        (void)snprintf(id, ROUTE_ID_BYTES, "%.*s", (int)len, path);
+        path += len;
+        pattern = strchr(pattern, '}');
+    }
+    return *path == '\0';
+}
+
+static bool method_fits(const char *wanted, const char *given)
+{
+    return strcmp(wanted, given) == 0 || (strcmp(given, "HEAD") == 0 && strcmp(wanted, "GET") == 0);
+}
+
+static void not_found(struct exchange *x, const char *allowed)
+{
+    char message[ERROR_TEXT_BYTES];
+    enum wire_format format = answer_format(exchange_path(x));
+    if (*allowed) {
+        (void)snprintf(message, sizeof(message), "%s is not answered here for %.100s; use %s.",
+                       exchange_method(x), exchange_path(x), allowed);
+        if (exchange_set_header(x, "Allow", allowed) == 0)
+            answer_error(x, format, 405, "method_not_allowed", message);
+        else
+            answer_error(x, format, 503, "out_of_memory", "Sluice is out of memory.");
+        return;
+    }
+    (void)snprintf(message, sizeof(message),
+                   "There is no route %s %.100s; /openapi.yaml lists them.", exchange_method(x),
+                   exchange_path(x));
+    answer_error(x, format, 404, "not_found", message);
+}
+
+void route_dispatch(void *arg, struct exchange *x)
+{
+    struct route_request r = {.service = arg, .exchange = x};
+    const struct route *found = NULL;
+    const char *path = exchange_path(x), *method = exchange_method(x);
+    char allowed[64] = "";
+    size_t used = 0;
+
+    for (size_t i = 0; i < ROUTES && !found; i++) {
+        if (!matches(routes[i].pattern, path, r.id))
+            continue;
+        if (method_fits(routes[i].method, method))
+            found = &routes[i];
+        else if (used + strlen(routes[i].method) + 3 < sizeof(allowed))
+            used += (size_t)snprintf(allowed + used, sizeof(allowed) - used, "%s%s",
+                                     used ? ", " : "", routes[i].method);
+    }
+    if (!found) {
+        not_found(x, allowed);
+        return;
+    }
+    struct error e;
+    int rc = found->open ? 0 : auth_caller(service_config(r.service), x, &r.caller, &e);
+    if (rc < 0)
+        answer_error(x, answer_format(path), rc == -EACCES ? 401 : 400,
+                     rc == -EACCES ? "invalid_api_key" : "invalid_tenant", e.text);
+    else
+        found->handle(&r);
+}

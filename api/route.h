@@ -1,0 +1,49 @@
+/*
+ * route: the table of paths, and the way from a request to its handler.
+ *
+ * A pattern's "{id}" matches one segment, which the handler gets as id. The table is the only
+ * list of routes: the OpenAPI document is tested against it.
+ */
+#ifndef API_ROUTE_H
+#define API_ROUTE_H
+
+#include "api/auth.h"
+#include "api/server.h"
+#include "api/service.h"
+
+#define ROUTE_ID_BYTES 128
+
+struct route_request {
+    struct service *service;
+    struct exchange *exchange;
+    struct caller caller;
+    char id[ROUTE_ID_BYTES]; /* of "{id}"; "" none */
+};
+
+struct route {
+    const char *method;
+    const char *pattern;
+    void (*handle)(const struct route_request *r);
+    bool open; /* needs no key */
+};
+
+/* NULL past the end. */
+const struct route *route_at(size_t index);
+/* For server_new(); arg is the service. */
+void route_dispatch(void *arg, struct exchange *x);
+
+/* ---- handlers, one file each */
+void route_proxy(const struct route_request *r);  /* route_proxy.c */
+void route_models(const struct route_request *r); /* route_info.c */
+void route_healthz(const struct route_request *r);
+void route_readyz(const struct route_request *r);
+void route_openapi(const struct route_request *r);
+void route_dashboard(const struct route_request *r);
+void route_stats(const struct route_request *r);       /* route_stats.c */
+void route_jobs_submit(const struct route_request *r); /* route_jobs.c */
+void route_jobs_list(const struct route_request *r);
+void route_jobs_get(const struct route_request *r);
+void route_jobs_cancel(const struct route_request *r);
+void route_jobs_events(const struct route_request *r);
+
+#endif

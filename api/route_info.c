@@ -1,0 +1,63 @@
+/*
+ * route_info: what does not depend on a request: health, models, the OpenAPI document, the page.
+ */
+#include "api/answer.h"
+#include "api/route.h"
+
+#include "www_embedded.h"
+
+#include <string.h>
+
+#define PAGE_POLICY                                                                                \
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "                \
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+void route_healthz(const struct route_request *r)
+{
+    answer_json(r->exchange, 200, json_pack("{s:s}", "status", "ok"));
+}
+
+void route_readyz(const struct route_request *r)
+{
+    const char *why = "";
+    bool ready = service_is_ready(r->service, &why);
+    answer_json(r->exchange, ready ? 200 : 503, json_pack("{s:s}", "status", why));
+}
+
+/* Rows with an exact name; patterns name no model. */
+void route_models(const struct route_request *r)
+{
+    const struct config *c = service_config(r->service);
+    json_t *data = json_array();
+    for (size_t i = 0; i < c->provider_count; i++) {
+        const struct config_provider *p = &c->providers[i];
+        for (size_t k = 0; k < p->model_count; k++) {
+            if (strchr(p->models[k].name, '*'))
+                continue;
+            json_t *model = json_pack(
+                "{s:s, s:s, s:I, s:s}", "id", p->models[k].name, "object", "model", "created",
+                (json_int_t)(service_started_ms(r->service) / 1000), "owned_by", p->name);
+            if (json_array_append_new(data, model) < 0)
+                break;
+        }
+    }
+    answer_json(r->exchange, 200,
+                json_pack("{s:s, s:o, s:b}", "object", "list", "data", data, "has_more", 0));
+}
+
+void route_openapi(const struct route_request *r)
+{
+    exchange_reply(r->exchange, 200, "application/yaml", www_openapi_yaml, www_openapi_yaml_size);
+}
+
+void route_dashboard(const struct route_request *r)
+{
+    if (exchange_set_header(r->exchange, "Content-Security-Policy", PAGE_POLICY) < 0 ||
+        exchange_set_header(r->exchange, "X-Content-Type-Options", "nosniff") < 0 ||
+        exchange_set_header(r->exchange, "Referrer-Policy", "no-referrer") < 0) {
+        answer_error(r->exchange, WIRE_OPENAI, 503, "out_of_memory", "Sluice is out of memory.");
+        return;
+    }
+    exchange_reply(r->exchange, 200, "text/html; charset=utf-8", www_index_html,
+                   www_index_html_size);
+}

@@ -1,0 +1,405 @@
+/*
+ * route_proxy: a client's call, held until its budget is there, and its answer passed back.
+ */
+#include "api/answer.h"
+#include "api/request_options.h"
+#include "api/route.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "scheduler/call.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define EVENT_STREAM "text/event-stream"
+#define PING         ": waiting\n\n"
+
+/* One proxied call: ties an exchange to a call, and lives until both have ended. */
+struct proxied {
+    struct service *service;
+    struct exchange *exchange;
+    struct call *call;
+    enum wire_endpoint endpoint;
+    struct event *ping;
+    char request_id[REQUEST_ID_BYTES + 1];
+    bool streaming; /* exchange_stream_start() was called */
+    bool pinged;    /* by a heartbeat, before the provider's own answer */
+    bool replied;
+    bool quiet; /* nothing went out since the last heartbeat */
+};
+
+static void proxied_free(struct proxied *p)
+{
+    event_free(p->ping);
+    free(p);
+}
+
+static void set(struct exchange *x, const char *name, const char *value)
+{
+    if (exchange_set_header(x, name, value) < 0)
+        log_write(LOG_DEBUG, "a header was left out", "name", name, NULL);
+}
+
+static void set_number(struct exchange *x, const char *name, int64_t value)
+{
+    char text[24];
+    (void)snprintf(text, sizeof(text), "%" PRId64, value);
+    set(x, name, text);
+}
+
+/* x-ratelimit-*: what is left of the pool, in OpenAI's names and formats. */
+static void set_limit(struct exchange *x, const char *kind, const struct dim_limit *limit,
+                      const struct store_level *level)
+{
+    char name[64], duration[ANSWER_DURATION_BYTES];
+    (void)snprintf(name, sizeof(name), "x-ratelimit-limit-%s", kind);
+    set_number(x, name, limit->capacity);
+    (void)snprintf(name, sizeof(name), "x-ratelimit-remaining-%s", kind);
+    set_number(x, name, level->remaining > 0 ? level->remaining : 0);
+    (void)snprintf(name, sizeof(name), "x-ratelimit-reset-%s", kind);
+    set(x, name, answer_duration(level->full_in_ms, duration));
+}
+
+static void set_limits(struct exchange *x, struct pool_view *pool)
+{
+    const struct store_pool *p = pool_agent_pool(pool->agent);
+    size_t n = 0;
+    const struct store_level *levels = pool_agent_levels(pool->agent, &n);
+    bool tokens = false;
+    for (size_t i = 0; i < n && i < p->limits.dim_count; i++) {
+        const struct dim_limit *d = &p->limits.dims[i];
+        if (strcmp(d->name, "rpm") == 0)
+            set_limit(x, "requests", d, &levels[i]);
+        if (!tokens && (strcmp(d->name, "tpm") == 0 || strcmp(d->name, "itpm") == 0)) {
+            set_limit(x, "tokens", d, &levels[i]);
+            tokens = true;
+        }
+    }
+}
+
+static void set_own_headers(struct proxied *p)
+{
+    struct exchange *x = p->exchange;
+    char text[32];
+    set(x, "x-sluice-decision", call_decision(p->call));
+    set_number(x, "x-sluice-queue-ms", call_queue_ms(p->call));
+    (void)snprintf(text, sizeof(text), "%.3f", (double)call_overhead_us(p->call) / 1000);
+    set(x, "x-sluice-overhead-ms", text);
+    set_number(x, "x-sluice-input-tokens", call_input_estimate(p->call));
+    set_number(x, "x-sluice-trimmed-tokens", 0);
+    set_number(x, "x-sluice-attempts", call_attempts(p->call));
+    set(x, "x-sluice-job", call_id(p->call));
+    set_limits(x, call_pool(p->call));
+    const char *theirs = call_reply_header(p->call, "x-request-id");
+    set(x, "x-request-id", *p->request_id ? p->request_id : theirs ? theirs : call_id(p->call));
+}
+
+/* What a provider says of its own connection, its cookies and its limits stays here. */
+static bool is_kept_back(const char *name)
+{
+    static const char *const names[] = {
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "transfer-encoding",
+        "content-length",
+        "upgrade",
+        "trailer",
+        "te",
+        "date",
+        "server",
+        "set-cookie",
+        "content-type",
+        "x-request-id",
+        "alt-svc",
+        "strict-transport-security",
+    };
+    static const char *const prefixes[] = {"x-ratelimit-", "anthropic-ratelimit-", "x-sluice-",
+                                           "proxy-"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcasecmp(name, names[i]) == 0)
+            return true;
+    }
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+        if (strncasecmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void copy_header(void *arg, const char *name, const char *value)
+{
+    if (!is_kept_back(name))
+        set(arg, name, value);
+}
+
+static void log_end(const struct proxied *p, const char *what, int status)
+{
+    char wait[LOG_NUMBER_BYTES], in[LOG_NUMBER_BYTES], out[LOG_NUMBER_BYTES],
+        code[LOG_NUMBER_BYTES];
+    char upstream[LOG_NUMBER_BYTES], attempts[LOG_NUMBER_BYTES];
+    const struct wire_usage *u = call_usage(p->call);
+    if (!log_enabled(LOG_INFO))
+        return;
+    log_write(LOG_INFO, what, "job", call_id(p->call), "request_id", p->request_id, "route",
+              wire_path(p->endpoint), "model", call_model(p->call), "pool",
+              pool_agent_pool(call_pool(p->call)->agent)->id, "status", log_number(code, status),
+              "decision", call_decision(p->call), "queue_ms",
+              log_number(wait, call_queue_ms(p->call)), "upstream_ms",
+              log_number(upstream, call_upstream_ms(p->call)), "attempts",
+              log_number(attempts, call_attempts(p->call)), "tokens_in",
+              log_number(in, u->known ? u->input : 0), "tokens_out",
+              log_number(out, u->known ? u->output : 0), NULL);
+}
+
+/* ---- heartbeats: a stream that waits must not look dead to clients and proxies */
+
+static void arm_ping(struct proxied *p)
+{
+    int64_t ms = service_config(p->service)->http.heartbeat_ms;
+    struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
+    evtimer_add(p->ping, &tv);
+}
+
+static void start_stream(struct proxied *p, int status, const char *type)
+{
+    p->streaming = true;
+    set(p->exchange, "Cache-Control", "no-store");
+    set(p->exchange, "X-Accel-Buffering", "no");
+    exchange_stream_start(p->exchange, status, type);
+}
+
+static void on_ping(evutil_socket_t fd, short what, void *arg)
+{
+    struct proxied *p = arg;
+    (void)fd;
+    (void)what;
+    arm_ping(p);
+    if (!p->streaming) {
+        set_own_headers(p);
+        start_stream(p, 200, EVENT_STREAM);
+        p->pinged = true;
+    } else if (!p->quiet) {
+        p->quiet = true;
+        return;
+    }
+    (void)exchange_stream_write(p->exchange, PING, sizeof(PING) - 1);
+}
+
+/* ---- the call's side */
+
+static void on_queued(void *arg, int64_t eta_ms, const char *binding)
+{
+    (void)arg;
+    (void)eta_ms;
+    (void)binding;
+}
+
+static const char *type_of(const struct call *c)
+{
+    const char *type = call_reply_header(c, "content-type");
+    return type ? type : "application/json";
+}
+
+static void on_start(void *arg)
+{
+    struct proxied *p = arg;
+    const char *type = type_of(p->call);
+    if (p->streaming)
+        return; /* a heartbeat was first */
+    set_own_headers(p);
+    call_reply_headers(p->call, copy_header, p->exchange);
+    if (strncasecmp(type, EVENT_STREAM, sizeof(EVENT_STREAM) - 1) == 0)
+        start_stream(p, call_status(p->call), type);
+}
+
+static void on_drained(void *arg)
+{
+    struct proxied *p = arg;
+    call_resume(p->call);
+}
+
+/* A whole answer inside a stream that a heartbeat has begun: as an event, line by line. */
+static void write_as_event(struct proxied *p, const char *bytes, size_t len)
+{
+    bool failed = call_status(p->call) >= 400;
+    if (failed && wire_format_of(p->endpoint) == WIRE_ANTHROPIC)
+        (void)exchange_stream_write(p->exchange, "event: error\n", 13);
+    while (len > 0) {
+        const char *end = memchr(bytes, '\n', len);
+        size_t line = end ? (size_t)(end - bytes) : len;
+        (void)exchange_stream_write(p->exchange, "data: ", 6);
+        (void)exchange_stream_write(p->exchange, bytes, line);
+        (void)exchange_stream_write(p->exchange, "\n", 1);
+        line += end ? 1 : 0;
+        bytes += line;
+        len -= line;
+    }
+    (void)exchange_stream_write(p->exchange, "\n", 1);
+}
+
+static void on_data(void *arg, const char *bytes, size_t len)
+{
+    struct proxied *p = arg;
+    const char *type = type_of(p->call);
+    p->quiet = false;
+    if (!p->streaming) {
+        p->replied = true;
+        exchange_reply(p->exchange, call_status(p->call), type, bytes, len);
+    } else if (p->pinged && strncasecmp(type, EVENT_STREAM, sizeof(EVENT_STREAM) - 1) != 0) {
+        write_as_event(p, bytes, len);
+    } else if (exchange_stream_write(p->exchange, bytes, len) > HTTP_STREAM_HIGH_BYTES) {
+        call_pause(p->call);
+    }
+}
+
+static void on_end(void *arg)
+{
+    struct proxied *p = arg;
+    log_end(p, "request", call_status(p->call));
+    if (p->streaming)
+        exchange_stream_end(p->exchange);
+    else if (!p->replied)
+        exchange_reply(p->exchange, call_status(p->call), NULL, NULL, 0);
+    proxied_free(p);
+}
+
+static void on_fail(void *arg, const struct call_failure *f)
+{
+    struct proxied *p = arg;
+    struct buf event;
+    log_end(p, f->message, f->status);
+    if (!p->streaming) {
+        set_own_headers(p);
+        answer_failure(p->exchange, wire_format_of(p->endpoint), f);
+        proxied_free(p);
+        return;
+    }
+    buf_init(&event, 4 * KIB);
+    if (wire_stream_error(p->endpoint, f->message, &event) == 0)
+        (void)exchange_stream_write(p->exchange, event.data, event.len);
+    buf_release(&event);
+    exchange_stream_abort(p->exchange);
+    proxied_free(p);
+}
+
+static const struct call_sink sink = {
+    .queued = on_queued,
+    .start = on_start,
+    .data = on_data,
+    .end = on_end,
+    .fail = on_fail,
+};
+
+static void on_gone(void *arg)
+{
+    struct proxied *p = arg;
+    log_end(p, "client left", 499);
+    call_cancel(p->call);
+    proxied_free(p);
+}
+
+/* ---- the request */
+
+struct forwarded {
+    struct http_header lines[HTTP_MAX_HEADERS];
+    size_t count;
+};
+
+static void forward_header(void *arg, const char *name, const char *value)
+{
+    struct forwarded *f = arg;
+    static const char *const dropped[] = {
+        "authorization", "x-api-key",        "api-key", "cookie",          "accept-encoding",
+        "content-type",  "content-encoding", "expect",  "idempotency-key", "forwarded",
+    };
+    if (http_header_is_ours(name) || strncasecmp(name, "x-sluice-", 9) == 0 ||
+        strncasecmp(name, "x-forwarded-", 12) == 0)
+        return;
+    for (size_t i = 0; i < sizeof(dropped) / sizeof(dropped[0]); i++) {
+        if (strcasecmp(name, dropped[i]) == 0)
+            return;
+    }
+    if (f->count < HTTP_MAX_HEADERS)
+        f->lines[f->count++] = (struct http_header){name, value};
+}
+
+static struct proxied *proxied_new(const struct route_request *r, enum wire_endpoint endpoint)
+{
+    struct proxied *p = calloc(1, sizeof(*p));
+    if (!p)
+        return NULL;
+    p->service = r->service;
+    p->exchange = r->exchange;
+    p->endpoint = endpoint;
+    p->ping = evtimer_new(service_base(r->service), on_ping, p);
+    if (!p->ping) {
+        free(p);
+        return NULL;
+    }
+    const char *id = exchange_header(r->exchange, "x-request-id");
+    (void)snprintf(p->request_id, sizeof(p->request_id), "%s", id ? id : "");
+    return p;
+}
+
+static void begin(const struct route_request *r, enum wire_endpoint endpoint,
+                  const struct request_options *options)
+{
+    struct forwarded headers = {.count = 0};
+    struct call_failure failure;
+    struct proxied *p = proxied_new(r, endpoint);
+    if (!p) {
+        answer_error(r->exchange, wire_format_of(endpoint), 503, "out_of_memory",
+                     "Sluice is out of memory.");
+        return;
+    }
+    exchange_headers(r->exchange, forward_header, &headers);
+    struct call_spec spec = {
+        .endpoint = endpoint,
+        .tenant = r->caller.tenant,
+        .weight = r->caller.weight,
+        .class = options->class,
+        .max_wait_ms = options->max_wait_ms,
+        .headers = headers.lines,
+        .header_count = headers.count,
+        .caller_key = r->caller.provider_key,
+    };
+    spec.body = exchange_take_body(r->exchange, &spec.body_len);
+    p->call = call_new(service_scheduler(r->service), &spec, &sink, p, &failure);
+    if (!p->call) {
+        answer_failure(r->exchange, wire_format_of(endpoint), &failure);
+        proxied_free(p);
+        return;
+    }
+    exchange_on_gone(r->exchange, on_gone, p);
+    exchange_on_drain(r->exchange, on_drained, p);
+    if (call_is_stream(p->call))
+        arm_ping(p);
+    call_start(p->call);
+}
+
+void route_proxy(const struct route_request *r)
+{
+    enum wire_endpoint endpoint = WIRE_CHAT;
+    struct request_options options;
+    struct error e;
+    if (!wire_endpoint_find(exchange_path(r->exchange), &endpoint))
+        return; /* the route table names only paths of endpoints */
+    enum wire_format format = wire_format_of(endpoint);
+    if (service_is_draining(r->service)) {
+        answer_error(r->exchange, format, 503, "draining",
+                     "This instance is shutting down and takes no new requests; try again.");
+        return;
+    }
+    if (request_options_read(service_config(r->service), r->exchange, &options, &e) < 0) {
+        answer_error(r->exchange, format, 400, "invalid_header", e.text);
+        return;
+    }
+    begin(r, endpoint, &options);
+}

@@ -1,0 +1,379 @@
+#include "api/service.h"
+
+#include "api/answer.h"
+#include "api/route.h"
+#include "api/server.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/rand.h"
+#include "scheduler/http_client.h"
+#include "scheduler/job.h"
+#include "scheduler/scheduler.h"
+#include "storage/instance.h"
+#include "storage/redis_check.h"
+#include "storage/redis_server.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define INSTANCE_DIGITS 16
+#define DRAIN_LOOK_MS   100
+#define SETTLE_WAIT_MS  3000 /* after the last request: for settles that Redis has not answered */
+
+struct service {
+    struct event_base *base;
+    char *config_path;
+    bool allow_volatile;
+    char instance[INSTANCE_DIGITS + 1];
+    struct redis_server *redis;
+    struct redis_conn *conn, *channel;
+    struct pool_store *store;
+    struct job_store *job_store;
+    struct instance *presence;
+    struct http_client *http;
+    struct scheduler *scheduler;
+    struct jobs *jobs;
+    struct server *server;
+    struct event *on_term, *on_int, *on_hup, *drain_tick;
+    int64_t started_ms, drain_until_ms, idle_since_ms;
+    bool draining;
+    int exit_code;
+};
+
+/* ---- Redis */
+
+static void on_checked(void *arg, enum redis_status status, const struct redis_facts *facts)
+{
+    struct service *s = arg;
+    struct error e = {.text = ""};
+    if (status != REDIS_OK)
+        return; /* the connection went again; it is asked anew when it is back */
+    enum redis_verdict verdict = redis_facts_judge(facts, &e);
+    if (verdict == REDIS_SAFE)
+        return;
+    if (verdict == REDIS_VOLATILE && s->allow_volatile) {
+        log_write(LOG_WARN, "this redis may lose accepted jobs", "reason", e.text, NULL);
+        return;
+    }
+    log_write(LOG_ERROR, "this redis cannot be used", "reason", e.text, "help",
+              "mend it, or start with --allow-volatile", NULL);
+    s->exit_code = EXIT_FAILURE;
+    event_base_loopbreak(s->base);
+}
+
+static void on_redis(void *arg, bool up, const char *reason)
+{
+    struct service *s = arg;
+    log_write(up ? LOG_INFO : LOG_WARN, up ? "redis connected" : "redis connection lost", "reason",
+              reason, NULL);
+    scheduler_connected(s->scheduler, up);
+    instance_connected(s->presence, up);
+    if (up && redis_check(s->conn, 5000, on_checked, s) < 0)
+        log_write(LOG_WARN, "no memory to check redis", NULL);
+}
+
+static void on_channel(void *arg, bool up, const char *reason)
+{
+    struct service *s = arg;
+    if (!up) {
+        log_write(LOG_WARN, "redis channel lost", "reason", reason, NULL);
+        return;
+    }
+    /* What was published meanwhile is gone: whoever watches a job asks again. */
+    jobs_channel_back(s->jobs);
+}
+
+static void on_message(void *arg, const char *channel, const char *payload, size_t len)
+{
+    struct service *s = arg;
+    (void)len;
+    if (strcmp(channel, KEY_EVENTS) == 0)
+        jobs_event(s->jobs, payload);
+    else
+        scheduler_message(s->scheduler, payload);
+}
+
+static int connect_redis(struct service *s, const struct config *c, struct error *e)
+{
+    struct redis_address address;
+    const char *url = c->redis.url;
+    if (!*url) {
+        struct redis_server_options options = {.data_dir = c->data_dir,
+                                               .fsync_always = c->jobs.durability == CONFIG_ALWAYS};
+        s->redis = redis_server_start(s->base, &options, e);
+        if (!s->redis)
+            return -EIO;
+        url = redis_server_url(s->redis);
+    }
+    int rc = redis_address_parse(url, &address, e);
+    if (rc < 0)
+        return rc;
+    s->conn = redis_conn_new(s->base, &address, on_redis, s, e);
+    s->channel = s->conn ? redis_conn_new(s->base, &address, on_channel, s, e) : NULL;
+    explicit_bzero(&address, sizeof(address));
+    if (!s->channel)
+        return -EIO;
+    redis_conn_on_message(s->channel, on_message, s);
+    struct key mine = key_instance_channel(s->instance);
+    if (redis_subscribe(s->channel, mine.text) < 0 || redis_subscribe(s->channel, KEY_EVENTS) < 0)
+        return error_set(e, -ENOMEM, "out of memory");
+    return 0;
+}
+
+/* ---- the end */
+
+/* Runs until no request is open and every settle was answered, or the time is up. */
+static void on_drain_tick(evutil_socket_t fd, short what, void *arg)
+{
+    struct service *s = arg;
+    struct timeval tv = {.tv_usec = DRAIN_LOOK_MS * 1000};
+    int64_t now_ms = clock_mono_ms();
+    bool open = server_open_exchanges(s->server) > 0 || scheduler_active(s->scheduler) > 0;
+    (void)fd;
+    (void)what;
+    if (open)
+        s->idle_since_ms = now_ms;
+    bool settled = scheduler_unsettled(s->scheduler) == 0;
+    if ((!open && (settled || now_ms - s->idle_since_ms > SETTLE_WAIT_MS)) ||
+        now_ms >= s->drain_until_ms) {
+        log_write(LOG_INFO, open ? "drain time is over, stopping now" : "drained", NULL);
+        event_base_loopexit(s->base, NULL);
+        return;
+    }
+    evtimer_add(s->drain_tick, &tv);
+}
+
+static void on_stop(evutil_socket_t fd, short what, void *arg)
+{
+    struct service *s = arg;
+    (void)fd;
+    (void)what;
+    if (s->draining) {
+        log_write(LOG_WARN, "second signal: stopping now", NULL);
+        event_base_loopexit(s->base, NULL);
+        return;
+    }
+    log_write(LOG_INFO, "draining: running requests finish, new ones are refused", NULL);
+    s->draining = true;
+    s->idle_since_ms = clock_mono_ms();
+    s->drain_until_ms = s->idle_since_ms + service_config(s)->drain_timeout_ms;
+    scheduler_drain(s->scheduler);
+    server_drain(s->server);
+    on_drain_tick(-1, 0, s);
+}
+
+static void on_reload(evutil_socket_t fd, short what, void *arg)
+{
+    struct service *s = arg;
+    struct config *fresh = NULL;
+    struct error e;
+    (void)fd;
+    (void)what;
+    int rc = s->config_path ? config_load(s->config_path, &fresh, &e)
+                            : config_from_environment(&fresh, &e);
+    if (rc < 0) {
+        log_write(LOG_ERROR, "configuration not reloaded, the old one stays", "reason", e.text,
+                  NULL);
+        return;
+    }
+    scheduler_reload(s->scheduler, fresh);
+    log_write(LOG_INFO, "configuration reloaded", "file", s->config_path, NULL);
+}
+
+/* ---- start */
+
+static int watch_signals(struct service *s)
+{
+    signal(SIGPIPE, SIG_IGN);
+    s->on_term = evsignal_new(s->base, SIGTERM, on_stop, s);
+    s->on_int = evsignal_new(s->base, SIGINT, on_stop, s);
+    s->on_hup = evsignal_new(s->base, SIGHUP, on_reload, s);
+    s->drain_tick = evtimer_new(s->base, on_drain_tick, s);
+    if (!s->on_term || !s->on_int || !s->on_hup || !s->drain_tick)
+        return -ENOMEM;
+    return evsignal_add(s->on_term, NULL) | evsignal_add(s->on_int, NULL) |
+           evsignal_add(s->on_hup, NULL);
+}
+
+static int make_scheduler(struct service *s, struct config *config, struct error *e)
+{
+    struct pool_store_options store = {
+        .conn = s->conn,
+        .instance = s->instance,
+        .timeout_ms = (int)config->redis.command_timeout_ms,
+        .alive_ms = config->queue.lease_ms * 2,
+    };
+    struct scheduler_options options = {
+        .base = s->base, .instance = s->instance, .seed = rand_system_seed()};
+    s->store = pool_store_new(&store, e);
+    options.store = s->store;
+    options.jobs = s->job_store = job_store_new(s->conn, store.timeout_ms);
+    options.http = s->http = http_client_new(s->base);
+    s->presence = instance_new(s->base, s->conn, s->instance);
+    if (!s->store || !s->job_store || !s->http || !s->presence) {
+        config_free(config);
+        return error_set(e, -ENOMEM, "out of memory");
+    }
+    s->scheduler = scheduler_new(&options, config);
+    s->jobs = s->scheduler ? jobs_new(s->scheduler) : NULL;
+    return s->jobs ? 0 : error_set(e, -ENOMEM, "out of memory");
+}
+
+static int listen_on(struct service *s, const char *address, struct error *e)
+{
+    const struct config *c = service_config(s);
+    struct server_options options = {
+        .listen = address ? address : c->listen,
+        .max_body_bytes = (size_t)c->http.max_body_bytes,
+        .max_connections = (int)c->http.max_connections,
+        .header_ms = (int)c->http.header_timeout_ms,
+        .idle_ms = (int)c->http.idle_timeout_ms,
+        .write_error = answer_write_error,
+    };
+    s->server = server_new(s->base, &options, route_dispatch, s, e);
+    return s->server ? 0 : -EIO;
+}
+
+struct service *service_new(const struct service_options *options, struct config *config,
+                            struct error *e)
+{
+    struct service *s = calloc(1, sizeof(*s));
+    if (s) {
+        s->base = event_base_new();
+        s->config_path = options->config_path ? strdup(options->config_path) : NULL;
+    }
+    if (!s || !s->base || (options->config_path && !s->config_path)) {
+        config_free(config);
+        service_free(s);
+        (void)error_set(e, -ENOMEM, "out of memory");
+        return NULL;
+    }
+    rand_hex(s->instance, INSTANCE_DIGITS);
+    s->allow_volatile = options->allow_volatile;
+    s->started_ms = clock_wall_ms();
+    if (connect_redis(s, config, e) < 0) {
+        config_free(config);
+        service_free(s);
+        return NULL;
+    }
+    if (make_scheduler(s, config, e) < 0 || watch_signals(s) < 0 ||
+        listen_on(s, options->listen, e) < 0) {
+        service_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+int service_run(struct service *s)
+{
+    event_base_dispatch(s->base);
+    return s->exit_code;
+}
+
+static void free_event(struct event *e)
+{
+    if (e)
+        event_free(e);
+}
+
+void service_free(struct service *s)
+{
+    if (!s)
+        return;
+    if (s->server)
+        server_free(s->server); /* open exchanges are told, and so their calls cancelled */
+    jobs_free(s->jobs);
+    if (s->http)
+        http_client_free(s->http);
+    scheduler_free(s->scheduler);
+    instance_free(s->presence);
+    if (s->channel)
+        redis_conn_free(s->channel);
+    if (s->conn)
+        redis_conn_free(s->conn);
+    pool_store_free(s->store);
+    job_store_free(s->job_store);
+    redis_server_stop(s->redis);
+    free_event(s->on_term);
+    free_event(s->on_int);
+    free_event(s->on_hup);
+    free_event(s->drain_tick);
+    if (s->base)
+        event_base_free(s->base);
+    free(s->config_path);
+    free(s);
+}
+
+const char *service_address(const struct service *s)
+{
+    return server_address(s->server);
+}
+
+struct event_base *service_base(const struct service *s)
+{
+    return s->base;
+}
+
+struct scheduler *service_scheduler(const struct service *s)
+{
+    return s->scheduler;
+}
+
+struct jobs *service_jobs(const struct service *s)
+{
+    return s->jobs;
+}
+
+struct pool_store *service_store(const struct service *s)
+{
+    return s->store;
+}
+
+struct job_store *service_job_store(const struct service *s)
+{
+    return s->job_store;
+}
+
+struct instance *service_presence(const struct service *s)
+{
+    return s->presence;
+}
+
+const struct config *service_config(const struct service *s)
+{
+    return scheduler_plan(s->scheduler)->config;
+}
+
+const char *service_instance(const struct service *s)
+{
+    return s->instance;
+}
+
+bool service_is_ready(const struct service *s, const char **ret_why)
+{
+    *ret_why = s->draining                             ? "draining"
+               : !scheduler_is_connected(s->scheduler) ? "redis is not reachable"
+                                                       : "ready";
+    return !s->draining && scheduler_is_connected(s->scheduler);
+}
+
+bool service_is_draining(const struct service *s)
+{
+    return s->draining;
+}
+
+int64_t service_started_ms(const struct service *s)
+{
+    return s->started_ms;
+}
+
+size_t service_open_exchanges(const struct service *s)
+{
+    return server_open_exchanges(s->server);
+}

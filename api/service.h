@@ -1,0 +1,55 @@
+/*
+ * service: all parts of a serving process, wired together.
+ *
+ * It owns the loop, the store, the scheduler and the listener; routes get it as their context.
+ *
+ *   ownership  opaque but for what routes need, below. Configuration is given to it.
+ *   threads    one event loop.
+ */
+#ifndef API_SERVICE_H
+#define API_SERVICE_H
+
+#include "common/config.h"
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct event_base;
+struct service;
+struct scheduler;
+struct jobs;
+struct pool_store;
+struct job_store;
+struct instance;
+
+struct service_options {
+    const char *config_path; /* NULL: from the environment; read again on SIGHUP */
+    const char *listen;      /* NULL: as the configuration says */
+    const char *data_dir;    /* NULL: as the configuration says */
+    bool allow_volatile;     /* a Redis that may lose jobs is warned about, not refused */
+};
+
+/* Starts everything. NULL with the reason in e. */
+struct service *service_new(const struct service_options *options, struct config *config,
+                            struct error *e);
+/* Runs until a drain has ended or a second SIGTERM came. The process's exit code. */
+int service_run(struct service *s);
+void service_free(struct service *s);
+const char *service_address(const struct service *s);
+
+/* ---- for routes */
+struct event_base *service_base(const struct service *s);
+struct scheduler *service_scheduler(const struct service *s);
+struct jobs *service_jobs(const struct service *s);
+struct pool_store *service_store(const struct service *s);
+struct job_store *service_job_store(const struct service *s);
+struct instance *service_presence(const struct service *s);
+const struct config *service_config(const struct service *s);
+const char *service_instance(const struct service *s);
+bool service_is_ready(const struct service *s, const char **ret_why); /* Redis up, not draining */
+bool service_is_draining(const struct service *s);
+int64_t service_started_ms(const struct service *s); /* wall clock */
+size_t service_open_exchanges(const struct service *s);
+
+#endif

@@ -1,0 +1,346 @@
+#include "common/config_table.h"
+
+#include "common/config.h"
+#include "common/config_text.h"
+#include "common/limits.h"
+
+#define COUNT(rows)     (sizeof(rows) / sizeof((rows)[0]))
+#define AT(type, field) .offset = offsetof(struct type, field)
+#define LIST_AT(type, items, count)                                                                \
+    .offset = offsetof(struct type, items), .count_offset = offsetof(struct type, count)
+
+#define RANGE(from, to, fallback) .least = (from), .most = (to), .value = (fallback)
+#define INTEGER(type_, field, name, range, per, what)                                              \
+    {                                                                                              \
+        .key = (name), .type = CONFIG_INTEGER, AT(type_, field), range, .unit = (per),             \
+        .help = (what)                                                                             \
+    }
+
+#define HOUR_MS INT64_C(3600000)
+#define DAY_MS  (24 * HOUR_MS)
+
+_Static_assert(sizeof(enum config_format) == sizeof(int), "a choice is stored as int");
+_Static_assert(sizeof(enum config_outage) == sizeof(int), "a choice is stored as int");
+_Static_assert(sizeof(enum config_durability) == sizeof(int), "a choice is stored as int");
+_Static_assert(PROVIDER_NAME_BYTES + MODEL_NAME_BYTES <= POOL_NAME_BYTES,
+               "\"provider:pool\" and its NUL fit the name of a pool");
+
+static const char *const formats[] = {
+    [CONFIG_OPENAI] = "openai", [CONFIG_ANTHROPIC] = "anthropic", NULL};
+static const char *const outages[] = {
+    [CONFIG_LOCAL] = "local", [CONFIG_CLOSED] = "closed", [CONFIG_OPEN] = "open", NULL};
+static const char *const durabilities[] = {[CONFIG_EVERYSEC] = "everysec",
+                                           [CONFIG_ALWAYS] = "always",
+                                           [CONFIG_REPLICATED] = "replicated",
+                                           NULL};
+static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
+static const char *const log_formats[] = {"auto", "text", "json", NULL};
+
+static const struct config_row redis_rows[] = {
+    {.key = "url",
+     .type = CONFIG_TEXT,
+     AT(config, redis.url),
+     .secret = true,
+     .text = "",
+     .most = 1024,
+     .accept = config_text_redis,
+     .unit = "URL",
+     .help =
+         "redis://[USER:PASSWORD@]HOST:PORT/DB or unix://PATH; empty: an own Redis in data_dir"},
+    {.key = "on_outage",
+     .type = CONFIG_CHOICE,
+     AT(config, redis.on_outage),
+     .choices = outages,
+     .value = CONFIG_LOCAL,
+     .help = "without Redis: admit a local share, refuse (closed), or admit all (open)"},
+    INTEGER(config, redis.command_timeout_ms, "command_timeout_ms", RANGE(10, 60000, 2000), "ms",
+            "a command without an answer for so long drops the connection"),
+};
+
+static const struct config_row key_rows[] = {
+    {.key = "key",
+     .type = CONFIG_SECRET,
+     AT(config_key, sha256),
+     .least = CONFIG_KEY_MIN_BYTES,
+     .most = 512,
+     .secret = true,
+     .accept = config_text_line,
+     .optional = true,
+     .help = "an access key; only its SHA-256 is kept"},
+    {.key = "sha256",
+     .type = CONFIG_TEXT,
+     AT(config_key, sha256),
+     .most = 64,
+     .optional = true,
+     .accept = config_text_sha256,
+     .help = "the SHA-256 of an access key, instead of the key"},
+    {.key = "tenant",
+     .type = CONFIG_TEXT,
+     AT(config_key, tenant),
+     .text = "default",
+     .most = TENANT_NAME_BYTES - 1,
+     .accept = config_text_name,
+     .help = "whose requests come with this key"},
+};
+static const struct config_section key_section = {
+    .path = "auth.keys[]", .size = sizeof(struct config_key), COUNT(key_rows), key_rows};
+
+static const struct config_row auth_rows[] = {
+    {.key = "keys",
+     .type = CONFIG_LIST,
+     LIST_AT(config, auth.keys, auth.key_count),
+     .of = &key_section,
+     .help = "who may call; none: open, and then only on a loopback address"},
+    {.key = "trust_tenant_header",
+     .type = CONFIG_BOOL,
+     AT(config, auth.trust_tenant_header),
+     .value = false,
+     .help = "callers may name another tenant in x-sluice-tenant"},
+};
+
+static const struct config_row tenant_rows[] = {
+    {.key = "name",
+     .type = CONFIG_TEXT,
+     AT(config_tenant, name),
+     .required = true,
+     .most = TENANT_NAME_BYTES - 1,
+     .accept = config_text_name,
+     .help = "name of the tenant"},
+    INTEGER(config_tenant, weight, "weight", RANGE(1, 1000, 1), "",
+            "share of a full queue, against the other tenants' weights"),
+};
+static const struct config_section tenant_section = {
+    .path = "tenants[]", .size = sizeof(struct config_tenant), COUNT(tenant_rows), tenant_rows};
+
+#define LIMIT(name, per, what)                                                                     \
+    {                                                                                              \
+        .key = #name, .type = CONFIG_INTEGER, AT(config_model, limits.name), .optional = true,     \
+        .least = 1, .most = CONFIG_MAX_LIMIT, .value = CONFIG_ABSENT, .unit = (per),               \
+        .help = (what)                                                                             \
+    }
+
+static const struct config_row model_rows[] = {
+    {.key = "name",
+     .type = CONFIG_TEXT,
+     AT(config_model, name),
+     .required = true,
+     .most = MODEL_NAME_BYTES - 1,
+     .accept = config_text_pattern,
+     .help = "a model, or many with * at the end"},
+    {.key = "pool",
+     .type = CONFIG_TEXT,
+     AT(config_model, pool),
+     .optional = true,
+     .most = MODEL_NAME_BYTES - 1,
+     .accept = config_text_pattern,
+     .computed = "name",
+     .help = "models of one pool share their limits; state them once"},
+    LIMIT(rpm, "requests/minute", "requests"),
+    LIMIT(tpm, "tokens/minute", "input and output tokens together"),
+    LIMIT(itpm, "tokens/minute", "input tokens"),
+    LIMIT(otpm, "tokens/minute", "output tokens"),
+    LIMIT(rpd, "requests/day", "requests"),
+    LIMIT(tpd, "tokens/day", "input and output tokens together"),
+    LIMIT(max_parallel_requests, "requests", "requests that run at once"),
+    {.key = "context_window",
+     .type = CONFIG_INTEGER,
+     AT(config_model, context_window),
+     .optional = true,
+     .least = 1,
+     .most = CONFIG_MAX_LIMIT,
+     .value = CONFIG_ABSENT,
+     .unit = "tokens",
+     .help = "largest input and output together; left out: not checked"},
+    {.key = "max_output_tokens",
+     .type = CONFIG_INTEGER,
+     AT(config_model, max_output_tokens),
+     .optional = true,
+     .least = 1,
+     .most = CONFIG_MAX_LIMIT,
+     .value = CONFIG_ABSENT,
+     .unit = "tokens",
+     .help = "largest answer of the model; left out: not checked"},
+    INTEGER(config_model, default_output_tokens, "default_output_tokens",
+            RANGE(1, CONFIG_MAX_LIMIT, 1024), "tokens", "reserved when a request names no maximum"),
+    {.key = "chars_per_token",
+     .type = CONFIG_NUMBER,
+     AT(config_model, chars_per_token),
+     .least_number = 0,
+     .most_number = 16,
+     .unit = "characters",
+     .help = "for estimates; 0: the model family's own"},
+};
+const struct config_section config_table_model = {.path = "providers[].models[]",
+                                                  .size = sizeof(struct config_model),
+                                                  COUNT(model_rows),
+                                                  model_rows};
+
+static const struct config_row provider_rows[] = {
+    {.key = "name",
+     .type = CONFIG_TEXT,
+     AT(config_provider, name),
+     .required = true,
+     .most = PROVIDER_NAME_BYTES - 1,
+     .accept = config_text_provider,
+     .help = "name of the provider; name/model asks for it"},
+    {.key = "format",
+     .type = CONFIG_CHOICE,
+     AT(config_provider, format),
+     .required = true,
+     .choices = formats,
+     .help = "the API it speaks"},
+    {.key = "base_url",
+     .type = CONFIG_TEXT,
+     AT(config_provider, base_url),
+     .optional = true,
+     .most = 1024,
+     .accept = config_text_url,
+     .computed = "the format's own provider",
+     .unit = "URL",
+     .help = "as in the SDKs: with /v1 for openai, without for anthropic"},
+    {.key = "api_key",
+     .type = CONFIG_TEXT,
+     AT(config_provider, api_key),
+     .optional = true,
+     .secret = true,
+     .most = 1024,
+     .accept = config_text_line,
+     .help = "left out, or from a variable that is not set: the caller's key is passed on"},
+    {.key = "profile",
+     .type = CONFIG_TEXT,
+     AT(config_provider, profile),
+     .optional = true,
+     .most = PROVIDER_NAME_BYTES - 1,
+     .accept = config_text_name,
+     .computed = "format",
+     .help = "rules for cost and errors"},
+    INTEGER(config_provider, connect_ms, "connect_ms", RANGE(100, 300000, 5000), "ms",
+            "to connect, TLS included"),
+    INTEGER(config_provider, first_byte_ms, "first_byte_ms", RANGE(100, HOUR_MS, 600000), "ms",
+            "from the request to the first byte of its answer"),
+    INTEGER(config_provider, idle_ms, "idle_ms", RANGE(100, HOUR_MS, 300000), "ms",
+            "longest gap inside an answer"),
+    INTEGER(config_provider, max_attempts, "max_attempts", RANGE(1, 20, 4), "",
+            "of one request; refusals for its rate are not counted"),
+    {.key = "models",
+     .type = CONFIG_LIST,
+     LIST_AT(config_provider, models, model_count),
+     .of = &config_table_model,
+     .computed = "one \"*\" without limits",
+     .help = "models and their limits; an exact name wins, then the longest pattern"},
+};
+static const struct config_section provider_section = {.path = "providers[]",
+                                                       .size = sizeof(struct config_provider),
+                                                       COUNT(provider_rows),
+                                                       provider_rows};
+
+static const struct config_row http_rows[] = {
+    INTEGER(config, http.max_body_bytes, "max_body_bytes",
+            RANGE(KIB, 1024 * MIB, HTTP_MAX_BODY_BYTES), "bytes",
+            "larger request bodies are answered 413"),
+    INTEGER(config, http.max_connections, "max_connections",
+            RANGE(1, 1000000, HTTP_MAX_CONNECTIONS), "connections", "of clients, at once"),
+    INTEGER(config, http.header_timeout_ms, "header_timeout_ms", RANGE(100, 600000, 15000), "ms",
+            "from the connection to a whole request head"),
+    INTEGER(config, http.idle_timeout_ms, "idle_timeout_ms", RANGE(100, HOUR_MS, 75000), "ms",
+            "a kept connection without a request"),
+    INTEGER(config, http.heartbeat_ms, "heartbeat_ms", RANGE(100, 600000, 15000), "ms",
+            "a comment keeps a stream alive that waits in the queue"),
+};
+
+static const struct config_row queue_rows[] = {
+    INTEGER(config, queue.max_wait_ms, "max_wait_ms", RANGE(0, DAY_MS, 600000), "ms",
+            "how long a call may wait; x-sluice-max-wait-ms overrides it"),
+    INTEGER(config, queue.max_depth, "max_depth", RANGE(1, 10000000, QUEUE_MAX_DEPTH), "requests",
+            "waiting in one pool; further ones are answered 503"),
+    INTEGER(config, queue.bypass_permille, "bypass_permille", RANGE(0, 1000, 250), "permille",
+            "of the budget, for small requests that pass a held large one"),
+    INTEGER(config, queue.lease_ms, "lease_ms", RANGE(1000, 600000, 15000), "ms",
+            "an instance that is silent for so long loses its running requests"),
+    INTEGER(config, queue.headroom_ms, "headroom_ms", RANGE(0, 30000, 1000), "ms",
+            "of refill is never spent: room for jitter on the way to the provider"),
+    INTEGER(config, queue.aging_ms, "aging_ms", RANGE(0, DAY_MS, 600000), "ms",
+            "a request without a deadline counts as due after this"),
+};
+
+static const struct config_row jobs_rows[] = {
+    INTEGER(config, jobs.result_ttl_s, "result_ttl_s", RANGE(1, 31536000, 86400), "s",
+            "finished jobs are kept so long"),
+    INTEGER(config, jobs.call_ttl_s, "call_ttl_s", RANGE(1, 86400, 300), "s",
+            "finished calls are remembered so long"),
+    INTEGER(config, jobs.max_running, "max_running", RANGE(1, 100000, 256), "jobs",
+            "at once in this instance"),
+    {.key = "durability",
+     .type = CONFIG_CHOICE,
+     AT(config, jobs.durability),
+     .choices = durabilities,
+     .value = CONFIG_EVERYSEC,
+     .help = "when a job counts as stored: within 2 s, on disk, or on a replica"},
+};
+
+static const struct config_row log_rows[] = {
+    {.key = "level",
+     .type = CONFIG_WORD,
+     AT(config, log.level),
+     .choices = log_levels,
+     .text = "info",
+     .help = "least level that is written"},
+    {.key = "format",
+     .type = CONFIG_WORD,
+     AT(config, log.format),
+     .choices = log_formats,
+     .text = "auto",
+     .help = "auto: text on a terminal, else JSON"},
+};
+
+#define SECTION(name)                                                                              \
+    static const struct config_section name##_section = {                                          \
+        .path = #name, .size = 0, COUNT(name##_rows), name##_rows}
+
+SECTION(redis);
+SECTION(auth);
+SECTION(http);
+SECTION(queue);
+SECTION(jobs);
+SECTION(log);
+
+static const struct config_row rows[] = {
+    {.key = "listen",
+     .type = CONFIG_TEXT,
+     AT(config, listen),
+     .text = "127.0.0.1:8080",
+     .most = 256,
+     .accept = config_text_listen,
+     .unit = "address:port",
+     .help = "ADDRESS:PORT, [ADDRESS]:PORT or unix:PATH; port 0 picks a free one"},
+    {.key = "data_dir",
+     .type = CONFIG_TEXT,
+     AT(config, data_dir),
+     .text = "./sluice-data",
+     .most = 1024,
+     .accept = config_text_line,
+     .unit = "path",
+     .help = "the embedded Redis lives here"},
+    {.key = "redis", .type = CONFIG_SECTION, .of = &redis_section, .help = "the shared state"},
+    {.key = "auth", .type = CONFIG_SECTION, .of = &auth_section, .help = "who may call"},
+    {.key = "tenants",
+     .type = CONFIG_LIST,
+     LIST_AT(config, tenants, tenant_count),
+     .of = &tenant_section,
+     .help = "who shares the budget; a name not listed has weight 1"},
+    {.key = "providers",
+     .type = CONFIG_LIST,
+     LIST_AT(config, providers, provider_count),
+     .of = &provider_section,
+     .computed = "from OPENAI_API_KEY and ANTHROPIC_API_KEY",
+     .help = "where requests go"},
+    {.key = "http", .type = CONFIG_SECTION, .of = &http_section, .help = "towards clients"},
+    {.key = "queue", .type = CONFIG_SECTION, .of = &queue_section, .help = "waiting"},
+    {.key = "jobs", .type = CONFIG_SECTION, .of = &jobs_section, .help = "durable jobs"},
+    {.key = "log", .type = CONFIG_SECTION, .of = &log_section, .help = "on stderr"},
+    INTEGER(config, drain_timeout_ms, "drain_timeout_ms", RANGE(0, DAY_MS, 600000), "ms",
+            "after SIGTERM, running requests may go on so long"),
+};
+
+const struct config_section config_table = {
+    .path = "", .size = sizeof(struct config), COUNT(rows), rows};

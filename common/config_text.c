@@ -1,0 +1,135 @@
+#include "common/config_text.h"
+
+#include <arpa/inet.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#define ALNUM "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+static bool starts_with(const char *text, const char *start)
+{
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
+const char *config_text_name(const char *text)
+{
+    if (!*text)
+        return "must not be empty";
+    if (text[strspn(text, ALNUM "._:@/-")])
+        return "may hold only letters, digits and . _ : @ / -";
+    return NULL;
+}
+
+const char *config_text_provider(const char *text)
+{
+    if (!*text)
+        return "must not be empty";
+    /* '/' parts a provider from its model, ':' from its pool: in a name, either could make
+     * two different things one. */
+    if (text[strspn(text, ALNUM "._@-")])
+        return "may hold only letters, digits and . _ @ -";
+    return NULL;
+}
+
+const char *config_text_pattern(const char *text)
+{
+    size_t letters = strspn(text, ALNUM "._:@/-");
+    if (!*text)
+        return "must not be empty";
+    if (text[letters] == '*' && text[letters + 1])
+        return "may have one * only, and only at its end";
+    if (text[letters] && text[letters] != '*')
+        return "may hold only letters, digits and . _ : @ / -, and one * at its end";
+    return NULL;
+}
+
+const char *config_text_line(const char *text)
+{
+    if (!*text)
+        return "must not be empty";
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            return "must not hold control characters";
+    return NULL;
+}
+
+const char *config_text_url(const char *text)
+{
+    const char *host = starts_with(text, "https://")  ? text + 8
+                       : starts_with(text, "http://") ? text + 7
+                                                      : NULL;
+    if (!host)
+        return "must begin with https:// or http://";
+    if (!*host || *host == '/' || *host == ':')
+        return "names no host";
+    for (const char *c = host; *c; c++)
+        if ((unsigned char)*c <= 0x20 || (unsigned char)*c >= 0x7f || strchr("\"<>\\^`{|}", *c))
+            return "holds a character that a URL cannot have";
+    if (strpbrk(host, "?#"))
+        return "must not have a query or a fragment";
+    if (memchr(host, '@', strcspn(host, "/")))
+        return "must not hold a user or a password";
+    return NULL;
+}
+
+const char *config_text_redis(const char *text)
+{
+    if (!*text)
+        return NULL;
+    if (!starts_with(text, "redis://") && !starts_with(text, "unix://"))
+        return "must be empty (embedded), redis://[USER:PASSWORD@]HOST:PORT/DB or unix://PATH";
+    return config_text_line(text);
+}
+
+const char *config_text_sha256(const char *text)
+{
+    if (strlen(text) != 64 || text[strspn(text, "0123456789abcdef")])
+        return "must be 64 lower-case hex digits";
+    return NULL;
+}
+
+/* The host part of "HOST:PORT" or "[HOST]:PORT" into host, and where the port stands; NULL
+ * when there is no such form. */
+static const char *split_host(const char *listen, char *host, size_t size)
+{
+    bool bracket = *listen == '[';
+    const char *start = listen + bracket;
+    const char *end = bracket ? strchr(start, ']') : strrchr(start, ':');
+    if (!end || (size_t)(end - start) >= size)
+        return NULL;
+    memcpy(host, start, (size_t)(end - start));
+    host[end - start] = '\0';
+    if (bracket)
+        return end[1] == ':' ? end + 2 : NULL;
+    return end + 1;
+}
+
+const char *config_text_listen(const char *text)
+{
+    static const char form[] = "must be ADDRESS:PORT such as 127.0.0.1:8080 or [::1]:8080, or "
+                               "unix:PATH";
+    if (starts_with(text, "unix:")) {
+        if (strlen(text + 5) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+            return "names a socket path that is too long";
+        return text[5] ? NULL : form;
+    }
+
+    char host[INET6_ADDRSTRLEN];
+    unsigned char address[sizeof(struct in6_addr)];
+    const char *port = split_host(text, host, sizeof(host));
+    if (!port || inet_pton(*text == '[' ? AF_INET6 : AF_INET, host, address) != 1)
+        return form;
+    size_t digits = strspn(port, "0123456789");
+    if (!digits || digits > 5 || port[digits] || strtol(port, NULL, 10) > 65535)
+        return "has no port of 0 to 65535 at its end";
+    return NULL;
+}
+
+bool config_text_is_loopback(const char *listen)
+{
+    return starts_with(listen, "unix:") || starts_with(listen, "127.") ||
+           starts_with(listen, "[::1]:");
+}

@@ -1,0 +1,16 @@
+/*
+ * file: reads a small file whole. For start-up: it blocks.
+ */
+#ifndef COMMON_FILE_H
+#define COMMON_FILE_H
+
+#include "common/error.h"
+
+#include <stddef.h>
+
+/* Reads path into bytes and ends it with a NUL that *ret_len leaves out. 0; -EFBIG when the
+ * file does not fit into size - 1 bytes; else the errno of open(2) or read(2), negative.
+ * What was read before a failure is wiped, since it may be a secret. */
+int file_read(const char *path, char *bytes, size_t size, size_t *ret_len) MUST_CHECK;
+
+#endif

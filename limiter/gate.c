@@ -1,0 +1,144 @@
+#include "limiter/gate.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* SIZE_MAX: not known. */
+static size_t number_of(const struct gate *g, const char *name)
+{
+    for (size_t n = 0; n < g->name_count; n++) {
+        if (strcmp(g->names[n], name) == 0)
+            return n;
+    }
+    return SIZE_MAX;
+}
+
+static const struct dim *dim_of(const struct gate *g, const char *name)
+{
+    for (size_t i = 0; i < g->count; i++) {
+        if (strcmp(g->dims[i].limit.name, name) == 0)
+            return &g->dims[i];
+    }
+    return NULL;
+}
+
+int gate_configure(struct gate *g, const struct dim_limit *limits, size_t count, bool start_full,
+                   int64_t now_ms)
+{
+    struct gate next = {.count = count, .name_count = g->name_count};
+    memcpy(next.names, g->names, sizeof(next.names));
+
+    for (size_t i = 0; i < count; i++) {
+        const char *name = limits[i].name;
+        const struct dim *old = dim_of(g, name);
+        if (old) {
+            next.dims[i] = *old;
+            dim_relimit(&next.dims[i], &limits[i], now_ms);
+        } else {
+            dim_init(&next.dims[i], &limits[i], start_full, now_ms);
+        }
+        next.number[i] = number_of(&next, name);
+        if (next.number[i] != SIZE_MAX)
+            continue;
+        if (next.name_count == POOL_MAX_DIMS)
+            return -EINVAL;
+        next.number[i] = next.name_count++;
+        memcpy(next.names[next.number[i]], name, DIM_NAME_BYTES);
+    }
+    *g = next;
+    return 0;
+}
+
+void gate_refill(struct gate *g, int64_t now_ms)
+{
+    for (size_t i = 0; i < g->count; i++)
+        dim_refill(&g->dims[i], now_ms);
+}
+
+void gate_number_costs(const struct gate *g, const int64_t *cost, int64_t *ret_cost)
+{
+    memset(ret_cost, 0, POOL_MAX_DIMS * sizeof(*ret_cost));
+    for (size_t i = 0; i < g->count; i++)
+        ret_cost[g->number[i]] = cost[i];
+}
+
+int gate_too_large(const struct gate *g, const int64_t *cost)
+{
+    for (size_t i = 0; i < g->count; i++) {
+        if (cost[g->number[i]] > g->dims[i].limit.capacity)
+            return (int)i;
+    }
+    return -1;
+}
+
+void gate_cut(const struct gate *g, int64_t *cost)
+{
+    for (size_t i = 0; i < g->count; i++) {
+        int64_t *c = &cost[g->number[i]];
+        if (*c > g->dims[i].limit.capacity)
+            *c = g->dims[i].limit.capacity;
+    }
+}
+
+int64_t gate_wait_ms(const struct gate *g, const int64_t *cost, int64_t now_ms, int *ret_binding)
+{
+    int64_t longest_ms = 0;
+    *ret_binding = -1;
+    for (size_t i = 0; i < g->count; i++) {
+        int64_t wait_ms = dim_wait_ms(&g->dims[i], cost[g->number[i]], now_ms);
+        if (wait_ms > longest_ms) {
+            longest_ms = wait_ms;
+            *ret_binding = (int)i;
+        }
+    }
+    return longest_ms;
+}
+
+void gate_charge(struct gate *g, const int64_t *cost)
+{
+    for (size_t i = 0; i < g->count; i++)
+        dim_take(&g->dims[i], cost[g->number[i]]);
+}
+
+void gate_settle(struct gate *g, const int64_t *cost, const int64_t *actual, bool unsent)
+{
+    for (size_t i = 0; i < g->count; i++) {
+        int64_t used = unsent ? 0 : actual[i];
+        if (used >= 0)
+            dim_settle(&g->dims[i], cost[g->number[i]], used, unsent);
+    }
+}
+
+void gate_hold(struct gate *g, const void *ticket, int64_t permille, int64_t now_ms)
+{
+    if (g->hold.ticket != ticket)
+        g->hold = (struct hold){.ticket = ticket, .since_ms = now_ms, .permille = permille};
+}
+
+void gate_release(struct gate *g, const void *ticket)
+{
+    if (g->hold.ticket == ticket)
+        g->hold.ticket = NULL;
+}
+
+int64_t gate_pass_wait_ms(const struct gate *g, const int64_t *head_cost, const int64_t *cost,
+                          int64_t now_ms)
+{
+    int64_t longest_ms = 0;
+    for (size_t i = 0; i < g->count; i++) {
+        size_t n = g->number[i];
+        int64_t wait_ms = hold_wait_ms(&g->hold, &g->dims[i], i, head_cost[n], cost[n], now_ms);
+        if (wait_ms > longest_ms)
+            longest_ms = wait_ms;
+    }
+    return longest_ms;
+}
+
+void gate_pass(struct gate *g, const int64_t *head_cost, const int64_t *cost)
+{
+    for (size_t i = 0; i < g->count; i++) {
+        size_t n = g->number[i];
+        hold_pass(&g->hold, &g->dims[i], i, head_cost[n], cost[n]);
+    }
+    gate_charge(g, cost);
+}

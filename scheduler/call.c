@@ -1,0 +1,499 @@
+#include "scheduler/call_internal.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RESUBMIT_MS 250
+#define OUTAGE_PATIENCE_MS                                                                         \
+    5000 /* a submit is repeated over a short outage before it is refused                          \
+          */
+
+/* The only writer of call->state, so one breakpoint or one log line shows it all. */
+void call_enter(struct call *c, enum call_state next)
+{
+    assert(call_state_may_follow(c->state, next));
+    if (log_enabled(LOG_DEBUG))
+        log_write(LOG_DEBUG, "call", "id", c->held.id, "from", call_state_name(c->state), "to",
+                  call_state_name(next), NULL);
+    c->state = next;
+    c->entered_us = clock_mono_us();
+}
+
+static void arm(struct call *c, int64_t ms)
+{
+    struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
+    evtimer_add(c->timer, &tv);
+}
+
+static int64_t wait_left_ms(const struct call *c)
+{
+    int64_t left = c->spec.max_wait_ms - call_queue_ms(c);
+    return left > 1 ? left : 1;
+}
+
+static void leave_queue(struct call *c)
+{
+    if (c->queued_us > 0)
+        c->queue_ms += (clock_mono_us() - c->queued_us) / 1000;
+    c->queued_us = 0;
+    event_del(c->timer);
+}
+
+static void enter_queue(struct call *c)
+{
+    c->queued_us = clock_mono_us();
+    c->waited = true;
+    arm(c, wait_left_ms(c));
+}
+
+/* ---- the end: settle, tell, hand over to the scheduler's grave */
+
+static void bury(struct call *c)
+{
+    if (c->submitting)
+        return; /* the answer of the submit buries it */
+    scheduler_remove_call(c->sched, c->held.id);
+    event_del(c->timer);
+    scheduler_bury(c->sched, &c->grave);
+}
+
+static void stop_transfer(struct call *c)
+{
+    if (c->transfer && !c->transfer_done)
+        http_transfer_cancel(c->transfer);
+    if (!c->transfer_done)
+        c->transfer = NULL;
+}
+
+static void read_usage(const struct call *c, struct profile_usage *ret)
+{
+    *ret = (struct profile_usage){
+        .input = c->usage.input,
+        .cache_read = c->usage.cache_read,
+        .output = c->usage.output,
+        .input_bytes = c->request.input_bytes,
+    };
+}
+
+/* The last settle of a granted ticket, or a step back into the queue. */
+static void settle(struct call *c, enum ticket_state state, const struct retry_plan *plan,
+                   const struct call_failure *failure)
+{
+    struct store_field fields[STORE_MAX_FIELDS];
+    struct store_outcome o = {
+        .id = c->held.id, .fence = c->held.fence, .state = state, .fields = fields};
+    struct profile_usage usage;
+    const struct store_pool *pool = pool_agent_pool(c->pool->agent);
+
+    read_usage(c, &usage);
+    o.fair_actual = profile_actual(c->pool->profile, &pool->limits, &c->estimate,
+                                   c->usage.known ? &usage : NULL, o.actual);
+    if (plan) {
+        o.delay_ms = plan->delay_ms;
+        o.unsent = plan->unsent;
+        o.pause_dim = plan->pause_dim[0] ? plan->pause_dim : NULL;
+        o.pause_ms = plan->pause_ms;
+    }
+    if (c->sink.result)
+        o.field_count = c->sink.result(c->arg, failure, fields);
+    pool_agent_release(c->pool->agent, &c->held);
+    pool_agent_settle(c->pool->agent, &o, NULL, NULL);
+    c->held.fence = 0;
+}
+
+static void count_end(struct call *c, enum pool_counter counter)
+{
+    struct pool_stats *stats = pool_agent_stats(c->pool->agent);
+    pool_stats_add(stats, counter, 1);
+    if (c->usage.known) {
+        pool_stats_add(stats, COUNT_tokens_input, c->usage.input);
+        pool_stats_add(stats, COUNT_tokens_output, c->usage.output);
+    }
+}
+
+void call_succeed(struct call *c)
+{
+    bool good = c->status < 400 && !c->watch.failed;
+    if (c->usage.known)
+        quantile_add(&c->pool->output, c->usage.output);
+    count_end(c, good ? COUNT_succeeded : COUNT_failed);
+    call_enter(c, CALL_DONE);
+    settle(c, good ? TICKET_DONE : TICKET_FAILED, NULL, NULL);
+    c->sink.end(c->arg);
+    bury(c);
+}
+
+void call_fail(struct call *c, const struct call_failure *failure)
+{
+    leave_queue(c);
+    stop_transfer(c);
+    count_end(c, failure->status == 504 ? COUNT_expired : COUNT_failed);
+    call_enter(c, CALL_FAILED);
+    if (c->held.fence > 0)
+        settle(c, TICKET_FAILED, NULL, failure);
+    c->sink.fail(c->arg, failure);
+    bury(c);
+}
+
+void call_cancel(struct call *c)
+{
+    bool waiting = c->state == CALL_QUEUED || c->state == CALL_SUBMITTING;
+    if (call_state_is_final(c->state))
+        return;
+    struct retry_plan plan = {.unsent = c->transfer && !http_transfer_sent(c->transfer)};
+    if (c->streaming)
+        c->usage = c->watch.usage;
+    leave_queue(c);
+    stop_transfer(c);
+    count_end(c, COUNT_cancelled);
+    call_enter(c, CALL_CANCELLED);
+    if (c->held.fence > 0)
+        settle(c, TICKET_CANCELLED, &plan, NULL);
+    else if (c->submitting)
+        c->abandoned = true;
+    else if (waiting)
+        pool_agent_cancel(c->pool->agent, c->held.id, NULL, NULL);
+    bury(c);
+}
+
+void call_abandon(struct call *c)
+{
+    stop_transfer(c);
+    if (c->held.fence > 0)
+        pool_agent_release(c->pool->agent, &c->held);
+    c->held.fence = 0;
+    call_enter(c, CALL_CANCELLED);
+    bury(c);
+}
+
+void call_requeue(struct call *c, const struct retry_plan *plan)
+{
+    pool_stats_add(pool_agent_stats(c->pool->agent), COUNT_retries, 1);
+    settle(c, TICKET_QUEUED, plan, NULL);
+    if (c->spec.is_job) {
+        /* Any instance may run it next: this one is done with it. */
+        call_enter(c, CALL_CANCELLED);
+        c->sink.fail(c->arg, NULL);
+        bury(c);
+        return;
+    }
+    call_enter(c, CALL_QUEUED);
+    call_reply_reset(c);
+    enter_queue(c);
+}
+
+/* ---- grants */
+
+static void send_request(struct call *c)
+{
+    struct call_upstream up;
+    struct error e = {.text = ""};
+    call_reply_reset(c);
+    c->sent_us = clock_mono_us();
+    c->transfer_done = false;
+    c->transfer = NULL;
+    if (call_upstream(c, &up, &e) == 0)
+        c->transfer = http_transfer_start(scheduler_options(c->sched)->http, &up.request,
+                                          &call_reply_handlers, c, &e);
+    explicit_bzero(up.auth, sizeof(up.auth));
+    if (!c->transfer) {
+        struct retry_plan unsent = {.unsent = true};
+        struct call_failure f;
+        call_failure_set(&f, 502, "provider_error", "The request could not be sent to '%s': %s.",
+                         c->provider->name, e.text);
+        settle(c, TICKET_FAILED, &unsent, &f);
+        call_fail(c, &f);
+    }
+}
+
+static void granted(struct call *c, int64_t fence)
+{
+    struct pool_stats *stats = pool_agent_stats(c->pool->agent);
+    leave_queue(c);
+    c->held.fence = fence;
+    pool_agent_hold(c->pool->agent, &c->held);
+    if (c->attempts + c->refusals == 0) {
+        pool_stats_add(stats, c->waited ? COUNT_delayed : COUNT_admitted, 1);
+        pool_stats_add(stats, COUNT_tokens_reserved, c->fair_cost);
+        pool_stats_wait(stats, c->queue_ms);
+    }
+    call_enter(c, CALL_SENDING);
+    send_request(c);
+}
+
+void call_on_grant(struct call *c, const struct store_grant *grant)
+{
+    if (c->state == CALL_QUEUED || c->state == CALL_SUBMITTING)
+        granted(c, grant->fence);
+    else if (c->held.fence > 0 && grant->fence > c->held.fence)
+        c->held.fence = grant->fence; /* the lease was lost and came back to us: go on under it */
+}
+
+void call_on_lost(struct call *c)
+{
+    /* A job may run elsewhere now, so it must end here. A call's client is only here: it goes
+     * on, and its settle, refused as stale, changes nothing. */
+    if (c->spec.is_job && !call_state_is_final(c->state)) {
+        stop_transfer(c);
+        pool_agent_release(c->pool->agent, &c->held);
+        c->held.fence = 0;
+        call_enter(c, CALL_CANCELLED);
+        c->sink.fail(c->arg, NULL);
+        bury(c);
+    }
+}
+
+void call_on_cancel(struct call *c)
+{
+    struct call_failure f;
+    if (call_state_is_final(c->state) || c->held.fence == 0)
+        return;
+    struct retry_plan plan = {.unsent = c->transfer && !http_transfer_sent(c->transfer)};
+    call_failure_set(&f, 499, "cancelled", "The job was cancelled while it ran.");
+    stop_transfer(c);
+    count_end(c, COUNT_cancelled);
+    call_enter(c, CALL_CANCELLED);
+    settle(c, TICKET_CANCELLED, &plan, &f);
+    c->sink.fail(c->arg, &f);
+    bury(c);
+}
+
+/* ---- submit */
+
+static void fail_submit(struct call *c, const struct call_failure *f)
+{
+    if (c->starting) {
+        c->failure = *f;
+        arm(c, 0);
+        return;
+    }
+    call_fail(c, f);
+}
+
+static void store_failed(struct call *c, enum redis_status status)
+{
+    struct call_failure f;
+    int64_t gone_ms = (clock_mono_us() - c->born_us) / 1000;
+    bool may_pass = status == REDIS_DOWN || status == REDIS_LOST || status == REDIS_LOADING;
+    if (may_pass && gone_ms < OUTAGE_PATIENCE_MS && gone_ms < c->spec.max_wait_ms && !c->starting) {
+        arm(c, RESUBMIT_MS);
+        return;
+    }
+    call_failure_set(&f, 503, "storage_unavailable",
+                     "Sluice cannot reach its shared budget store (redis: %s); nothing was sent to "
+                     "the provider. Try again in a moment.",
+                     redis_status_name(status));
+    f.retry_after_ms = 1000;
+    if (status == REDIS_LOST)
+        pool_agent_cancel(c->pool->agent, c->held.id, NULL, NULL);
+    fail_submit(c, &f);
+}
+
+static void refuse(struct call *c, const struct store_turn *turn)
+{
+    struct call_failure f;
+    const char *pool = pool_agent_pool(c->pool->agent)->id;
+    pool_stats_add(pool_agent_stats(c->pool->agent), COUNT_refused, 1);
+    if (turn->submit == SUBMIT_FULL) {
+        call_failure_set(&f, 503, "queue_full",
+                         "The queue of %s is full: %" PRId64
+                         " requests wait in it (queue.max_depth). "
+                         "Try again later.",
+                         pool, turn->queued);
+        f.retry_after_ms = 5000;
+    } else {
+        const struct store_pool *p = pool_agent_pool(c->pool->agent);
+        int64_t needs = 0;
+        for (size_t i = 0; i < p->limits.dim_count; i++) {
+            if (strcmp(p->limits.dims[i].name, turn->detail) == 0)
+                needs = c->cost[i];
+        }
+        call_failure_set(&f, 413, "request_too_large",
+                         "This request needs %" PRId64 " of %s, and the limit of %s is %" PRId64
+                         " (the provider's, as configured): it can never fit. Shorten the input or "
+                         "lower max_tokens.",
+                         needs, turn->detail, pool, turn->detail_number);
+    }
+    fail_submit(c, &f);
+}
+
+/* The ticket stood already: an earlier submit of ours whose answer was lost. */
+static void known(struct call *c, const struct store_turn *turn)
+{
+    if (strcmp(turn->detail, "running") == 0) {
+        granted(c, turn->fence);
+        return;
+    }
+    call_enter(c, CALL_QUEUED);
+    enter_queue(c);
+}
+
+static void submitted(struct call *c, const struct store_turn *turn)
+{
+    if (turn->status != REDIS_OK) {
+        store_failed(c, turn->status);
+        return;
+    }
+    switch (turn->submit) {
+    case SUBMIT_GRANTED:
+        granted(c, turn->fence);
+        break;
+    case SUBMIT_QUEUED:
+        call_enter(c, CALL_QUEUED);
+        enter_queue(c);
+        c->sink.queued(c->arg, turn->eta_ms, turn->detail);
+        break;
+    case SUBMIT_KNOWN:
+        known(c, turn);
+        break;
+    default:
+        refuse(c, turn);
+        break;
+    }
+}
+
+/* The owner left before the answer: whatever it says, the ticket must not stay. */
+static void take_back(struct call *c, const struct store_turn *turn)
+{
+    if (turn->status == REDIS_OK && turn->submit == SUBMIT_GRANTED) {
+        struct retry_plan unsent = {.unsent = true};
+        c->held.fence = turn->fence;
+        pool_agent_hold(c->pool->agent, &c->held);
+        settle(c, TICKET_CANCELLED, &unsent, NULL);
+    } else if (turn->status == REDIS_OK || turn->status == REDIS_LOST) {
+        pool_agent_cancel(c->pool->agent, c->held.id, NULL, NULL);
+    }
+}
+
+static void on_submitted(void *arg, struct store_pool *pool, const struct store_turn *turn)
+{
+    struct call *c = arg;
+    (void)pool;
+    c->submitting = false;
+    if (c->state == CALL_SUBMITTING)
+        submitted(c, turn);
+    else if (c->abandoned)
+        take_back(c, turn);
+    if (call_state_is_final(c->state) && list_is_empty(&c->grave))
+        bury(c);
+}
+
+static void submit(struct call *c)
+{
+    struct store_ticket t;
+    call_ticket(c, &t);
+    c->submitting = true;
+    pool_agent_submit(c->pool->agent, &t, on_submitted, c);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct call *c = arg;
+    struct call_failure f;
+    (void)fd;
+    (void)what;
+    if (c->failure.status != 0) {
+        f = c->failure;
+        call_fail(c, &f);
+        return;
+    }
+    if (c->state == CALL_SUBMITTING) {
+        submit(c);
+        return;
+    }
+    pool_agent_cancel(c->pool->agent, c->held.id, NULL, NULL);
+    call_failure_set(&f, 504, "queue_timeout",
+                     "The request waited %" PRId64 " ms in the queue of %s and its budget did not "
+                     "come free in time (x-sluice-max-wait-ms); nothing was sent to the provider.",
+                     call_queue_ms(c), pool_agent_pool(c->pool->agent)->id);
+    call_fail(c, &f);
+}
+
+void call_start(struct call *c)
+{
+    c->starting = true;
+    submit(c);
+    c->starting = false;
+}
+
+void call_start_granted(struct call *c, const struct store_grant *grant, int64_t tries)
+{
+    scheduler_remove_call(c->sched, c->held.id);
+    (void)snprintf(c->held.id, sizeof(c->held.id), "%s", grant->id);
+    c->attempts = tries;
+    if (scheduler_add_call(c->sched, c, c->held.id) < 0)
+        log_write(LOG_ERROR, "no memory to index a job", "id", c->held.id, NULL);
+    c->held.fence = grant->fence;
+    pool_agent_hold(c->pool->agent, &c->held);
+    call_enter(c, CALL_SENDING);
+    send_request(c);
+}
+
+/* ---- making and freeing */
+
+void call_discard(struct call *c)
+{
+    scheduler_remove_call(c->sched, c->held.id);
+    call_free(&c->grave);
+}
+
+void call_free(struct list *grave)
+{
+    struct call *c = LIST_ITEM(grave, struct call, grave);
+    if (c->timer)
+        event_free(c->timer);
+    buf_release(&c->sent);
+    buf_release(&c->reply);
+    sse_release(&c->events);
+    plan_drop(c->plan);
+    free(c->model);
+    free(c->texts);
+    free(c->spec.body);
+    free(c);
+}
+
+struct call *call_new(struct scheduler *s, const struct call_spec *spec,
+                      const struct call_sink *sink, void *arg, struct call_failure *failure)
+{
+    struct call *c = calloc(1, sizeof(*c));
+    call_failure_set(failure, 503, "out_of_memory",
+                     "Sluice is out of memory; try again in a moment.");
+    failure->retry_after_ms = 1000;
+    if (!c) {
+        free(spec->body);
+        return NULL;
+    }
+    *c = (struct call){.sched = s, .sink = *sink, .arg = arg, .born_us = clock_mono_us()};
+    list_init(&c->held.link);
+    list_init(&c->grave);
+    buf_init(&c->sent, HTTP_MAX_BODY_BYTES + KIB);
+    buf_init(&c->reply, UPSTREAM_MAX_BODY_BYTES);
+    sse_init(&c->events);
+    c->spec.body = spec->body;
+    c->plan = plan_use(scheduler_plan(s));
+    c->timer = evtimer_new(scheduler_options(s)->base, on_timer, c);
+    if (spec->header_count > CALL_MAX_HEADERS) {
+        call_failure_set(failure, 431, "too_many_headers",
+                         "The request has %zu header lines to pass on; at most %d are.",
+                         spec->header_count, CALL_MAX_HEADERS);
+        goto fail;
+    }
+    if (!c->timer || call_copy_spec(c, spec) < 0 || call_read(c, failure) < 0)
+        goto fail;
+    key_new_id(pool_agent_pool(c->pool->agent)->hash, c->held.id);
+    if (scheduler_add_call(s, c, c->held.id) < 0)
+        goto fail;
+    return c;
+
+fail:
+    call_free(&c->grave);
+    return NULL;
+}

@@ -1,0 +1,109 @@
+/*
+ * call: one request on its way: submitted, queued, sent, answered, settled.
+ *
+ * A call is made of a client's request (a proxied call) or of a durable job that was granted to
+ * this instance. It tells its owner what comes of it through a sink, and ends exactly once: by
+ * end or fail, or by call_cancel(), after which nothing more is told. The owner must not touch it
+ * after that.
+ *
+ *   ownership  opaque; the body is given, all else is copied.
+ *   threads    one event loop. No sink function is called before call_start() has returned.
+ */
+#ifndef SCHEDULER_CALL_H
+#define SCHEDULER_CALL_H
+
+#include "scheduler/call_state.h"
+#include "scheduler/http_client.h"
+#include "scheduler/provider/wire.h"
+#include "scheduler/scheduler.h"
+
+struct call;
+
+/* Why a call has no answer from a provider. */
+struct call_failure {
+    int status;        /* HTTP: 400 404 413 429 502 503 504 … */
+    const char *type;  /* NULL: from the status */
+    const char *code;  /* "" none */
+    const char *param; /* "" none */
+    char message[ERROR_TEXT_BYTES];
+    int64_t retry_after_ms; /* -1: none */
+};
+
+void call_failure_set(struct call_failure *f, int status, const char *code, const char *format, ...)
+    PRINTF_AT(4, 5);
+
+struct call_sink {
+    /* It waits in the queue; told once for each time it is queued. */
+    void (*queued)(void *arg, int64_t eta_ms, const char *binding);
+    /* The answer begins; call_status() and call_reply_headers() tell of it. */
+    void (*start)(void *arg);
+    void (*data)(void *arg, const char *bytes, size_t len);
+    void (*end)(void *arg);
+    /* Instead of start, or in the middle of a stream after it. Borrowed. NULL (jobs only): it is
+     * no longer this instance's to run. */
+    void (*fail)(void *arg, const struct call_failure *failure);
+    /* Before a settle: fields for the ticket's record (jobs); failure is NULL unless it failed.
+     * Borrowed until it returns to the caller of the sink. May be NULL. */
+    size_t (*result)(void *arg, const struct call_failure *failure, struct store_field *fields);
+};
+
+struct call_spec {
+    enum wire_endpoint endpoint;
+    char *body; /* given, also when call_new() fails */
+    size_t body_len;
+    const char *tenant;
+    int64_t weight;
+    enum pool_class class;
+    int64_t max_wait_ms;               /* in the queue, all attempts together */
+    const struct http_header *headers; /* of the client, to be passed on; copied */
+    size_t header_count;
+    const char *caller_key; /* NULL: none. Passed on where the provider has no key of its own */
+    bool is_job;
+    struct pool_view *pool; /* jobs: the pool that granted it; NULL: by routing */
+};
+
+/* Reads and routes the request. NULL with *failure set when it cannot be served. */
+struct call *call_new(struct scheduler *s, const struct call_spec *spec,
+                      const struct call_sink *sink, void *arg, struct call_failure *failure);
+/* Sends its ticket to the queue. */
+void call_start(struct call *c);
+/* A job's call: its ticket runs already under this fence; sends the request. tries: attempts
+ * before this one, on any instance. */
+void call_start_granted(struct call *c, const struct store_grant *grant, int64_t tries);
+void call_cancel(struct call *c);
+/* Frees a call that was never started. */
+void call_discard(struct call *c);
+/* Ends it here without a settle: its lease is left to end (a job, when the service stops). */
+void call_abandon(struct call *c);
+void call_pause(struct call *c); /* back-pressure: no data until resumed */
+void call_resume(struct call *c);
+
+/* ---- looking */
+const char *call_id(const struct call *c);
+const char *call_model(const struct call *c); /* as the provider knows it */
+enum wire_endpoint call_endpoint(const struct call *c);
+const char *call_body(const struct call *c, size_t *ret_len); /* the client's own bytes */
+int64_t call_tries(const struct call *c); /* attempts that count, of jobs on all instances */
+struct pool_view *call_pool(const struct call *c);
+bool call_is_stream(const struct call *c); /* asked for, by the request */
+int call_status(const struct call *c);     /* of the provider's answer */
+const char *call_reply_header(const struct call *c, const char *name);
+void call_reply_headers(const struct call *c,
+                        void (*fn)(void *arg, const char *name, const char *value), void *arg);
+const char *call_decision(const struct call *c); /* admitted, delayed */
+int64_t call_queue_ms(const struct call *c);     /* waited so far */
+int64_t call_upstream_ms(const struct call *c);  /* of the last attempt, to its first byte */
+int64_t call_overhead_us(const struct call *c); /* spent here, queue left out, before it was sent */
+int64_t call_input_estimate(const struct call *c);
+int64_t call_attempts(const struct call *c);
+const struct wire_usage *call_usage(const struct call *c);
+/* Its ticket, for a submit elsewhere (jobs): cost and class filled in, fields left empty. */
+void call_ticket(const struct call *c, struct store_ticket *ret);
+
+/* ---- for the scheduler */
+void call_on_grant(struct call *c, const struct store_grant *grant);
+void call_on_lost(struct call *c);
+void call_on_cancel(struct call *c);
+void call_free(struct list *grave); /* the link by which it was buried */
+
+#endif

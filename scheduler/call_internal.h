@@ -1,0 +1,95 @@
+/*
+ * call_internal: the fields of struct call. Only for scheduler/call*.c.
+ *
+ *   call.c          its life: submit, grant, cancel, end; the one writer of state
+ *   call_request.c  reading and routing the request; what is sent to the provider
+ *   call_reply.c    what comes back: whole or streamed, retry or settle
+ *   call_info.c     what others may see of it
+ */
+#ifndef SCHEDULER_CALL_INTERNAL_H
+#define SCHEDULER_CALL_INTERNAL_H
+
+#include "scheduler/call.h"
+#include "scheduler/provider/sse.h"
+#include "scheduler/retry.h"
+
+#define CALL_MAX_HEADERS 64
+
+struct event;
+
+struct call {
+    struct holding held; /* its ticket; id from call_new() on, fence once granted */
+    enum call_state state;
+    int64_t born_us, entered_us;
+    struct scheduler *sched;
+    struct plan *plan; /* what provider and row belong to */
+    const struct config_provider *provider;
+    const struct config_model *row;
+    struct pool_view *pool;
+    struct call_spec spec; /* texts are in `texts`, headers in `headers` */
+    struct call_sink sink;
+    void *arg;
+
+    /* the request */
+    char *texts; /* one block: tenant, caller's key, header lines */
+    struct http_header headers[CALL_MAX_HEADERS];
+    struct wire_request request;
+    char *model;     /* decoded, without a forced provider */
+    struct buf sent; /* the body to send when it differs from the client's */
+    bool hide_usage;
+    struct profile_estimate estimate;
+    int64_t cost[POOL_MAX_DIMS];
+    int64_t fair_cost;
+
+    /* the queue */
+    struct event *timer; /* queue wait, or a failure that must not be told at once */
+    bool starting;       /* inside call_start() */
+    bool submitting;     /* a submit is unanswered: the call must stay in memory */
+    bool abandoned;      /* ended while submitting: the answer takes the ticket out */
+    bool waited;
+    int64_t queued_us;           /* since when it waits; 0: it does not */
+    int64_t queue_ms;            /* waits that are over */
+    struct call_failure failure; /* with starting */
+    struct list grave;           /* ended: freed by the scheduler once the stack is unwound */
+
+    /* the answer */
+    struct http_transfer *transfer; /* valid until its on_done has returned */
+    bool transfer_done;             /* inside on_done, or after it: not to be cancelled */
+    int status;
+    struct buf reply;  /* an answer that is taken whole */
+    struct sse events; /* one that streams */
+    struct wire_stream watch;
+    bool streaming, started;
+    bool broken;                /* an event could not be read: the stream is given up */
+    struct wire_answer refusal; /* an error event before any output */
+    bool refused;
+    struct wire_usage usage;
+    int64_t attempts, refusals;
+    int64_t sent_us, first_us;
+};
+
+/* call.c */
+void call_enter(struct call *c, enum call_state next);
+/* Settles as plan says and queues the ticket again; or ends with the failure. */
+void call_requeue(struct call *c, const struct retry_plan *plan);
+void call_fail(struct call *c, const struct call_failure *failure);
+void call_succeed(struct call *c);
+
+/* call_request.c */
+int call_read(struct call *c, struct call_failure *failure) MUST_CHECK;
+int call_copy_spec(struct call *c, const struct call_spec *spec) MUST_CHECK;
+/* The transfer's request; header lines in headers[], the authorization line in auth. */
+#define CALL_AUTH_BYTES 4096
+struct call_upstream {
+    struct http_request request;
+    struct http_header headers[CALL_MAX_HEADERS + 4];
+    char url[2048];
+    char auth[CALL_AUTH_BYTES]; /* secret: wiped after the start */
+};
+int call_upstream(struct call *c, struct call_upstream *ret, struct error *e) MUST_CHECK;
+
+/* call_reply.c */
+extern const struct http_handlers call_reply_handlers;
+void call_reply_reset(struct call *c);
+
+#endif

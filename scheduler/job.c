@@ -1,0 +1,383 @@
+#include "scheduler/job_internal.h"
+
+#include "common/clock.h"
+#include "common/digest.h"
+#include "common/log.h"
+
+#include <event2/event.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RESUBMIT_MS  250
+#define MOST_TRIES   20 /* a submit is repeated over an outage of 5 s */
+#define NUMBER_BYTES 24
+
+/* One job on its way into the queue. */
+struct submission {
+    struct jobs *jobs;
+    struct call *call; /* never started: it has read, routed and priced the request */
+    char id[TICKET_ID_BYTES];
+    char *metadata, *key;
+    char fingerprint[DIGEST_HEX_BYTES];
+    int64_t deadline_ms, created_us;
+    struct event *again;
+    int tries;
+    bool claimed, replayed;
+    job_fn fn;
+    void *arg;
+};
+
+struct jobs *jobs_new(struct scheduler *s)
+{
+    struct jobs *j = calloc(1, sizeof(*j));
+    if (!j)
+        return NULL;
+    j->scheduler = s;
+    list_init(&j->watches);
+    list_init(&j->runs);
+    scheduler_on_job(s, job_run, j);
+    return j;
+}
+
+void jobs_free(struct jobs *j)
+{
+    if (!j)
+        return;
+    scheduler_on_job(j->scheduler, NULL, NULL);
+    job_runs_drop(j);
+    while (!list_is_empty(&j->watches))
+        list_remove(j->watches.next);
+    free(j);
+}
+
+size_t jobs_running(const struct jobs *j)
+{
+    return j->running;
+}
+
+/* ---- submit */
+
+static void submission_free(struct submission *s)
+{
+    if (s->call)
+        call_discard(s->call);
+    if (s->again)
+        event_free(s->again);
+    free(s->metadata);
+    free(s->key);
+    free(s);
+}
+
+static void refused(struct submission *s, const struct call_failure *f)
+{
+    s->fn(s->arg, NULL, false, f);
+    submission_free(s);
+}
+
+static struct pool_agent *agent_of(const struct submission *s)
+{
+    return call_pool(s->call)->agent;
+}
+
+static void on_record(void *arg, const struct job_record *record, bool replayed,
+                      const struct call_failure *failure)
+{
+    struct submission *s = arg;
+    (void)replayed;
+    s->fn(s->arg, record, s->replayed, failure);
+    submission_free(s);
+}
+
+static void too_large(const struct submission *s, const struct store_turn *turn,
+                      struct call_failure *f)
+{
+    const struct store_pool *p = pool_agent_pool(agent_of(s));
+    call_failure_set(
+        f, 413, "request_too_large",
+        "This job needs more %s than the limit of %s holds (%" PRId64
+        ", the provider's, as configured): it can never run. Shorten the input or lower "
+        "max_tokens.",
+        turn->detail, p->id, turn->detail_number);
+}
+
+static void submit(struct submission *s);
+
+static void on_submitted(void *arg, struct store_pool *pool, const struct store_turn *turn)
+{
+    struct submission *s = arg;
+    struct call_failure f;
+    if (turn->status == REDIS_DOWN || turn->status == REDIS_LOST || turn->status == REDIS_LOADING) {
+        struct timeval tv = {.tv_usec = RESUBMIT_MS * 1000};
+        /* The same id again: when the first one arrived after all, it is known. */
+        if (++s->tries < MOST_TRIES && evtimer_add(s->again, &tv) == 0)
+            return;
+    }
+    if (turn->status != REDIS_OK) {
+        job_storage_failed(&f, turn->status);
+        refused(s, &f);
+        return;
+    }
+    if (turn->submit == SUBMIT_TOO_LARGE || turn->submit == SUBMIT_FULL) {
+        pool_stats_add(pool_agent_stats(agent_of(s)), COUNT_refused, 1);
+        if (turn->submit == SUBMIT_TOO_LARGE)
+            too_large(s, turn, &f);
+        else
+            call_failure_set(&f, 503, "queue_full",
+                             "The queue of %s is full: %" PRId64 " tickets wait in it "
+                             "(queue.max_depth). Try again later.",
+                             pool->id, turn->queued);
+        f.retry_after_ms = turn->submit == SUBMIT_FULL ? 5000 : -1;
+        refused(s, &f);
+        return;
+    }
+    if (turn->submit == SUBMIT_GRANTED) {
+        struct store_grant grant = {.fence = turn->fence, .seq = turn->seq, .is_job = true};
+        (void)snprintf(grant.id, sizeof(grant.id), "%s", s->id);
+        job_run(s->jobs, agent_of(s), &grant);
+    }
+    struct store_ticket t;
+    call_ticket(s->call, &t);
+    job_look(s->jobs, call_pool(s->call), t.tenant, s->id, on_record, s);
+}
+
+static struct store_field field(const char *name, const char *value, size_t len)
+{
+    return (struct store_field){name, value, len};
+}
+
+static void submit(struct submission *s)
+{
+    struct store_ticket t;
+    struct store_field fields[STORE_MAX_FIELDS];
+    char created[NUMBER_BYTES], input[NUMBER_BYTES];
+    size_t n = 0, body_len = 0;
+    const char *path = wire_path(call_endpoint(s->call));
+    const char *body = call_body(s->call, &body_len);
+
+    call_ticket(s->call, &t);
+    (void)snprintf(created, sizeof(created), "%" PRId64, s->created_us);
+    (void)snprintf(input, sizeof(input), "%" PRId64, call_input_estimate(s->call));
+    fields[n++] = field("ep", path, strlen(path));
+    fields[n++] = field("rq", body, body_len);
+    fields[n++] = field("ten", t.tenant, strlen(t.tenant));
+    fields[n++] = field("mdl", call_model(s->call), strlen(call_model(s->call)));
+    fields[n++] = field("cr", created, strlen(created));
+    fields[n++] = field("in", input, strlen(input));
+    fields[n++] = field("tr", "0", 1);
+    if (s->metadata)
+        fields[n++] = field("md", s->metadata, strlen(s->metadata));
+    t.id = s->id;
+    t.is_job = true;
+    t.deadline_in_ms = s->deadline_ms;
+    t.fields = fields;
+    t.field_count = n;
+
+    const struct store_pool *pool = pool_agent_pool(agent_of(s));
+    struct job_entry entry = {
+        .pool = pool->id,
+        .tenant = t.tenant,
+        .id = s->id,
+        .created_us = s->created_us,
+        .ttl_ms = pool->finished_ttl_ms * 2,
+    };
+    /* First the index, behind it the job: an entry without a job is left out of lists, a job
+     * without an entry would be missing from them. */
+    job_store_index(scheduler_options(s->jobs->scheduler)->jobs, &entry);
+    pool_agent_submit(agent_of(s), &t, on_submitted, s);
+}
+
+static void on_again(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    submit(arg);
+}
+
+/* Someone holds the key: the same request gets the job it made, another one is refused. When the
+ * job is not there (a crash between claim and submit) it is submitted now under the id claimed. */
+static void on_claimed(void *arg, enum redis_status status, const char *existing_id, bool same)
+{
+    struct submission *s = arg;
+    struct call_failure f;
+    if (status != REDIS_OK) {
+        job_storage_failed(&f, status);
+        refused(s, &f);
+        return;
+    }
+    if (!same) {
+        call_failure_set(
+            &f, 422, "idempotency_key_reused",
+            "This Idempotency-Key was used with another request; use a new key for a new "
+            "request.");
+        refused(s, &f);
+        return;
+    }
+    if (existing_id) {
+        s->replayed = true;
+        (void)snprintf(s->id, sizeof(s->id), "%s", existing_id);
+    }
+    submit(s);
+}
+
+static void claim(struct submission *s, const char *tenant)
+{
+    struct job_claim c = {
+        .tenant = tenant,
+        .key = s->key,
+        .fingerprint = s->fingerprint,
+        .id = s->id,
+        .ttl_ms = pool_agent_pool(agent_of(s))->finished_ttl_ms,
+    };
+    job_store_claim(scheduler_options(s->jobs->scheduler)->jobs, &c, on_claimed, s);
+}
+
+static void no_sink(void *arg)
+{
+    (void)arg;
+}
+
+static void no_data(void *arg, const char *bytes, size_t len)
+{
+    (void)arg;
+    (void)bytes;
+    (void)len;
+}
+
+static void no_queue(void *arg, int64_t eta_ms, const char *binding)
+{
+    (void)arg;
+    (void)eta_ms;
+    (void)binding;
+}
+
+static void no_failure(void *arg, const struct call_failure *f)
+{
+    (void)arg;
+    (void)f;
+}
+
+/* Reads, routes and prices the request; the call is thrown away once the ticket is made. */
+static struct call *check(struct jobs *j, const struct job_spec *spec, struct call_failure *f)
+{
+    static const struct call_sink sink = {
+        .queued = no_queue, .start = no_sink, .data = no_data, .end = no_sink, .fail = no_failure};
+    struct call_spec call = {
+        .endpoint = spec->endpoint,
+        .body = spec->body,
+        .body_len = spec->body_len,
+        .tenant = spec->tenant,
+        .weight = spec->weight,
+        .class = spec->class,
+        .is_job = true,
+    };
+    struct call *c = call_new(j->scheduler, &call, &sink, NULL, f);
+    if (c && call_is_stream(c)) {
+        call_failure_set(
+            f, 400, "invalid_value",
+            "A job's answer is fetched whole: leave stream out of its body, or send the "
+            "request to %s itself.",
+            wire_path(spec->endpoint));
+        f->param = "body.stream";
+        call_discard(c);
+        c = NULL;
+    }
+    return c;
+}
+
+static bool fill(struct submission *s, const struct job_spec *spec, size_t body_len,
+                 const char *body)
+{
+    struct jobs *j = s->jobs;
+    int64_t now_us = clock_wall_ms() * 1000;
+    j->last_created_us = now_us > j->last_created_us ? now_us : j->last_created_us + 1;
+    s->created_us = j->last_created_us;
+    s->deadline_ms = spec->deadline_ms;
+    key_new_id(pool_agent_pool(agent_of(s))->hash, s->id);
+    s->again = evtimer_new(scheduler_options(j->scheduler)->base, on_again, s);
+    s->metadata = spec->metadata ? strdup(spec->metadata) : NULL;
+    s->key = spec->idempotency_key ? strdup(spec->idempotency_key) : NULL;
+    digest_hex(body, body_len, s->fingerprint, DIGEST_HEX_BYTES - 1);
+    return s->again && (!spec->metadata || s->metadata) && (!spec->idempotency_key || s->key);
+}
+
+void job_submit(struct jobs *j, const struct job_spec *spec, job_fn fn, void *arg)
+{
+    struct submission *s = calloc(1, sizeof(*s));
+    struct call_failure f;
+    size_t len = 0;
+    struct call *c = check(j, spec, &f);
+    if (!c || !s) {
+        if (c)
+            call_discard(c);
+        if (!s)
+            call_failure_set(&f, 503, "out_of_memory", "Sluice is out of memory.");
+        free(s);
+        fn(arg, NULL, false, &f);
+        return;
+    }
+    *s = (struct submission){.jobs = j, .call = c, .fn = fn, .arg = arg};
+    const char *body = call_body(c, &len);
+    if (!fill(s, spec, len, body)) {
+        call_failure_set(&f, 503, "out_of_memory", "Sluice is out of memory.");
+        refused(s, &f);
+        return;
+    }
+    if (s->key)
+        claim(s, spec->tenant);
+    else
+        submit(s);
+}
+
+/* ---- changes */
+
+bool job_status_is_final(const char *status)
+{
+    return strcmp(status, "queued") != 0 && strcmp(status, "running") != 0 &&
+           strcmp(status, "retrying") != 0;
+}
+
+void job_watch(struct jobs *j, struct job_watch *w)
+{
+    list_add_last(&j->watches, &w->link);
+}
+
+void job_unwatch(struct job_watch *w)
+{
+    list_remove(&w->link);
+}
+
+/* Watches may leave, and others join, while they are told: each walk takes the list off and puts
+ * every watch back before it is told. */
+static void tell(struct jobs *j, const char *id, const char *state)
+{
+    struct list batch;
+    list_init(&batch);
+    for (struct list *at = j->watches.next, *next; at != &j->watches; at = next) {
+        next = at->next;
+        struct job_watch *w = LIST_ITEM(at, struct job_watch, link);
+        if (id && strcmp(w->id, id) != 0)
+            continue;
+        list_remove(at);
+        list_add_last(&batch, at);
+    }
+    while (!list_is_empty(&batch)) {
+        struct job_watch *w = LIST_ITEM(batch.next, struct job_watch, link);
+        list_remove(&w->link);
+        list_add_last(&j->watches, &w->link);
+        w->fn(w->arg, state);
+    }
+}
+
+void jobs_event(struct jobs *j, const char *payload)
+{
+    char id[TICKET_ID_BYTES], state[16];
+    if (!list_is_empty(&j->watches) && sscanf(payload, "%47s %15s", id, state) == 2)
+        tell(j, id, state);
+}
+
+void jobs_channel_back(struct jobs *j)
+{
+    tell(j, NULL, "");
+}

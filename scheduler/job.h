@@ -1,0 +1,91 @@
+/*
+ * job: durable jobs: accepted once, run by any instance, kept until they are fetched.
+ *
+ * A job is a ticket whose record in Redis holds its request and, at the end, its answer; no
+ * process needs to live for it. Submitting is one script call with the request in it, so a job
+ * is either accepted and queued, or not known at all. Whoever gets its grant reads the request
+ * from the record and runs it as a call; its result is stored by the same script that settles it.
+ *
+ *   delivery   at least once: a provider may be called again when an instance died in the middle
+ *              (attempts tells). A result is stored once: a settle under an old fence is refused.
+ *   ownership  opaque; texts of requests are copied or given as said.
+ *   threads    one event loop. Every callback is called exactly once, never before return.
+ */
+#ifndef SCHEDULER_JOB_H
+#define SCHEDULER_JOB_H
+
+#include "scheduler/call.h"
+
+struct jobs;
+
+struct jobs *jobs_new(struct scheduler *s);
+void jobs_free(struct jobs *j); /* accepts NULL; runs are left to their leases */
+size_t jobs_running(const struct jobs *j);
+
+/* A job as its record tells. Texts are borrowed; "" or NULL where there is nothing. */
+struct job_record {
+    const char *id;
+    const char *status; /* queued running retrying succeeded failed cancelled expired */
+    const char *endpoint, *model, *class, *tenant;
+    int64_t created_ms, started_ms, finished_ms;
+    int64_t attempts;
+    int64_t ahead, eta_ms; /* while queued */
+    const char *binding;   /* what it waits for */
+    const char *decision;
+    int64_t input_tokens;
+    int64_t status_code; /* of the answer; 0 none */
+    const char *body;    /* of the answer */
+    size_t body_len;
+    const char *usage, *error, *metadata; /* JSON */
+};
+
+/* record is NULL when there is no such job of this tenant (failure says it, or why it is not
+ * known now); replayed: it stood already under this Idempotency-Key. */
+typedef void (*job_fn)(void *arg, const struct job_record *record, bool replayed,
+                       const struct call_failure *failure);
+
+struct job_spec {
+    enum wire_endpoint endpoint;
+    char *body; /* given */
+    size_t body_len;
+    const char *tenant;
+    int64_t weight;
+    enum pool_class class;
+    int64_t deadline_ms;         /* from now; 0 none */
+    const char *metadata;        /* JSON text; NULL none */
+    const char *idempotency_key; /* NULL none */
+};
+void job_submit(struct jobs *j, const struct job_spec *spec, job_fn fn, void *arg);
+
+void job_get(struct jobs *j, const char *tenant, const char *id, job_fn fn, void *arg);
+/* Takes a waiting job out, asks a running one to stop; the record as it is after that. */
+void job_cancel(struct jobs *j, const char *tenant, const char *id, job_fn fn, void *arg);
+
+/* Newest first: fn for each with a record, then once with record NULL; failure is set when the
+ * list is not whole. after: id of the last one seen; NULL from the newest. */
+struct job_page {
+    const char *tenant;
+    const char *after;
+    int limit; /* 1..JOB_PAGE_MAX */
+};
+#define JOB_PAGE_MAX 100
+typedef void (*job_list_fn)(void *arg, const struct job_record *record, bool has_more,
+                            const struct call_failure *failure);
+void job_list(struct jobs *j, const struct job_page *page, job_list_fn fn, void *arg);
+
+/* ---- changes */
+struct job_watch {
+    struct list link;
+    char id[TICKET_ID_BYTES];
+    void (*fn)(void *arg, const char *state); /* may be called many times; may unwatch */
+    void *arg;
+};
+/* The watch is the caller's (embedded). state is the script's word, or "" when changes may have
+ * been missed: look again. */
+void job_watch(struct jobs *j, struct job_watch *w);
+void job_unwatch(struct job_watch *w);                /* idempotent */
+void jobs_event(struct jobs *j, const char *payload); /* "ID STATE" of KEY_EVENTS */
+void jobs_channel_back(struct jobs *j);
+bool job_status_is_final(const char *status);
+
+#endif

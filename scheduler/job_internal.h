@@ -1,0 +1,41 @@
+/*
+ * job_internal: what scheduler/job*.c share.
+ *
+ *   job.c         submit, watch
+ *   job_look.c    records: get, list, cancel
+ *   job_run.c     a granted job as a call
+ *
+ * Fields that a job keeps in its ticket's record beside those of storage/lua/lib.lua:
+ *   ep endpoint path   rq request body     ten tenant     mdl model      md metadata (JSON)
+ *   cr created, µs     in input estimate   tr attempts    rs answer      rc its status code
+ *   us usage (JSON)    er error (JSON)     dc decision
+ */
+#ifndef SCHEDULER_JOB_INTERNAL_H
+#define SCHEDULER_JOB_INTERNAL_H
+
+#include "scheduler/job.h"
+
+#include "common/list.h"
+
+struct jobs {
+    struct scheduler *scheduler;
+    struct list watches;
+    struct list runs;
+    size_t running;
+    int64_t last_created_us; /* creation times are unique within an instance */
+    uint64_t sweep;          /* counts walks over the watches */
+};
+
+/* job_run.c: fetches the record and runs it. */
+void job_run(void *arg, struct pool_agent *agent, const struct store_grant *grant);
+void job_runs_drop(struct jobs *j);
+
+/* job_look.c: reads one record of a pool. */
+void job_look(struct jobs *j, struct pool_view *pool, const char *tenant, const char *id, job_fn fn,
+              void *arg);
+/* The pool of an id; NULL when the id is none of ours, or of a pool that is not known here. */
+struct pool_view *job_pool(struct jobs *j, const char *id);
+void job_not_found(struct call_failure *f, const char *id);
+void job_storage_failed(struct call_failure *f, enum redis_status status);
+
+#endif

@@ -1,0 +1,252 @@
+#include "scheduler/job_internal.h"
+
+#include "common/log.h"
+#include "storage/redis_reply.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const fields[] = {"ep", "rq", "ten", "w", "cl", "tr"};
+enum { F_EP, F_REQUEST, F_TENANT, F_WEIGHT, F_CLASS, F_TRIES, F_COUNT };
+_Static_assert(sizeof(fields) / sizeof(fields[0]) == F_COUNT, "one place for each field");
+#define PEEK_WORDS 4
+#define NOTE_BYTES (2 * KIB)
+
+/* A granted job: its record is fetched, then it runs as a call. */
+struct run {
+    struct list link;
+    struct jobs *jobs; /* NULL: dropped while its record was on the way */
+    struct pool_agent *agent;
+    struct store_grant grant;
+    struct call *call;
+    struct buf body, usage, error;
+    char code[16], tries[16];
+};
+
+static void run_free(struct run *r)
+{
+    list_remove(&r->link);
+    if (r->jobs)
+        r->jobs->running--;
+    buf_release(&r->body);
+    buf_release(&r->usage);
+    buf_release(&r->error);
+    free(r);
+}
+
+/* ---- the call's side */
+
+static void on_queued(void *arg, int64_t eta_ms, const char *binding)
+{
+    (void)arg; /* a job's call is granted before it is made */
+    (void)eta_ms;
+    (void)binding;
+}
+
+static void on_start(void *arg)
+{
+    (void)arg;
+}
+
+static void on_data(void *arg, const char *bytes, size_t len)
+{
+    struct run *r = arg;
+    (void)buf_add(&r->body, bytes, len); /* bounded as the call's own buffer is */
+}
+
+static size_t on_result(void *arg, const struct call_failure *failure, struct store_field *out)
+{
+    struct run *r = arg;
+    size_t n = 0;
+    const struct wire_usage *u = call_usage(r->call);
+    (void)snprintf(r->tries, sizeof(r->tries), "%" PRId64, call_tries(r->call));
+    out[n++] = (struct store_field){"tr", r->tries, strlen(r->tries)};
+    const char *decision = call_decision(r->call);
+    out[n++] = (struct store_field){"dc", decision, strlen(decision)};
+    if (failure) {
+        buf_clear(&r->error);
+        (void)buf_addf(&r->error, "{\"status\":%d,\"code\":\"%s\",\"message\":\"", failure->status,
+                       failure->code ? failure->code : "");
+        (void)buf_add_json(&r->error, failure->message, strlen(failure->message));
+        (void)buf_adds(&r->error, "\"}");
+        out[n++] = (struct store_field){"er", r->error.data, r->error.len};
+        return n;
+    }
+    if (u->known) {
+        buf_clear(&r->usage);
+        (void)buf_addf(&r->usage,
+                       "{\"input_tokens\":%" PRId64 ",\"output_tokens\":%" PRId64
+                       ",\"cached_tokens\":%" PRId64 "}",
+                       u->input, u->output, u->cache_read);
+        out[n++] = (struct store_field){"us", r->usage.data, r->usage.len};
+    }
+    if (r->body.len > 0) {
+        (void)snprintf(r->code, sizeof(r->code), "%d", call_status(r->call));
+        out[n++] = (struct store_field){"rc", r->code, strlen(r->code)};
+        out[n++] = (struct store_field){"rs", r->body.data, r->body.len};
+    }
+    return n;
+}
+
+static void log_run(const struct run *r, const char *what, int status)
+{
+    char code[LOG_NUMBER_BYTES], tries[LOG_NUMBER_BYTES];
+    log_write(LOG_INFO, what, "job", r->grant.id, "model", call_model(r->call), "pool",
+              pool_agent_pool(r->agent)->id, "status", log_number(code, status), "attempts",
+              log_number(tries, call_tries(r->call)), NULL);
+}
+
+static void on_end(void *arg)
+{
+    struct run *r = arg;
+    log_run(r, "job ended", call_status(r->call));
+    run_free(r);
+}
+
+static void on_fail(void *arg, const struct call_failure *failure)
+{
+    struct run *r = arg;
+    if (failure)
+        log_run(r, failure->message, failure->status);
+    run_free(r);
+}
+
+static const struct call_sink sink = {
+    .queued = on_queued,
+    .start = on_start,
+    .data = on_data,
+    .end = on_end,
+    .fail = on_fail,
+    .result = on_result,
+};
+
+/* ---- from grant to call */
+
+/* The record cannot be run (its model is no longer configured, it is damaged): the job fails. */
+static void fail_run(struct run *r, const struct call_failure *f)
+{
+    (void)buf_addf(&r->error, "{\"status\":%d,\"code\":\"%s\",\"message\":\"", f->status,
+                   f->code ? f->code : "");
+    (void)buf_add_json(&r->error, f->message, strlen(f->message));
+    (void)buf_adds(&r->error, "\"}");
+    struct store_field error = {"er", r->error.data ? r->error.data : "", r->error.len};
+    struct store_outcome o = {
+        .id = r->grant.id,
+        .fence = r->grant.fence,
+        .state = TICKET_FAILED,
+        .unsent = true,
+        .fair_actual = -1,
+        .fields = &error,
+        .field_count = 1,
+    };
+    log_write(LOG_WARN, f->message, "job", r->grant.id, NULL);
+    pool_agent_settle(r->agent, &o, NULL, NULL);
+    run_free(r);
+}
+
+/* Not to be run here and now: back to its place. */
+static void hand_back(struct run *r)
+{
+    struct store_outcome o = {
+        .id = r->grant.id,
+        .fence = r->grant.fence,
+        .state = TICKET_QUEUED,
+        .delay_ms = 1000,
+        .unsent = true,
+        .fair_actual = -1,
+    };
+    pool_agent_settle(r->agent, &o, NULL, NULL);
+    run_free(r);
+}
+
+static const char *text_at(const struct store_turn *turn, int field, size_t *ret_len)
+{
+    const char *text = reply_text(reply_at(turn->items, PEEK_WORDS + (size_t)field), ret_len);
+    return text ? text : "";
+}
+
+static void begin(struct run *r, const struct store_turn *turn)
+{
+    struct call_failure f;
+    size_t len = 0;
+    const char *body = text_at(turn, F_REQUEST, &len);
+    struct call_spec spec = {
+        .tenant = text_at(turn, F_TENANT, NULL),
+        .weight = reply_int(reply_at(turn->items, PEEK_WORDS + F_WEIGHT), 1),
+        .class = (enum pool_class)reply_int(reply_at(turn->items, PEEK_WORDS + F_CLASS), 1),
+        .max_wait_ms = INT64_MAX / 4,
+        .is_job = true,
+        .pool = scheduler_pool_of(r->jobs->scheduler, r->agent),
+        .body = malloc(len + 1),
+        .body_len = len,
+    };
+    if (!spec.body) {
+        hand_back(r);
+        return;
+    }
+    memcpy(spec.body, body, len);
+    spec.body[len] = '\0';
+    if (!wire_endpoint_find(text_at(turn, F_EP, NULL), &spec.endpoint)) {
+        free(spec.body);
+        call_failure_set(&f, 500, "damaged_record", "The job's record names no known endpoint.");
+        fail_run(r, &f);
+        return;
+    }
+    r->call = call_new(r->jobs->scheduler, &spec, &sink, r, &f);
+    if (!r->call)
+        fail_run(r, &f);
+    else
+        call_start_granted(r->call, &r->grant,
+                           reply_int(reply_at(turn->items, PEEK_WORDS + F_TRIES), 0));
+}
+
+static void on_record(void *arg, struct store_pool *pool, const struct store_turn *turn)
+{
+    struct run *r = arg;
+    (void)pool;
+    if (!r->jobs)
+        run_free(r); /* the service stops: the lease ends by itself */
+    else if (turn->status != REDIS_OK)
+        hand_back(r);
+    else if (strcmp(turn->result, "running") != 0)
+        run_free(r); /* cancelled or taken back meanwhile */
+    else
+        begin(r, turn);
+}
+
+void job_run(void *arg, struct pool_agent *agent, const struct store_grant *grant)
+{
+    struct jobs *j = arg;
+    struct run *r = calloc(1, sizeof(*r));
+    if (!r) {
+        log_write(LOG_ERROR, "no memory to run a job; its lease will end", "job", grant->id, NULL);
+        return;
+    }
+    *r = (struct run){.jobs = j, .agent = agent, .grant = *grant};
+    buf_init(&r->body, UPSTREAM_MAX_BODY_BYTES);
+    buf_init(&r->usage, NOTE_BYTES);
+    buf_init(&r->error, NOTE_BYTES);
+    list_init(&r->link);
+    list_add_last(&j->runs, &r->link);
+    j->running++;
+    pool_store_peek(scheduler_options(j->scheduler)->store, pool_agent_pool(agent), r->grant.id,
+                    fields, F_COUNT, on_record, r);
+}
+
+/* Calls are cancelled without a settle of their jobs: those go back by their leases. */
+void job_runs_drop(struct jobs *j)
+{
+    for (struct list *at = j->runs.next, *next; at != &j->runs; at = next) {
+        struct run *r = LIST_ITEM(at, struct run, link);
+        next = at->next;
+        list_remove(at);
+        r->jobs = NULL;
+        if (r->call) {
+            call_abandon(r->call);
+            run_free(r);
+        }
+    }
+    j->running = 0;
+}

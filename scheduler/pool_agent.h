@@ -1,0 +1,78 @@
+/*
+ * pool_agent: what this instance does for one pool.
+ *
+ * It keeps the tickets that this instance holds alive (heartbeat), looks again when the queue
+ * said so (one exact timer, no polling), gives ended leases back (reap), and sees to it that
+ * every settle takes effect, also over a Redis that is away for a while.
+ *
+ * Grants that come with any reply go to on_grant. After Redis was away nothing is reaped for a
+ * while: instances first renew the leases of what they still run, so that a restart of Redis
+ * does not run everything twice.
+ *
+ *   units      ms
+ *   ownership  opaque; a struct holding is the caller's (embedded in what runs).
+ *   threads    one event loop.
+ */
+#ifndef SCHEDULER_POOL_AGENT_H
+#define SCHEDULER_POOL_AGENT_H
+
+#include "common/list.h"
+#include "scheduler/pool_stats.h"
+#include "storage/pool_store.h"
+
+struct event_base;
+struct pool_agent;
+
+/* A ticket that this instance runs. */
+struct holding {
+    char id[TICKET_ID_BYTES];
+    int64_t fence; /* 0: not granted */
+    struct list link;
+};
+
+struct pool_agent_hooks {
+    /* A ticket of this instance was granted (or granted again, with a higher fence). */
+    void (*on_grant)(void *arg, struct pool_agent *agent, const struct store_grant *grant);
+    /* A lease was lost: somebody else may run it now. */
+    void (*on_lost)(void *arg, struct pool_agent *agent, const char *id);
+    /* Grants that can be taken now; 0 while draining. */
+    int (*room)(void *arg);
+    void *arg;
+};
+
+struct pool_agent *pool_agent_new(struct event_base *base, struct pool_store *store,
+                                  const struct store_pool *pool,
+                                  const struct pool_agent_hooks *hooks);
+/* Stops its timers; what it holds is left to its leases. Settles that wait are dropped. */
+void pool_agent_free(struct pool_agent *a);
+
+struct store_pool *pool_agent_pool(struct pool_agent *a);
+struct pool_stats *pool_agent_stats(struct pool_agent *a);
+/* Levels as the last reply told them (order of limits.dims), for x-ratelimit headers. */
+const struct store_level *pool_agent_levels(const struct pool_agent *a, size_t *ret_count);
+int64_t pool_agent_queued(const struct pool_agent *a); /* tickets in the pool, as last told */
+size_t pool_agent_held(const struct pool_agent *a);
+
+/* Redis came up or went away. */
+void pool_agent_connected(struct pool_agent *a, bool up);
+/* New limits: told to Redis at once. */
+void pool_agent_configure(struct pool_agent *a, const struct pool_limits *limits);
+
+/* fn is answered exactly once; the grants in the turn were handed to on_grant before, but for
+ * the ticket's own (SUBMIT_GRANTED), which is fn's to take. */
+void pool_agent_submit(struct pool_agent *a, const struct store_ticket *t, pool_store_fn fn,
+                       void *arg);
+/* From a grant on: the lease is renewed until pool_agent_release(). */
+void pool_agent_hold(struct pool_agent *a, struct holding *h);
+void pool_agent_release(struct pool_agent *a, struct holding *h);
+/* Repeated until Redis has answered (or the agent is freed). fn may be NULL; it is told the
+ * final answer. The outcome and its fields are copied. */
+void pool_agent_settle(struct pool_agent *a, const struct store_outcome *o, pool_store_fn fn,
+                       void *arg);
+/* Takes a waiting ticket out; repeated like a settle. fn may be NULL. */
+void pool_agent_cancel(struct pool_agent *a, const char *id, pool_store_fn fn, void *arg);
+/* Looks at the queue now. */
+void pool_agent_wake(struct pool_agent *a);
+size_t pool_agent_unsettled(const struct pool_agent *a);
+
+#endif

@@ -1,0 +1,370 @@
+#include "scheduler/scheduler.h"
+
+#include "common/log.h"
+#include "common/map.h"
+#include "scheduler/call.h"
+
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_POOLS       4096
+#define FIRST_OUTPUT    512 /* output foreseen before anything was learned, tokens */
+#define OUTPUT_QUANTILE 0.95
+#define MAX_LOSSES      5
+#define HAND_BACK_MS    1000
+
+struct scheduler {
+    struct scheduler_options options;
+    struct plan *plan;
+    struct rand rand;
+    struct map calls; /* id -> struct call */
+    struct map pools; /* pool hash -> struct pool_view */
+    struct list graves;
+    struct event *undertaker;
+    scheduler_job_fn on_job;
+    void *job_arg;
+    bool connected, draining;
+};
+
+/* ---- pools */
+
+static int64_t set_or_none(int64_t rate)
+{
+    return rate > 0 ? rate : 0;
+}
+
+static void limits_of(const struct config *c, const struct profile *profile,
+                      const struct config_limits *l, struct pool_limits *ret)
+{
+    struct profile_rates rates = {
+        .rpm = set_or_none(l->rpm),
+        .tpm = set_or_none(l->tpm),
+        .itpm = set_or_none(l->itpm),
+        .otpm = set_or_none(l->otpm),
+        .rpd = set_or_none(l->rpd),
+        .tpd = set_or_none(l->tpd),
+        .max_parallel = set_or_none(l->max_parallel_requests),
+    };
+    struct profile_queue queue = {
+        .bypass_permille = c->queue.bypass_permille,
+        .max_depth = c->queue.max_depth,
+        .lease_ms = c->queue.lease_ms,
+        .max_losses = MAX_LOSSES,
+        .headroom_ms = c->queue.headroom_ms,
+    };
+    profile_limits(profile, &rates, &queue, ret);
+}
+
+static const struct profile *profile_of(const struct config_provider *provider)
+{
+    const struct profile *p = profile_find(provider->profile);
+    return p ? p : profile_find("generic");
+}
+
+static void hand_out(void *arg, struct pool_agent *agent, const struct store_grant *grant)
+{
+    struct scheduler *s = arg;
+    struct call *call = map_get(&s->calls, grant->id);
+    if (call) {
+        call_on_grant(call, grant);
+        return;
+    }
+    if (grant->is_job && s->on_job && !s->draining) {
+        s->on_job(s->job_arg, agent, grant);
+        return;
+    }
+    /* A job goes back for another instance; a call whose client left meanwhile ends. */
+    struct store_outcome o = {
+        .id = grant->id,
+        .fence = grant->fence,
+        .state = grant->is_job ? TICKET_QUEUED : TICKET_CANCELLED,
+        .delay_ms = HAND_BACK_MS,
+        .unsent = true,
+        .fair_actual = -1,
+    };
+    pool_agent_settle(agent, &o, NULL, NULL);
+}
+
+static void lost(void *arg, struct pool_agent *agent, const char *id)
+{
+    struct scheduler *s = arg;
+    struct call *call = map_get(&s->calls, id);
+    log_write(LOG_WARN, "a lease was lost", "ticket", id, "pool", pool_agent_pool(agent)->id, NULL);
+    if (call)
+        call_on_lost(call);
+}
+
+static int room(void *arg)
+{
+    struct scheduler *s = arg;
+    int64_t most = s->plan->config->jobs.max_running;
+    int64_t left = most - (int64_t)s->calls.count;
+    if (s->draining && s->calls.count == 0)
+        return 0;
+    /* Calls that wait here must be granted whatever runs: a grant is always taken. */
+    if (left < 1)
+        left = 1;
+    return (int)(left < DISPATCH_MAX_GRANTS ? left : DISPATCH_MAX_GRANTS);
+}
+
+static struct pool_view *add_pool(struct scheduler *s, const struct config_provider *provider,
+                                  const struct config_model *row, const char *id)
+{
+    struct pool_view *v = calloc(1, sizeof(*v));
+    struct pool_agent_hooks hooks = {.on_grant = hand_out, .on_lost = lost, .room = room, .arg = s};
+    struct pool_limits limits;
+    struct store_pool pool;
+    if (!v)
+        return NULL;
+    v->profile = profile_of(provider);
+    limits_of(s->plan->config, v->profile, &row->limits, &limits);
+    store_pool_init(&pool, id, &limits);
+    pool.finished_ttl_ms = s->plan->config->jobs.result_ttl_s * 1000;
+    quantile_init(&v->output, OUTPUT_QUANTILE, FIRST_OUTPUT);
+    (void)snprintf(v->provider, sizeof(v->provider), "%s", provider->name);
+    (void)snprintf(v->group, sizeof(v->group), "%s", row->pool);
+    v->agent = pool_agent_new(s->options.base, s->options.store, &pool, &hooks);
+    if (!v->agent || map_put(&s->pools, pool_agent_pool(v->agent)->hash, v) < 0) {
+        pool_agent_free(v->agent);
+        free(v);
+        return NULL;
+    }
+    if (s->connected) {
+        job_store_register_pool(s->options.jobs, pool.hash, pool.id);
+        pool_agent_connected(v->agent, true);
+    }
+    return v;
+}
+
+struct pool_view *scheduler_pool(struct scheduler *s, const struct config_provider *provider,
+                                 const struct config_model *row, const char *account)
+{
+    char id[POOL_NAME_BYTES], hash[POOL_HASH_BYTES];
+    int n = snprintf(id, sizeof(id), "%s:%s:%s", provider->name, account, row->pool);
+    if (n < 0 || (size_t)n >= sizeof(id))
+        return NULL; /* config_load() bounds the names so that this cannot be */
+    key_pool_hash(id, hash);
+    struct pool_view *v = map_get(&s->pools, hash);
+    if (v)
+        return v;
+    return s->pools.count < MAX_POOLS ? add_pool(s, provider, row, id) : NULL;
+}
+
+struct pool_view *scheduler_pool_by_hash(struct scheduler *s, const char *hash)
+{
+    return map_get(&s->pools, hash);
+}
+
+struct pool_view *scheduler_pool_of(struct scheduler *s, struct pool_agent *agent)
+{
+    return map_get(&s->pools, pool_agent_pool(agent)->hash);
+}
+
+struct pool_view *scheduler_next_pool(const struct scheduler *s, size_t *at)
+{
+    return map_next(&s->pools, at);
+}
+
+/* Pools with a key of their own stand from the start, so that jobs of an earlier process go on
+ * before the first request comes. */
+static void add_configured_pools(struct scheduler *s)
+{
+    const struct config *c = s->plan->config;
+    for (size_t i = 0; i < c->provider_count; i++) {
+        const struct config_provider *p = &c->providers[i];
+        for (size_t k = 0; k < p->model_count && p->api_key; k++) {
+            if (!scheduler_pool(s, p, &p->models[k], "default"))
+                log_write(LOG_ERROR, "a pool could not be made", "provider", p->name, "pool",
+                          p->models[k].pool, NULL);
+        }
+    }
+}
+
+/* ---- graves */
+
+static void on_undertaker(evutil_socket_t fd, short what, void *arg)
+{
+    struct scheduler *s = arg;
+    (void)fd;
+    (void)what;
+    while (!list_is_empty(&s->graves)) {
+        struct list *grave = s->graves.next;
+        list_remove(grave);
+        call_free(grave);
+    }
+}
+
+void scheduler_bury(struct scheduler *s, struct list *grave)
+{
+    list_add_last(&s->graves, grave);
+    event_active(s->undertaker, EV_TIMEOUT, 0);
+}
+
+/* ---- calls */
+
+int scheduler_add_call(struct scheduler *s, struct call *c, const char *id)
+{
+    return map_put(&s->calls, id, c);
+}
+
+void scheduler_remove_call(struct scheduler *s, const char *id)
+{
+    (void)map_remove(&s->calls, id);
+}
+
+void scheduler_message(struct scheduler *s, const char *payload)
+{
+    char verb[8], id[TICKET_ID_BYTES], hash[POOL_HASH_BYTES];
+    long long fence = 0, seq = 0;
+    if (sscanf(payload, "%7s %47s %lld %lld", verb, id, &fence, &seq) != 4)
+        return;
+    struct call *call = map_get(&s->calls, id);
+    if (strcmp(verb, "cancel") == 0) {
+        if (call)
+            call_on_cancel(call);
+        return;
+    }
+    struct pool_view *v = key_id_hash(id, hash) ? scheduler_pool_by_hash(s, hash) : NULL;
+    if (!v)
+        return;
+    struct store_grant grant = {.fence = fence, .seq = seq};
+    (void)snprintf(grant.id, sizeof(grant.id), "%s", id);
+    hand_out(s, v->agent, &grant);
+}
+
+/* ---- the whole */
+
+void scheduler_connected(struct scheduler *s, bool up)
+{
+    size_t at = 0;
+    s->connected = up;
+    for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at)) {
+        const struct store_pool *pool = pool_agent_pool(v->agent);
+        if (up)
+            job_store_register_pool(s->options.jobs, pool->hash, pool->id);
+        pool_agent_connected(v->agent, up);
+    }
+}
+
+bool scheduler_is_connected(const struct scheduler *s)
+{
+    return s->connected;
+}
+
+void scheduler_drain(struct scheduler *s)
+{
+    s->draining = true;
+}
+
+bool scheduler_is_draining(const struct scheduler *s)
+{
+    return s->draining;
+}
+
+size_t scheduler_active(const struct scheduler *s)
+{
+    return s->calls.count;
+}
+
+size_t scheduler_unsettled(struct scheduler *s)
+{
+    size_t at = 0, n = 0;
+    for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at))
+        n += pool_agent_unsettled(v->agent);
+    return n;
+}
+
+void scheduler_on_job(struct scheduler *s, scheduler_job_fn fn, void *arg)
+{
+    s->on_job = fn;
+    s->job_arg = arg;
+}
+
+const struct scheduler_options *scheduler_options(const struct scheduler *s)
+{
+    return &s->options;
+}
+
+struct rand *scheduler_rand(struct scheduler *s)
+{
+    return &s->rand;
+}
+
+struct plan *scheduler_plan(struct scheduler *s)
+{
+    return s->plan;
+}
+
+/* Known pools take the limits of the row that now leads to them; one without a row keeps its own
+ * until nobody uses it. */
+static void reconfigure(struct scheduler *s, const struct config_provider *p,
+                        const struct config_model *row)
+{
+    size_t at = 0;
+    for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at)) {
+        struct pool_limits limits;
+        if (strcmp(v->provider, p->name) != 0 || strcmp(v->group, row->pool) != 0)
+            continue;
+        v->profile = profile_of(p);
+        limits_of(s->plan->config, v->profile, &row->limits, &limits);
+        pool_agent_configure(v->agent, &limits);
+    }
+}
+
+void scheduler_reload(struct scheduler *s, struct config *config)
+{
+    struct plan *fresh = plan_new(config);
+    if (!fresh) {
+        log_write(LOG_ERROR, "no memory to take the new configuration; the old one stays", NULL);
+        return;
+    }
+    plan_drop(s->plan);
+    s->plan = fresh;
+    for (size_t i = 0; i < config->provider_count; i++) {
+        const struct config_provider *p = &config->providers[i];
+        for (size_t k = 0; k < p->model_count; k++)
+            reconfigure(s, p, &p->models[k]);
+    }
+    add_configured_pools(s);
+}
+
+struct scheduler *scheduler_new(const struct scheduler_options *options, struct config *config)
+{
+    struct scheduler *s = calloc(1, sizeof(*s));
+    struct plan *plan = plan_new(config);
+    if (s)
+        s->undertaker = evtimer_new(options->base, on_undertaker, s);
+    if (!s || !plan || !s->undertaker) {
+        plan_drop(plan);
+        free(s);
+        return NULL;
+    }
+    s->options = *options;
+    s->plan = plan;
+    rand_seed(&s->rand, options->seed);
+    map_init(&s->calls, rand_next(&s->rand));
+    map_init(&s->pools, rand_next(&s->rand));
+    list_init(&s->graves);
+    add_configured_pools(s);
+    return s;
+}
+
+/* Calls are the owners' to cancel; what is left here belongs to nobody any more. */
+void scheduler_free(struct scheduler *s)
+{
+    size_t at = 0;
+    if (!s)
+        return;
+    on_undertaker(-1, 0, s);
+    for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at)) {
+        pool_agent_free(v->agent);
+        free(v);
+    }
+    map_release(&s->pools);
+    map_release(&s->calls);
+    event_free(s->undertaker);
+    plan_drop(s->plan);
+    free(s);
+}

@@ -1,0 +1,85 @@
+/*
+ * scheduler: the pools, calls and jobs of this instance.
+ *
+ * It owns one pool_agent per pool that it has met, finds the pool of a request, carries grants to
+ * the calls that wait for them, and knows how much this instance may take on.
+ *
+ *   ownership  opaque. Everything in the options is kept, but for the configuration, which is
+ * given. threads    one event loop.
+ */
+#ifndef SCHEDULER_SCHEDULER_H
+#define SCHEDULER_SCHEDULER_H
+
+#include "common/config.h"
+#include "common/rand.h"
+#include "limiter/profile.h"
+#include "limiter/quantile.h"
+#include "scheduler/plan.h"
+#include "scheduler/pool_agent.h"
+#include "storage/job_store.h"
+
+struct event_base;
+struct http_client;
+struct call;
+struct scheduler;
+
+struct scheduler_options {
+    struct event_base *base;
+    struct pool_store *store;
+    struct job_store *jobs;
+    struct http_client *http;
+    const char *instance;
+    uint64_t seed;
+};
+
+struct scheduler *scheduler_new(const struct scheduler_options *options, struct config *config);
+void scheduler_free(struct scheduler *s);
+
+/* All or nothing was decided by config_load(); from here the new one holds for new requests, and
+ * the limits of known pools change at once. */
+void scheduler_reload(struct scheduler *s, struct config *config);
+struct plan *scheduler_plan(struct scheduler *s);
+
+void scheduler_connected(struct scheduler *s, bool up);
+bool scheduler_is_connected(const struct scheduler *s);
+/* A message on this instance's channel: "grant ID FENCE SEQ PREFIX", "cancel ID …". */
+void scheduler_message(struct scheduler *s, const char *payload);
+/* No new grants of jobs from now on; what runs goes on. */
+void scheduler_drain(struct scheduler *s);
+bool scheduler_is_draining(const struct scheduler *s);
+size_t scheduler_active(const struct scheduler *s); /* calls that have not ended */
+size_t scheduler_unsettled(struct scheduler *s);
+
+/* A granted durable job was handed to this instance. */
+typedef void (*scheduler_job_fn)(void *arg, struct pool_agent *agent,
+                                 const struct store_grant *grant);
+void scheduler_on_job(struct scheduler *s, scheduler_job_fn fn, void *arg);
+
+/* ---- pools: one for (provider, account, group) */
+
+/* A pool as this instance sees it: where it leads and what it has learned. */
+struct pool_view {
+    struct pool_agent *agent;
+    const struct profile *profile;
+    struct quantile output; /* of answers, for predicting */
+    char provider[64], group[POOL_NAME_BYTES];
+};
+
+/* The pool of a row; made when it is new. account: "default", or a hash of the caller's key.
+ * NULL: no memory, or too many pools. */
+struct pool_view *scheduler_pool(struct scheduler *s, const struct config_provider *provider,
+                                 const struct config_model *row, const char *account);
+/* By the hash that stands in job ids; NULL when this instance does not know it. */
+struct pool_view *scheduler_pool_by_hash(struct scheduler *s, const char *hash);
+struct pool_view *scheduler_pool_of(struct scheduler *s, struct pool_agent *agent);
+struct pool_view *scheduler_next_pool(const struct scheduler *s, size_t *at); /* start at 0 */
+
+/* ---- what calls need */
+const struct scheduler_options *scheduler_options(const struct scheduler *s);
+struct rand *scheduler_rand(struct scheduler *s);
+int scheduler_add_call(struct scheduler *s, struct call *c, const char *id) MUST_CHECK;
+void scheduler_remove_call(struct scheduler *s, const char *id);
+/* Ended calls are freed from the loop, so that whoever is still on the stack may touch them. */
+void scheduler_bury(struct scheduler *s, struct list *grave);
+
+#endif

@@ -1,0 +1,65 @@
+/*
+ * job_store: what a durable job needs beside its ticket: idempotency, the index, the registry.
+ *
+ * A job's record is its ticket's hash (pool_store): submit stores the payload there, settle the
+ * result, each in the same script as the queue move. Here stand the parts outside of a pool's slot.
+ *
+ *   registry     pool hash -> pool id, so that an id finds its pool on any instance
+ *   index        a tenant's jobs of a pool by time, for lists; entries whose record is gone are
+ *                left out and removed on reading
+ *   idempotency  key -> "FINGERPRINT ID": the id is chosen before the submit, so that a crash
+ *                between the two is healed by submitting the same id again
+ *
+ *   threads  one event loop. Each call is answered exactly once.
+ */
+#ifndef STORAGE_JOB_STORE_H
+#define STORAGE_JOB_STORE_H
+
+#include "storage/key.h"
+#include "storage/redis_conn.h"
+
+#include <stdint.h>
+
+struct job_store;
+
+struct job_store *job_store_new(struct redis_conn *conn, int timeout_ms);
+void job_store_free(struct job_store *s);
+
+void job_store_register_pool(struct job_store *s, const char *hash, const char *pool);
+/* All registered pools: fn for each, then once with hash NULL. */
+typedef void (*job_store_pool_fn)(void *arg, const char *hash, const char *pool);
+void job_store_pools(struct job_store *s, job_store_pool_fn fn, void *arg);
+
+/* existing_id: NULL when the key was free and now stands for id. same: the fingerprint matches. */
+typedef void (*job_store_claim_fn)(void *arg, enum redis_status status, const char *existing_id,
+                                   bool same);
+struct job_claim {
+    const char *tenant, *key;
+    const char *fingerprint; /* 64 hex digits of the payload */
+    const char *id;
+    int64_t ttl_ms;
+};
+void job_store_claim(struct job_store *s, const struct job_claim *claim, job_store_claim_fn fn,
+                     void *arg);
+
+struct job_entry {
+    const char *pool, *tenant, *id;
+    int64_t created_us; /* unique per instance, so that a page never ends between equals */
+    int64_t ttl_ms;     /* of the whole index, renewed by each entry */
+};
+void job_store_index(struct job_store *s, const struct job_entry *entry);
+void job_store_unindex(struct job_store *s, const char *pool, const char *tenant, const char *id);
+
+/* Newest first: fn for each id with its time, then once with id NULL and the status.
+ * before_us: only older ones; 0: all. */
+typedef void (*job_store_list_fn)(void *arg, enum redis_status status, const char *id,
+                                  int64_t created_us);
+struct job_range {
+    const char *pool, *tenant;
+    int64_t before_us;
+    int limit;
+};
+void job_store_list(struct job_store *s, const struct job_range *range, job_store_list_fn fn,
+                    void *arg);
+
+#endif

@@ -1,0 +1,80 @@
+#include "storage/key.h"
+
+#include "common/digest.h"
+#include "common/rand.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ID_PREFIX "job_"
+#define ID_RANDOM 24
+
+/* Callers pass names that were checked against their maxima, so nothing is ever cut. */
+static struct key PRINTF_AT(1, 2) make(const char *format, ...)
+{
+    struct key k;
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(k.text, sizeof(k.text), format, args);
+    va_end(args);
+    assert(n > 0 && (size_t)n < sizeof(k.text));
+    k.len = (size_t)n;
+    return k;
+}
+
+struct key key_pool(const char *pool, const char *part)
+{
+    return make("sluice:{%s}:%s", pool, part);
+}
+
+struct key key_jobs(const char *pool, const char *tenant)
+{
+    return make("sluice:{%s}:jobs:%zu:%s", pool, strlen(tenant), tenant);
+}
+
+struct key key_idempotency(const char *tenant, const char *given)
+{
+    char sum[DIGEST_HEX_BYTES];
+    digest_hex(given, strlen(given), sum, 64);
+    return make("sluice:idem:%zu:%s:%s", strlen(tenant), tenant, sum);
+}
+
+struct key key_instance(const char *instance)
+{
+    return make("sluice:inst:%s", instance);
+}
+
+struct key key_instance_channel(const char *instance)
+{
+    return make("sluice:i:%s", instance);
+}
+
+struct key key_tenant(const char *tenant)
+{
+    return make("%zu:%s", strlen(tenant), tenant);
+}
+
+void key_pool_hash(const char *pool, char ret[POOL_HASH_BYTES])
+{
+    digest_hex(pool, strlen(pool), ret, POOL_HASH_BYTES - 1);
+}
+
+void key_new_id(const char *pool_hash, char ret[TICKET_ID_BYTES])
+{
+    char random[ID_RANDOM + 1];
+    rand_hex(random, ID_RANDOM);
+    (void)snprintf(ret, TICKET_ID_BYTES, ID_PREFIX "%.8s%s", pool_hash, random);
+}
+
+bool key_id_hash(const char *id, char ret[POOL_HASH_BYTES])
+{
+    size_t prefix = strlen(ID_PREFIX);
+    if (strncmp(id, ID_PREFIX, prefix) != 0 || strlen(id) != prefix + 8 + ID_RANDOM)
+        return false;
+    if (strspn(id + prefix, "0123456789abcdef") != 8 + ID_RANDOM)
+        return false;
+    (void)snprintf(ret, POOL_HASH_BYTES, "%.8s", id + prefix);
+    return true;
+}

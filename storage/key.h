@@ -1,0 +1,52 @@
+/*
+ * key: every name that Sluice uses in Redis is made here.
+ *
+ *   sluice:{POOL}:…      all of one pool (see storage/lua/lib.lua); the hash tag keeps it in one
+ *                        slot of a cluster. Owner: the pool; 30 days without a heartbeat.
+ *   sluice:{POOL}:stats  counters of the pool, over all instances. Owner: the pool, as above.
+ *   sluice:{POOL}:jobs:T ids of a tenant's durable jobs by time. TTL: of the newest job.
+ *   sluice:pools         HASH short hash -> pool id. Owner: never removed; one field a pool.
+ *   sluice:idem:T:H      an Idempotency-Key of a tenant. TTL: of job results.
+ *   sluice:inst:ID       what an instance tells of itself, JSON. TTL 15 s.
+ *   sluice:insts         ZSET of instance ids by last heartbeat. Owner: trimmed at each heartbeat.
+ *   sluice:i:ID          channel: grants and cancels for one instance
+ *   sluice:events        channel: state changes of durable jobs
+ *
+ * Names that users give never stand bare: a tenant is LENGTH:NAME, an Idempotency-Key is hashed.
+ */
+#ifndef STORAGE_KEY_H
+#define STORAGE_KEY_H
+
+#include "common/error.h"
+#include "common/limits.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define KEY_BYTES       320
+#define KEY_POOLS       "sluice:pools"
+#define KEY_INSTANCES   "sluice:insts"
+#define KEY_EVENTS      "sluice:events"
+#define POOL_HASH_BYTES 9 /* 8 hex digits of SHA-256 and a NUL */
+
+struct key {
+    char text[KEY_BYTES];
+    size_t len;
+};
+
+struct key key_pool(const char *pool, const char *part); /* part: "b", "stats", … */
+struct key key_jobs(const char *pool, const char *tenant);
+struct key key_idempotency(const char *tenant, const char *given);
+struct key key_instance(const char *instance);
+struct key key_instance_channel(const char *instance);
+struct key key_tenant(const char *tenant); /* LENGTH:NAME, as the scripts want it */
+
+/* First 8 hex digits of SHA-256 of the pool's id: stands in every job id, so that a job is
+ * found without an index. */
+void key_pool_hash(const char *pool, char ret[POOL_HASH_BYTES]);
+/* "job_" + pool hash + 24 random hex digits. */
+void key_new_id(const char *pool_hash, char ret[TICKET_ID_BYTES]);
+/* The pool hash inside an id; false when it is no id of ours. */
+bool key_id_hash(const char *id, char ret[POOL_HASH_BYTES]);
+
+#endif

@@ -1,0 +1,87 @@
+-- eta: when a queued ticket is likely to start (follows queue.lua; used by submit and peek).
+--
+-- Every other flow is served, until this ticket's turn, in proportion to its share: with own work
+-- v (queued fair cost up to and with the ticket) and share w = class weight * tenant weight / all
+-- tenant weights of the class, flow k gives v * w_k / w work, at most its backlog. The sum per
+-- dimension against level and rate gives the wait; the longest one binds. Exact for the head,
+-- a prediction for others: later arrivals of a higher class are not foreseen.
+
+local function shares(p)
+  local list, sum = {}, {[0] = 0, 0, 0}
+  for _, c in ipairs(classes(p)) do
+    for _, tenant in ipairs(redis.call('ZRANGE', p.pre .. 'q:' .. c, 0, ETA_FLOWS - 1)) do
+      local flow = c .. ':' .. tenant
+      local want = {'w:' .. flow, 'b:' .. flow .. ':v'}
+      for _, d in ipairs(p.dims) do
+        want[#want + 1] = 'b:' .. flow .. ':' .. d.name
+      end
+      local v = redis.call('HMGET', p.pre .. 'f', unpack(want))
+      local k = {flow = flow, cl = c, w = tonumber(v[1] or '1'), v = tonumber(v[2] or '0'), cost = {}}
+      for i = 1, #p.dims do
+        k.cost[i] = tonumber(v[2 + i] or '0')
+      end
+      k.n = redis.call('ZCARD', p.pre .. 't:' .. flow)
+      sum[c] = sum[c] + k.w
+      list[#list + 1] = k
+    end
+  end
+  for _, k in ipairs(list) do
+    k.share = CLASS_WEIGHT[k.cl] * k.w / sum[k.cl]
+  end
+  return list
+end
+
+-- own: {flow, share, v, n, cost} of the work up to and with the ticket. ms, tickets ahead, binding.
+local function predict(p, own, list)
+  local ahead, work = own.n - 1, {}
+  for i = 1, #p.dims do
+    work[i] = own.cost[i]
+  end
+  for _, k in ipairs(list) do
+    if k.flow ~= own.flow and k.v > 0 then
+      local part = math.min(1, own.v * k.share / (own.share * k.v))
+      ahead = ahead + part * k.n
+      for i = 1, #p.dims do
+        work[i] = work[i] + part * k.cost[i]
+      end
+    end
+  end
+  local eta, binding = 0, ''
+  for i, d in ipairs(p.dims) do
+    if own.cost[i] > 0 then
+      local short = work[i] * d.P + d.M - d.L
+      local wait = math.max(d.W - p.ms, short > 0 and math.ceil(short / d.R) * d.U or 0)
+      if wait > eta then
+        eta, binding = wait, d.name
+      end
+    end
+  end
+  local slots = p.K > 0 and redis.call('ZCARD', p.pre .. 'inf') + ahead + 1 - p.K or 0
+  if slots > 0 and slots / p.K * p.svc > eta then
+    eta, binding = math.ceil(slots / p.K * p.svc), 'max_parallel_requests'
+  end
+  return eta, math.floor(ahead), binding
+end
+
+-- For a ticket that stands in the queue. Cost ahead inside its own flow is the flow's mean.
+local function eta_of(p, t)
+  local list, own = shares(p), nil
+  for _, k in ipairs(list) do
+    own = k.flow == t.flow and k or own
+  end
+  if not own then
+    return 0, 0, ''
+  end
+  local rank = redis.call('ZRANK', p.pre .. 't:' .. t.flow, t.id) or 0
+  local before = own.n > 1 and rank / (own.n - 1) or 0
+  local mine = {flow = t.flow, share = own.share, n = rank + 1, cost = {}}
+  mine.v = t.fc + before * math.max(own.v - t.fc, 0)
+  for i = 1, #p.dims do
+    mine.cost[i] = t.cost[i] + before * math.max(own.cost[i] - t.cost[i], 0)
+  end
+  if rank == 0 and tags(p)['h:id'] == t.id then
+    local wait, binding = check(p, t.cost) -- the head: exact
+    return wait, 0, binding
+  end
+  return predict(p, mine, list)
+end

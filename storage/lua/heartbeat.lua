@@ -1,0 +1,22 @@
+-- heartbeat: an instance lives, and so do the leases of what it runs.
+-- ARGV: owner, most (unused), dims, alive ms, then id fence …
+-- RESULT: {'ok', id …} the tickets that it no longer holds
+
+local p = open_pool(ARGV[1], 0, ARGV[3])
+if not p then
+  return no_pool()
+end
+local result = {'ok'}
+redis.call('ZADD', p.pre .. 'own', 'GT', int(p.ms + tonumber(ARGV[4])), p.owner)
+for i = 5, #ARGV, 2 do
+  local v = redis.call('HMGET', p.pre .. 'j:' .. ARGV[i], 'st', 'at')
+  if v[1] == 'running' and v[2] == ARGV[i + 1] then
+    redis.call('ZADD', p.pre .. 'inf', 'XX', int(p.ms + p.lease), ARGV[i])
+  else
+    result[#result + 1] = ARGV[i]
+  end
+end
+redis.call('PEXPIRE', p.key, POOL_TTL)
+redis.call('PEXPIRE', p.pre .. 'm', POOL_TTL)
+redis.call('PEXPIRE', p.pre .. 'own', POOL_TTL)
+return reply(p, result)

@@ -1,0 +1,60 @@
+-- peek: looks at a pool, or at one ticket of it, and changes nothing.
+-- ARGV: owner, 0, dims, id ('' for the pool alone), fields of the record to give back …
+-- RESULT for a pool:   {'pool', running, eta_ms of a new small ticket, binding, depth and oldest ms of
+--                      each class …}
+-- RESULT for a ticket: {state, eta_ms, ahead, binding, values of the asked fields …}; {'none'}
+
+local p = open_pool(ARGV[1], 0, ARGV[3])
+if not p then
+  return no_pool()
+end
+local function look(id)
+  local t = load_ticket(p, id)
+  if not t then
+    return {'none'}
+  end
+  local eta, ahead, binding = 0, 0, ''
+  if t.st == 'queued' then
+    eta, ahead, binding = eta_of(p, t)
+  end
+  local result = {t.st, int(eta), int(ahead), binding}
+  local fields = {}
+  for i = 5, #ARGV do
+    fields[#fields + 1] = ARGV[i]
+  end
+  if #fields > 0 then
+    for _, v in ipairs(redis.call('HMGET', p.pre .. 'j:' .. id, unpack(fields))) do
+      result[#result + 1] = v or ''
+    end
+  end
+  return result
+end
+
+-- Depth and the longest wait among the first tickets of the flows; exact when arrival orders.
+local function class_depth(c)
+  local depth, oldest = 0, 0
+  for _, tenant in ipairs(redis.call('ZRANGE', p.pre .. 'q:' .. c, 0, -1)) do
+    local key = p.pre .. 't:' .. c .. ':' .. tenant
+    depth = depth + redis.call('ZCARD', key)
+    local first = redis.call('ZRANGE', key, 0, 0)[1]
+    local t0 = first and tonumber(redis.call('HGET', p.pre .. 'j:' .. first, 't0') or '0') or p.ms
+    oldest = math.max(oldest, p.ms - t0)
+  end
+  return depth, oldest
+end
+
+if ARGV[4] ~= '' then
+  return reply(p, look(ARGV[4]))
+end
+local list, small = shares(p), {flow = '', share = CLASS_WEIGHT[1], v = 1, n = 1, cost = {}}
+for i = 1, #p.dims do
+  small.cost[i] = 1
+end
+local eta, _, binding = predict(p, small, list)
+local result = {'pool', redis.call('ZCARD', p.pre .. 'inf'), int(eta), binding}
+for c = 0, 2 do
+  local depth, oldest = class_depth(c)
+  result[#result + 1] = depth
+  result[#result + 1] = int(oldest)
+end
+return reply(p, result)

@@ -1,0 +1,81 @@
+-- submit: a ticket arrives. With nothing queued and room in every bucket it is charged and leased here.
+-- ARGV: owner, most, dims, id, kind (call|job), class (0-2), tenant, weight, costs '1,500', fair cost,
+--       deadline in ms from now (0 none), aging ms, alive ms (how long the owner of a call counts as
+--       alive without a heartbeat), then the caller's own fields of the record: name value …
+-- RESULT: {'granted', fence, seq} {'queued', eta_ms, ahead, binding} {'too_large', dim, capacity}
+--         {'full', queued} {'known', state, fence, seq}
+
+local p = open_pool(ARGV[1], ARGV[2], ARGV[3])
+if not p then
+  return no_pool()
+end
+local id, kind, class, tenant = ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7]
+local key = p.pre .. 'j:' .. id
+local t = {
+  id = id, kd = kind, cl = class, tn = tenant, flow = ARGV[6] .. ':' .. tenant, w = tonumber(ARGV[8]),
+  cost = costs(ARGV[9]), fc = tonumber(ARGV[10]), at = 0, ow = p.owner,
+}
+local in_ms = tonumber(ARGV[11])
+t.dl = in_ms > 0 and p.ms + in_ms or 0
+t.ord = int(math.min(p.us + tonumber(ARGV[12]) * 1000, t.dl > 0 and t.dl * 1000 or math.huge))
+
+local function record(state)
+  local a = {
+    'st', state, 'kd', kind, 'cl', ARGV[6], 'tn', tenant, 'w', ARGV[8], 'ord', t.ord, 'dl', int(t.dl),
+    'fc', ARGV[10], 'at', 0, 'ls', 0, 'fv', 0, 'fb', -1, 'ow', p.owner, 't0', int(p.ms),
+  }
+  for i, d in ipairs(p.dims) do
+    if t.cost[i] ~= 0 then
+      a[#a + 1] = 'c:' .. d.name
+      a[#a + 1] = int(t.cost[i])
+    end
+  end
+  for i = 14, #ARGV do
+    a[#a + 1] = ARGV[i]
+  end
+  return a
+end
+
+local known = redis.call('HMGET', key, 'st', 'at', 'seq')
+if known[1] then
+  return reply(p, {'known', known[1], known[2], known[3] or '0'})
+end
+local over = never_fits(p, t.cost)
+if over then
+  return reply(p, {'too_large', over.name, int(over.C)})
+end
+if p.nq == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost) == 0 and not slots_full(p) then
+  -- the fast path: one read, one lease, one record, one write
+  charge(p, t.cost)
+  p.seq = p.seq + 1
+  local a = record('running')
+  a[18] = 1 -- at: the first fence
+  a[#a + 1], a[#a + 2] = 'seq', int(p.seq)
+  a[#a + 1], a[#a + 2] = 't1', int(p.ms)
+  redis.call('HSET', key, unpack(a))
+  redis.call('ZADD', p.pre .. 'inf', int(p.ms + p.lease), id)
+  if kind == 'call' then
+    redis.call('PEXPIRE', key, 86400000)
+  end
+  save(p)
+  return reply(p, {'granted', '1', int(p.seq)})
+end
+if p.nq >= p.maxq then
+  return reply(p, {'full', int(p.nq)})
+end
+redis.call('HSET', key, unpack(record('queued')))
+if kind == 'call' then
+  redis.call('PEXPIRE', key, 86400000)
+  redis.call('ZADD', p.pre .. 'own', 'GT', int(p.ms + tonumber(ARGV[13])), p.owner)
+end
+enqueue(p, t)
+dispatch(p)
+local now = redis.call('HMGET', key, 'st', 'at', 'seq')
+if now[1] == 'running' and p.grants[1] then
+  -- its own turn came at once (it may pass a held head): told as a grant like any other
+  save(p)
+  return reply(p, {'queued', '0', '0', ''})
+end
+local eta, ahead, binding = eta_of(p, t)
+save(p)
+return reply(p, {'queued', int(eta), int(ahead), binding})

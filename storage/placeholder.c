@@ -1,2 +1,0 @@
-/* Keeps the target until its first source lands. */
-typedef int placeholder_type;

@@ -1,0 +1,154 @@
+/*
+ * pool_store: the pools of limiter/pool.h as they stand in Redis, shared by every instance.
+ *
+ * Each call is one script, one round trip, and is answered exactly once. A pool that Redis does
+ * not know (new, or its data were lost) is configured on the way and the call repeated once:
+ * full when this process has never configured it, empty when it had, since lost data must not
+ * double the burst.
+ *
+ *   ownership  struct pool_store is opaque; a struct store_pool is the caller's (embedded), its
+ *              limits are read at each call and may be changed between calls followed by
+ *              pool_store_configure(). Arguments are copied before return.
+ *   threads    one event loop.
+ *   errors     turn.status other than REDIS_OK: the other fields are unset. REDIS_LOST means it may
+ *              have happened; submit and settle may be repeated safely with the same id and fence.
+ */
+#ifndef STORAGE_POOL_STORE_H
+#define STORAGE_POOL_STORE_H
+
+#include "limiter/pool.h"
+#include "storage/key.h"
+#include "storage/redis_conn.h"
+
+struct pool_store;
+
+struct store_pool {
+    char id[POOL_NAME_BYTES]; /* provider:account:group */
+    char hash[POOL_HASH_BYTES];
+    struct pool_limits limits;
+    int64_t finished_ttl_ms; /* how long a finished job is kept */
+    bool configured;         /* by this process, ever */
+};
+
+struct store_grant {
+    char id[TICKET_ID_BYTES];
+    int64_t fence, seq;
+    bool is_job;
+};
+
+struct store_level {
+    int64_t remaining;  /* whole tokens in the bucket; negative in debt */
+    int64_t full_in_ms; /* until it is full again */
+};
+
+struct store_turn {
+    enum redis_status status;
+    enum submit_result submit; /* of pool_store_submit() */
+    const char *result;        /* the script's own first word: "settled", "stale", "queued", … */
+    int64_t fence, seq;        /* granted, known */
+    int64_t eta_ms, ahead;     /* queued */
+    const char *detail;        /* dimension, state or binding of the result; "" none */
+    int64_t detail_number;     /* capacity of too_large */
+    int64_t wait_ms;           /* as struct pool_turn */
+    const char *binding;       /* dimension name, "max_parallel_requests", or "" */
+    struct store_grant grants[DISPATCH_MAX_GRANTS];
+    size_t grant_count;
+    struct store_level levels[POOL_MAX_DIMS]; /* in the order of limits.dims */
+    size_t level_count;
+    int64_t queued;                 /* tickets now waiting in the pool */
+    const struct redisReply *items; /* the whole result array, for heartbeat, reap and peek */
+};
+
+/* turn and all it points to is borrowed. */
+typedef void (*pool_store_fn)(void *arg, struct store_pool *pool, const struct store_turn *turn);
+
+struct store_field {
+    const char *name;
+    const char *value;
+    size_t len;
+};
+
+struct store_ticket {
+    const char *id;
+    bool is_job;
+    enum pool_class class;
+    const char *tenant;
+    int64_t weight;
+    int64_t cost[POOL_MAX_DIMS];
+    int64_t fair_cost;
+    int64_t deadline_in_ms; /* 0: none */
+    int64_t aging_ms;
+    const struct store_field *fields; /* kept in the ticket's record, unread by the scripts */
+    size_t field_count;
+};
+
+struct store_outcome {
+    const char *id;
+    int64_t fence;
+    enum ticket_state state; /* DONE FAILED CANCELLED QUEUED */
+    int64_t delay_ms;
+    bool unsent;
+    int64_t actual[POOL_MAX_DIMS]; /* -1: unknown */
+    int64_t fair_actual;
+    const char *pause_dim; /* NULL: no pause; "*": every dimension */
+    int64_t pause_ms;
+    const struct store_field *fields;
+    size_t field_count;
+};
+
+#define STORE_MAX_FIELDS 24
+
+struct pool_store_options {
+    struct redis_conn *conn; /* kept */
+    const char *instance;    /* kept */
+    int timeout_ms;          /* of one command */
+    int64_t alive_ms;        /* an instance without a heartbeat for this long is dead */
+};
+
+struct pool_store *pool_store_new(const struct pool_store_options *options, struct error *e);
+void pool_store_free(struct pool_store *s);
+
+/* Sets id, hash and limits. */
+void store_pool_init(struct store_pool *pool, const char *id, const struct pool_limits *limits);
+
+/* most: grants that the caller can take now (0 while it drains). */
+void pool_store_configure(struct pool_store *s, struct store_pool *pool, pool_store_fn fn,
+                          void *arg);
+void pool_store_submit(struct pool_store *s, struct store_pool *pool, const struct store_ticket *t,
+                       int most, pool_store_fn fn, void *arg);
+void pool_store_dispatch(struct pool_store *s, struct store_pool *pool, int most, pool_store_fn fn,
+                         void *arg);
+void pool_store_settle(struct pool_store *s, struct store_pool *pool, const struct store_outcome *o,
+                       int most, pool_store_fn fn, void *arg);
+void pool_store_cancel(struct pool_store *s, struct store_pool *pool, const char *id, int most,
+                       pool_store_fn fn, void *arg);
+void pool_store_reap(struct pool_store *s, struct store_pool *pool, int most, pool_store_fn fn,
+                     void *arg);
+
+struct store_lease {
+    const char *id;
+    int64_t fence;
+};
+#define STORE_MAX_LEASES 128 /* of one heartbeat call */
+void pool_store_heartbeat(struct pool_store *s, struct store_pool *pool,
+                          const struct store_lease *leases, size_t count, pool_store_fn fn,
+                          void *arg);
+
+/* id NULL: the pool. fields: names of the record's fields to give back, behind the fixed ones. */
+void pool_store_peek(struct pool_store *s, struct store_pool *pool, const char *id,
+                     const char *const *fields, size_t field_count, pool_store_fn fn, void *arg);
+
+/* Adds to counters of the pool, over all instances. Not answered: what is lost with a broken
+ * connection is lost from the statistics only. */
+struct store_count {
+    const char *name;
+    int64_t amount;
+};
+void pool_store_count(struct pool_store *s, const struct store_pool *pool,
+                      const struct store_count *counts, size_t n);
+/* All counters: fn for each, then once with name NULL. */
+typedef void (*pool_store_count_fn)(void *arg, const char *name, int64_t value);
+void pool_store_counts(struct pool_store *s, const struct store_pool *pool, pool_store_count_fn fn,
+                       void *arg);
+
+#endif

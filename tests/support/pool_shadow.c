@@ -1,0 +1,326 @@
+#include "tests/support/pool_shadow.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+__extension__ typedef __int128 wide; /* no product here overflows */
+
+static int64_t least(wide a, wide b)
+{
+    return (int64_t)(a < b ? a : b);
+}
+
+static int64_t full_level(const struct shadow_dim *d)
+{
+    return d->limit.capacity * d->limit.period;
+}
+
+static void refill(struct shadow_dim *d, int64_t now_ms)
+{
+    wide ticks = ((wide)now_ms - d->refilled_ms) / d->limit.tick_ms;
+    if (ticks <= 0)
+        return;
+    d->level = least(full_level(d), d->level + ticks * d->limit.rate);
+    d->refilled_ms += (int64_t)(ticks * d->limit.tick_ms);
+    d->earned_ticks += (int64_t)ticks;
+}
+
+static void refill_all(struct pool_shadow *s, int64_t now_ms)
+{
+    for (size_t n = 0; n < OPS_NAMES; n++) {
+        if (s->dims[n].present)
+            refill(&s->dims[n], now_ms);
+    }
+}
+
+/*
+ * I1: for every window that ends at a grant, what was charged in it (less what came back) is at
+ * most C*P + R * its ticks. With x = charged - R * ticks so far: x after the grant less the
+ * least x before any earlier event.
+ */
+static void log_charge(struct shadow_dim *d, int64_t units, bool is_grant)
+{
+    int64_t before = d->charged - d->limit.rate * d->earned_ticks;
+    d->least = before < d->least ? before : d->least;
+    d->charged += units;
+    d->level -= units;
+    if (is_grant && before + units - d->least > full_level(d))
+        fail_msg("%s: a window holds more than its limit", d->limit.name);
+}
+
+static void restart_log(struct shadow_dim *d)
+{
+    d->charged = d->earned_ticks = d->least = 0;
+}
+
+static void set_limits(struct pool_shadow *s, const struct pool_limits *l, int64_t now_ms)
+{
+    s->limits = *l;
+    struct shadow_dim old[OPS_NAMES];
+    memcpy(old, s->dims, sizeof(old));
+    memset(s->dims, 0, sizeof(s->dims));
+    for (size_t i = 0; i < l->dim_count; i++) {
+        size_t n = pool_ops_number(l->dims[i].name);
+        struct shadow_dim *d = &s->dims[n];
+        *d = old[n];
+        d->limit = l->dims[i];
+        restart_log(d);
+        if (old[n].present) {
+            d->level = least(d->level, full_level(d));
+            continue;
+        }
+        d->present = true;
+        d->refilled_ms = now_ms;
+        d->level = full_level(d);
+    }
+}
+
+void pool_shadow_start(struct pool_shadow *s, const struct pool_ops *ops)
+{
+    memset(s, 0, sizeof(*s));
+    set_limits(s, &ops->limits, ops->now_ms);
+}
+
+static struct shadow_ticket *ticket_of(struct pool_shadow *s, struct pool_ops *ops, const char *id)
+{
+    struct ops_ticket *t = pool_ops_find(ops, id);
+    assert_non_null(t);
+    return &s->tickets[t - ops->tickets];
+}
+
+static int64_t running(const struct pool_shadow *s, size_t count)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < count; i++)
+        n += s->tickets[i].state == TICKET_RUNNING;
+    return n;
+}
+
+/* I2, I3, I8 and the fit itself, for one grant. */
+static void follow_grant(struct pool_shadow *s, struct pool_ops *ops, const struct pool_grant *g,
+                         int64_t now_ms)
+{
+    struct shadow_ticket *t = ticket_of(s, ops, g->id);
+    assert_int_equal(t->state, TICKET_QUEUED);
+    if (t->deadline_ms)
+        assert_true(now_ms < t->deadline_ms);
+    if (s->limits.max_parallel)
+        assert_true(running(s, ops->count) < s->limits.max_parallel);
+    for (size_t n = 0; n < OPS_NAMES; n++) {
+        struct shadow_dim *d = &s->dims[n];
+        if (!d->present || t->cost[n] == 0)
+            continue;
+        t->cost[n] = least(t->cost[n], d->limit.capacity);
+        int64_t units = t->cost[n] * d->limit.period;
+        assert_true(now_ms >= d->paused_ms);
+        assert_true(d->level >= least(units + d->limit.headroom, full_level(d)));
+        log_charge(d, units, true);
+        assert_true(d->level >= 0);
+    }
+    assert_int_equal(g->fence, t->fence + 1); /* I7 */
+    assert_int_equal(g->seq, s->seq + 1);
+    t->fence = g->fence;
+    s->seq = g->seq;
+    t->state = TICKET_RUNNING;
+    t->until_ms = now_ms + s->limits.lease_ms;
+    s->grants++;
+}
+
+/* What a turn may do besides grants: put back what is due, drop what is late. */
+static void follow_turn(struct pool_shadow *s, struct pool_ops *ops, const struct pool *p,
+                        const struct pool_op *op, const struct pool_turn *turn)
+{
+    for (size_t i = 0; i < ops->count; i++) {
+        struct shadow_ticket *t = &s->tickets[i];
+        if (t->state == TICKET_DELAYED && t->until_ms <= op->now_ms)
+            t->state = TICKET_QUEUED;
+    }
+    for (size_t i = 0; i < turn->grant_count; i++)
+        follow_grant(s, ops, &turn->grants[i], op->now_ms);
+    for (size_t i = 0; i < ops->count; i++) {
+        struct shadow_ticket *t = &s->tickets[i];
+        bool late = t->deadline_ms > 0 && t->deadline_ms <= op->now_ms;
+        if (late && t->state == TICKET_QUEUED &&
+            pool_ticket_state(p, ops->tickets[i].id) == TICKET_EXPIRED) {
+            t->state = TICKET_EXPIRED;
+            s->expired++;
+        }
+    }
+}
+
+static void follow_submit(struct pool_shadow *s, struct pool_ops *ops, const struct pool *p,
+                          const struct pool_op *op, const struct pool_result *r)
+{
+    struct ops_ticket *asked = pool_ops_find(ops, op->ticket.id);
+    struct shadow_ticket *t = ticket_of(s, ops, op->ticket.id);
+    bool known = t->state != TICKET_NONE, large = false;
+    int64_t queued = 0;
+    for (size_t i = 0; i < ops->count; i++)
+        queued += s->tickets[i].state == TICKET_QUEUED;
+    for (size_t n = 0; n < OPS_NAMES; n++)
+        large |= s->dims[n].present && asked->named_cost[n] > s->dims[n].limit.capacity;
+
+    assert_int_equal(r->submit == SUBMIT_KNOWN, known);
+    if (known)
+        return;
+    assert_int_equal(r->submit == SUBMIT_TOO_LARGE, large);
+    if (large)
+        return;
+    if (r->submit == SUBMIT_FULL) {
+        assert_true(queued >= s->limits.max_depth);
+        return;
+    }
+    refill_all(s, op->now_ms);
+    for (size_t n = 0; n < OPS_NAMES; n++)
+        t->cost[n] = s->dims[n].present ? asked->named_cost[n] : 0;
+    t->state = TICKET_QUEUED;
+    t->deadline_ms = op->ticket.deadline_ms;
+    if (r->submit == SUBMIT_GRANTED) {
+        assert_int_equal(queued, 0);
+        assert_int_equal(r->turn.grant_count, 1);
+        follow_grant(s, ops, &r->turn.grants[0], op->now_ms);
+        return;
+    }
+    assert_true(queued < s->limits.max_depth);
+    follow_turn(s, ops, p, op, &r->turn);
+}
+
+static void correct(struct pool_shadow *s, const struct shadow_ticket *t, const struct pool_op *op)
+{
+    for (size_t i = 0; i < s->limits.dim_count; i++) {
+        size_t n = pool_ops_number(s->limits.dims[i].name);
+        struct shadow_dim *d = &s->dims[n];
+        int64_t actual = op->outcome.unsent ? 0 : op->outcome.actual[i];
+        if (actual < 0)
+            continue;
+        int64_t units = (t->cost[n] - actual) * d->limit.period;
+        if (units > 0 && d->limit.rule == DIM_KEEP && !op->outcome.unsent)
+            continue;
+        log_charge(d, -least(units, full_level(d) - d->level), false);
+    }
+}
+
+static void pause_dims(struct pool_shadow *s, const struct pool_op *op)
+{
+    for (size_t i = 0; i < s->limits.dim_count; i++) {
+        struct shadow_dim *d = &s->dims[pool_ops_number(s->limits.dims[i].name)];
+        int64_t until = op->now_ms + op->pause_ms;
+        if ((op->pause_dim == -1 || op->pause_dim == (int)i) && d->paused_ms < until)
+            d->paused_ms = until;
+    }
+}
+
+/* I4 and I7: only the current holder, and once. */
+static void follow_settle(struct pool_shadow *s, struct pool_ops *ops, const struct pool_op *op,
+                          bool took)
+{
+    struct shadow_ticket *t = ticket_of(s, ops, op->id);
+    assert_int_equal(took, t->state == TICKET_RUNNING && t->fence == op->fence);
+    refill_all(s, op->now_ms);
+    if (!took)
+        return;
+    correct(s, t, op);
+    pause_dims(s, op);
+    t->state = op->outcome.state;
+    s->settles++;
+    if (t->state != TICKET_QUEUED)
+        return;
+    if (t->cancelled)
+        t->state = TICKET_CANCELLED;
+    else if (op->outcome.delay_ms > 0)
+        t->state = TICKET_DELAYED;
+    t->until_ms = op->now_ms + op->outcome.delay_ms;
+}
+
+static void follow_cancel(struct pool_shadow *s, struct pool_ops *ops, const struct pool_op *op,
+                          enum ticket_state was)
+{
+    struct shadow_ticket *t = ticket_of(s, ops, op->id);
+    assert_int_equal(was, t->state);
+    refill_all(s, op->now_ms);
+    if (was == TICKET_RUNNING)
+        t->cancelled = true;
+    else if (was == TICKET_QUEUED || was == TICKET_DELAYED)
+        t->state = TICKET_CANCELLED;
+}
+
+static void follow_reap(struct pool_shadow *s, struct pool_ops *ops, const struct pool_op *op,
+                        size_t reaped)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < ops->count; i++) {
+        struct shadow_ticket *t = &s->tickets[i];
+        if (t->state != TICKET_RUNNING || t->until_ms > op->now_ms)
+            continue;
+        count++;
+        t->losses++;
+        t->state = t->losses >= s->limits.max_losses ? TICKET_DEAD
+                   : t->cancelled                    ? TICKET_CANCELLED
+                                                     : TICKET_QUEUED;
+    }
+    assert_int_equal(reaped, count); /* fewer than one reap's bound in these runs */
+    s->reaped += count;
+    refill_all(s, op->now_ms);
+}
+
+void pool_shadow_follow(struct pool_shadow *s, struct pool_ops *ops, const struct pool *p,
+                        const struct pool_op *op, const struct pool_result *r)
+{
+    bool turned = r->turn.wait_ms != POOL_WAIT_KEEP;
+    switch (op->kind) {
+    case OP_SUBMIT:
+        follow_submit(s, ops, p, op, r);
+        return;
+    case OP_SETTLE:
+        follow_settle(s, ops, op, r->took);
+        break;
+    case OP_CANCEL:
+        follow_cancel(s, ops, op, r->was);
+        break;
+    case OP_REAP:
+        follow_reap(s, ops, op, r->reaped);
+        break;
+    case OP_HEARTBEAT: {
+        struct shadow_ticket *t = ticket_of(s, ops, op->id);
+        assert_int_equal(r->took, t->state == TICKET_RUNNING && t->fence == op->fence);
+        if (r->took)
+            t->until_ms = op->now_ms + s->limits.lease_ms;
+        break;
+    }
+    case OP_CONFIGURE:
+        refill_all(s, op->now_ms);
+        set_limits(s, &op->limits, op->now_ms);
+        break;
+    default:
+        refill_all(s, op->now_ms);
+        break;
+    }
+    if (turned)
+        follow_turn(s, ops, p, op, &r->turn);
+}
+
+void pool_shadow_compare(const struct pool_shadow *s, const struct pool_ops *ops,
+                         const struct pool *p, int64_t now_ms, bool all)
+{
+    for (size_t i = 0; i < s->limits.dim_count; i++) {
+        struct shadow_dim d = s->dims[pool_ops_number(s->limits.dims[i].name)];
+        refill(&d, now_ms);
+        assert_int_equal(pool_level(p, i, now_ms), d.level); /* I3, I5 */
+    }
+    int64_t count[TICKET_STATE_COUNT] = {0}, queued = 0;
+    for (size_t i = 0; i < ops->count; i++) {
+        count[s->tickets[i].state]++;
+        if (all)
+            assert_int_equal(pool_ticket_state(p, ops->tickets[i].id), s->tickets[i].state);
+    }
+    for (int c = 0; c < CLASS_COUNT; c++)
+        queued += pool_depth(p, (enum pool_class)c);
+    assert_int_equal(queued, count[TICKET_QUEUED]); /* I6 */
+    assert_int_equal(pool_delayed(p), count[TICKET_DELAYED]);
+    assert_int_equal(pool_running(p), count[TICKET_RUNNING]);
+}

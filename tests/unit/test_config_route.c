@@ -1,0 +1,141 @@
+#include "common/config.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char text[] =
+    "providers:\n"
+    "- name: openai\n"
+    "  format: openai\n"
+    "  models: [{name: gpt-4o}, {name: 'gpt-*'}, {name: 'gpt-4*'}, {name: shared}]\n"
+    "- name: router\n"
+    "  format: openai\n"
+    "  models: [{name: 'anthropic/claude'}, {name: gpt-4o-mini}, {name: shared}, {name: 'x*'},\n"
+    "           {name: 'openai/gpt-4o'}]\n"
+    "- name: anthropic\n"
+    "  format: anthropic\n"
+    "  models: [{name: 'claude-*'}, {name: '*'}]\n";
+
+struct want {
+    enum config_format format;
+    const char *asked;
+    const char *provider, *row, *model; /* provider NULL: no route */
+};
+
+static void check(const struct config *c, const struct want *w)
+{
+    const struct config_provider *provider = NULL;
+    const struct config_model *row = NULL;
+    const char *model = NULL;
+    bool found = config_route(c, w->format, w->asked, &provider, &row, &model);
+
+    if (found != (w->provider != NULL))
+        fail_msg("%s: %s", w->asked, found ? provider->name : "no route");
+    if (!found) {
+        assert_null(provider); /* untouched */
+        return;
+    }
+    if (strcmp(provider->name, w->provider) != 0 || strcmp(row->name, w->row) != 0 ||
+        strcmp(model, w->model) != 0)
+        fail_msg("%s: %s, row %s, model %s", w->asked, provider->name, row->name, model);
+}
+
+static void check_all(const struct want *wants, size_t count)
+{
+    struct config *c = NULL;
+    struct error e = {.text = ""};
+    if (config_parse("t", text, strlen(text), &c, &e))
+        fail_msg("%s", e.text);
+    for (size_t i = 0; i < count; i++)
+        check(c, &wants[i]);
+    config_free(c);
+}
+
+#define CHECK_ALL(wants) check_all(wants, sizeof(wants) / sizeof((wants)[0]))
+
+static void an_exact_name_wins_over_a_pattern_and_a_long_pattern_over_a_short_one(void **state)
+{
+    (void)state;
+    static const struct want wants[] = {
+        {CONFIG_OPENAI, "gpt-4o", "openai", "gpt-4o", "gpt-4o"},
+        {CONFIG_OPENAI, "gpt-4o-2024", "openai", "gpt-4*", "gpt-4o-2024"},
+        {CONFIG_OPENAI, "gpt-3", "openai", "gpt-*", "gpt-3"},
+        {CONFIG_OPENAI, "gpt-4o-mini", "router", "gpt-4o-mini", "gpt-4o-mini"},
+        {CONFIG_OPENAI, "gpt-", "openai", "gpt-*", "gpt-"},
+    };
+    CHECK_ALL(wants);
+}
+
+static void of_equal_rows_the_first_in_the_file_is_taken(void **state)
+{
+    (void)state;
+    static const struct want wants[] = {{CONFIG_OPENAI, "shared", "openai", "shared", "shared"}};
+    CHECK_ALL(wants);
+}
+
+static void only_providers_of_the_format_are_asked(void **state)
+{
+    (void)state;
+    static const struct want wants[] = {
+        {CONFIG_ANTHROPIC, "claude-3", "anthropic", "claude-*", "claude-3"},
+        {CONFIG_ANTHROPIC, "gpt-4o", "anthropic", "*", "gpt-4o"},
+        {CONFIG_OPENAI, "claude-3", NULL, NULL, NULL},
+    };
+    CHECK_ALL(wants);
+}
+
+static void a_provider_before_a_slash_is_forced(void **state)
+{
+    (void)state;
+    static const struct want wants[] = {
+        {CONFIG_OPENAI, "router/shared", "router", "shared", "shared"},
+        {CONFIG_OPENAI, "openai/gpt-4o", "openai", "gpt-4o", "gpt-4o"},
+        {CONFIG_OPENAI, "router/openai/gpt-4o", "router", "openai/gpt-4o", "openai/gpt-4o"},
+        {CONFIG_OPENAI, "openai/x1", NULL, NULL, NULL}, /* only router has x* */
+        {CONFIG_ANTHROPIC, "anthropic/claude-3", "anthropic", "claude-*", "claude-3"},
+    };
+    CHECK_ALL(wants);
+}
+
+static void a_slash_after_any_other_word_belongs_to_the_name(void **state)
+{
+    (void)state;
+    static const struct want wants[] = {
+        {CONFIG_OPENAI, "anthropic/claude", "router", "anthropic/claude", "anthropic/claude"},
+        {CONFIG_OPENAI, "x/y", "router", "x*", "x/y"},
+        {CONFIG_OPENAI, "open/gpt-4o", NULL, NULL, NULL},
+    };
+    CHECK_ALL(wants);
+}
+
+static void an_empty_model_has_no_route(void **state)
+{
+    (void)state;
+    static const struct want wants[] = {
+        {CONFIG_OPENAI, "", NULL, NULL, NULL},
+        {CONFIG_ANTHROPIC, "", NULL, NULL, NULL},
+        {CONFIG_ANTHROPIC, "anthropic/", NULL, NULL, NULL},
+    };
+    CHECK_ALL(wants);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_exact_name_wins_over_a_pattern_and_a_long_pattern_over_a_short_one),
+        cmocka_unit_test(of_equal_rows_the_first_in_the_file_is_taken),
+        cmocka_unit_test(only_providers_of_the_format_are_asked),
+        cmocka_unit_test(a_provider_before_a_slash_is_forced),
+        cmocka_unit_test(a_slash_after_any_other_word_belongs_to_the_name),
+        cmocka_unit_test(an_empty_model_has_no_route),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
