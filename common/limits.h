@@ -75,10 +75,10 @@
 #define REDIS_MAX_LOG_BYTES    (4 * MIB) /* embedded server's log before it is rotated */
 
 /* Queue */
-#define POOL_MAX_DIMS          8 /* dimensions of one pool */
+#define POOL_MAX_DIMS          8   /* dimensions of one pool */
 #define POOL_NAME_BYTES        160 /* provider:account:pool */
-#define PROVIDER_NAME_BYTES    32 /* with MODEL_NAME_BYTES, "provider:pool" fits a pool's name */
-#define MODEL_NAME_BYTES       96 /* a model's name in the configuration, and a pool's */
+#define PROVIDER_NAME_BYTES    32  /* with MODEL_NAME_BYTES, "provider:pool" fits a pool's name */
+#define MODEL_NAME_BYTES       96  /* a model's name in the configuration, and a pool's */
 #define TENANT_NAME_BYTES      64
 #define TICKET_ID_BYTES        48     /* job_ + 8 hex of the pool + 24 hex */
 #define QUEUE_MAX_DEPTH        100000 /* tickets waiting in a pool; `queue.max_depth` */
