@@ -21,8 +21,10 @@ struct fixture {
 
 static int set_up(void **state)
 {
+    if (!getenv("SLUICE_BINARY"))
+        return -1;
     struct fixture *f = calloc(1, sizeof(*f));
-    if (!f || !getenv("SLUICE_BINARY"))
+    if (!f)
         return -1;
     (void)snprintf(f->folder, sizeof(f->folder), "/tmp/sluice-cmd-tokens-XXXXXX");
     *state = f;
