@@ -2,6 +2,7 @@
 #include "api/cmd_serve.h"
 #include "api/cmd_tokens.h"
 #include "api/cmd_version.h"
+#include "api/demo/demo.h"
 #include "api/simulate/simulate.h"
 #include "common/args.h"
 #include "common/nearest.h"
@@ -18,6 +19,7 @@ static const struct command {
 } commands[] = {
     {"serve", cmd_serve, "run the service"},
     {"check", cmd_check, "say whether a configuration is right"},
+    {"demo", cmd_demo, "agents without and with Sluice, side by side"},
     {"simulate", cmd_simulate, "run a metered stand-in for a provider"},
     {"tokens", cmd_tokens, "count the tokens of files"},
     {"version", cmd_version, "print the version"},

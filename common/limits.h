@@ -64,8 +64,8 @@
 
 /* Tokens */
 #define TOKENIZER_MAX_PIECE_BYTES (256 * KIB) /* a word or run that is merged as a whole */
-#define TOKENS_MAX_FILE_BYTES     (256 * MIB) /* one input of `sluice tokens` */
-#define TOKENS_MAX_REPORT_BYTES   (64 * MIB)  /* all that it prints with --json */
+#define TOKENS_MAX_FILE_BYTES     (64 * MIB)  /* one input of `sluice tokens` */
+#define TOKENS_MAX_REPORT_BYTES   (64 * MIB)  /* its --json; more than ARG_MAX allows */
 
 /* Redis */
 #define REDIS_MAX_PENDING      65536       /* commands without an answer */
@@ -75,10 +75,10 @@
 #define REDIS_MAX_LOG_BYTES    (4 * MIB) /* embedded server's log before it is rotated */
 
 /* Queue */
-#define POOL_MAX_DIMS          8 /* dimensions of one pool */
+#define POOL_MAX_DIMS          8   /* dimensions of one pool */
 #define POOL_NAME_BYTES        160 /* provider:account:pool */
-#define PROVIDER_NAME_BYTES    32 /* with MODEL_NAME_BYTES, "provider:pool" fits a pool's name */
-#define MODEL_NAME_BYTES       96 /* a model's name in the configuration, and a pool's */
+#define PROVIDER_NAME_BYTES    32  /* with MODEL_NAME_BYTES, "provider:pool" fits a pool's name */
+#define MODEL_NAME_BYTES       96  /* a model's name in the configuration, and a pool's */
 #define TENANT_NAME_BYTES      64
 #define TICKET_ID_BYTES        48     /* job_ + 8 hex of the pool + 24 hex */
 #define QUEUE_MAX_DEPTH        100000 /* tickets waiting in a pool; `queue.max_depth` */

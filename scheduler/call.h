@@ -102,6 +102,7 @@ void call_ticket(const struct call *c, struct store_ticket *ret);
 
 /* ---- for the scheduler */
 void call_on_grant(struct call *c, const struct store_grant *grant);
+bool call_holds(const struct call *c, int64_t fence);
 void call_on_lost(struct call *c);
 void call_on_cancel(struct call *c);
 void call_free(struct list *grave); /* the link by which it was buried */
