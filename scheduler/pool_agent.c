@@ -87,7 +87,7 @@ static void take_turn(struct pool_agent *a, const struct store_turn *turn)
     a->queued = turn->queued;
     if (turn->wait_ms >= 0)
         arm(a->look, turn->wait_ms);
-    else
+    else if (turn->wait_ms != POOL_WAIT_KEEP)
         event_del(a->look);
     /* Last: a hook may submit or settle, and so come back here. */
     for (size_t i = 0; i < turn->grant_count; i++)

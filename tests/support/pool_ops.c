@@ -189,7 +189,7 @@ static void next_submit(struct pool_ops *ops, struct pool_op *op)
     static const int64_t agings[] = {0, 0, 500, 60000};
     op->aging_ms = PICK(ops, agings);
     op->ticket.order_us = (ops->now_ms + op->aging_ms) * 1000;
-    if (chance(ops, 15)) {
+    if (chance(ops, ops->late_percent)) {
         op->ticket.deadline_ms = ops->now_ms + 1 + below(ops, 20000);
         op->ticket.order_us = min64(op->ticket.order_us, op->ticket.deadline_ms * 1000);
     }
@@ -242,11 +242,12 @@ static void next_on_any(struct pool_ops *ops, const struct pool *p, struct pool_
 
 static enum pool_op_kind random_kind(struct pool_ops *ops)
 {
-    static const int percent[OP_COUNT] = {34, 15, 37, 5, 3, 5, 1};
+    static const int percent[2][OP_COUNT] = {{34, 15, 37, 5, 3, 5, 1}, {75, 8, 9, 3, 1, 3, 1}};
+    const int *of = percent[ops->flood];
     int64_t dice = below(ops, 100);
     int kind = 0;
-    while (dice >= percent[kind])
-        dice -= percent[kind++];
+    while (dice >= of[kind])
+        dice -= of[kind++];
     return (enum pool_op_kind)kind;
 }
 
@@ -259,6 +260,9 @@ void pool_ops_start(struct pool_ops *ops, uint64_t seed, bool may_raise)
     ops->limits.dim_count = 0;
     memset(ops->least_cap, 0, sizeof(ops->least_cap));
     rand_seed(&ops->rand, seed);
+    static const int lates[] = {0, 15, 15, 90};
+    ops->flood = chance(ops, 25);
+    ops->late_percent = PICK(ops, lates);
     ops->limits = random_limits(ops);
 }
 
