@@ -67,15 +67,6 @@ static void submit_single(const struct route_request *r, const char *text, size_
         return;
     }
     in.spec.idempotency_key = exchange_header(r->exchange, "idempotency-key");
-    if (in.spec.idempotency_key && strlen(in.spec.idempotency_key) > IDEMPOTENCY_KEY_BYTES) {
-        call_failure_set(&f, 400, "invalid_header", "Idempotency-Key has more than %d bytes.",
-                         IDEMPOTENCY_KEY_BYTES);
-        job_input_release(&in);
-        free(in.spec.body);
-        free(s);
-        fail(r, &f);
-        return;
-    }
     s->exchange = r->exchange;
     exchange_on_gone(r->exchange, on_gone_single, s);
     job_submit(service_jobs(r->service), &in.spec, on_submitted, s);
@@ -89,6 +80,7 @@ struct many {
     bool gone, reading;
     size_t open;
     json_t *data;
+    const char *key; /* Idempotency-Key of all lines; NULL none. Valid while reading */
 };
 
 struct line {
@@ -140,10 +132,21 @@ static void on_line(void *arg, const struct job_record *record, bool replayed,
     many_done(m);
 }
 
+/* One key stands for all lines, each of which is a job for itself: the number of the line makes
+ * the keys different, behind a byte that no header value holds. */
+static const char *line_key(const struct many *m, size_t index, char *room, size_t size)
+{
+    if (!m->key)
+        return NULL;
+    (void)snprintf(room, size, "%s\n%zu", m->key, index + 1);
+    return room;
+}
+
 static void submit_line(const struct route_request *r, struct many *m, const char *text, size_t len)
 {
     struct job_input in;
     struct call_failure f;
+    char key[IDEMPOTENCY_KEY_BYTES + 24];
     size_t index = json_array_size(m->data);
     struct line *l = calloc(1, sizeof(*l));
     if (!l || json_array_append_new(m->data, json_null()) < 0) {
@@ -156,6 +159,7 @@ static void submit_line(const struct route_request *r, struct many *m, const cha
         return;
     }
     *l = (struct line){m, index};
+    in.spec.idempotency_key = line_key(m, index, key, sizeof(key));
     m->open++;
     job_submit(service_jobs(r->service), &in.spec, on_line, l);
     job_input_release(&in);
@@ -173,6 +177,7 @@ static void submit_many(const struct route_request *r, const char *text, size_t 
         return;
     }
     m->exchange = r->exchange;
+    m->key = exchange_header(r->exchange, "idempotency-key");
     m->reading = true;
     exchange_on_gone(r->exchange, on_gone_many, m);
     while (text < end) {
@@ -190,10 +195,18 @@ void route_jobs_submit(const struct route_request *r)
 {
     size_t len = 0;
     const char *type = exchange_header(r->exchange, "content-type");
+    const char *key = exchange_header(r->exchange, "idempotency-key");
     const char *body = exchange_body(r->exchange, &len);
     if (service_is_draining(r->service)) {
         answer_error(r->exchange, WIRE_OPENAI, 503, "draining",
                      "This instance is shutting down and takes no new jobs; try again.");
+        return;
+    }
+    if (key && strlen(key) > IDEMPOTENCY_KEY_BYTES) {
+        struct call_failure f;
+        call_failure_set(&f, 400, "invalid_header", "Idempotency-Key has more than %d bytes.",
+                         IDEMPOTENCY_KEY_BYTES);
+        fail(r, &f);
         return;
     }
     if (type && (strstr(type, "ndjson") || strstr(type, "jsonl")))
