@@ -75,10 +75,10 @@
 #define REDIS_MAX_LOG_BYTES    (4 * MIB) /* embedded server's log before it is rotated */
 
 /* Queue */
-#define POOL_MAX_DIMS          8 /* dimensions of one pool */
+#define POOL_MAX_DIMS          8   /* dimensions of one pool */
 #define POOL_NAME_BYTES        160 /* provider:account:pool */
-#define PROVIDER_NAME_BYTES    32 /* with MODEL_NAME_BYTES, "provider:pool" fits a pool's name */
-#define MODEL_NAME_BYTES       96 /* a model's name in the configuration, and a pool's */
+#define PROVIDER_NAME_BYTES    32  /* with MODEL_NAME_BYTES, "provider:pool" fits a pool's name */
+#define MODEL_NAME_BYTES       96  /* a model's name in the configuration, and a pool's */
 #define TENANT_NAME_BYTES      64
 #define TICKET_ID_BYTES        48     /* job_ + 8 hex of the pool + 24 hex */
 #define QUEUE_MAX_DEPTH        100000 /* tickets waiting in a pool; `queue.max_depth` */
@@ -92,6 +92,14 @@
 #define JOB_MAX_METADATA_BYTES (16 * KIB)
 #define IDEMPOTENCY_KEY_BYTES  255
 #define REQUEST_ID_BYTES       128
+#define JOB_MAX_LINES          10000 /* of one NDJSON body */
+
+/* Commands that call the service */
+#define CLIENT_MAX_REPLY_BYTES (256 * MIB)
+#define CLIENT_MAX_INPUT_BYTES (1024 * MIB) /* of `sluice submit` */
+#define CLIENT_CALL_MS         60000
+#define CLIENT_BATCH_LINES     500       /* jobs of one call, and */
+#define CLIENT_BATCH_BYTES     (4 * MIB) /* their bytes, unless a single one is larger */
 
 /* Simulated provider */
 #define SIM_MAX_BODY_BYTES       (64 * MIB)
