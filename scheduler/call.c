@@ -204,6 +204,7 @@ static void send_request(struct call *c)
         c->transfer = http_transfer_start(scheduler_options(c->sched)->http, &up.request,
                                           &call_reply_handlers, c, &e);
     explicit_bzero(up.auth, sizeof(up.auth));
+    c->sends += c->transfer != NULL;
     if (!c->transfer) {
         struct retry_plan unsent = {.unsent = true};
         struct call_failure f;

@@ -64,7 +64,8 @@ struct call {
     struct wire_answer refusal; /* an error event before any output */
     bool refused;
     struct wire_usage usage;
-    int64_t attempts, refusals;
+    int64_t attempts, refusals; /* that count, and those that only wait */
+    int64_t sends;              /* transfers of this call */
     int64_t sent_us, first_us;
 };
 

@@ -1,0 +1,82 @@
+/* One call through scheduler, Redis and provider: every way in which it can go. */
+#include "tests/support/core_kit.h"
+
+#define WAIT_MS 60000
+#define OK_BODY "{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}"
+
+static const struct fake_step answers[] = {
+    {.op = FAKE_READ},
+    {.op = FAKE_SEND, .bytes = CORE_REPLY("200 OK", "Content-Type: application/json\r\n", OK_BODY)},
+    {.op = FAKE_CLOSE}};
+static const struct fake_step hangs[] = {{.op = FAKE_READ}, {.op = FAKE_STALL}};
+
+static void a_call_that_fits_is_sent_at_once_and_settled_to_what_it_used(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call c = {0};
+    core_kit_start(k, "rpm: 100, tpm: 6000", NULL);
+    FAKE_SCRIPT(k->provider, answers);
+    core_call_begin(k, &c, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, core_call_over(&c));
+    assert_int_equal(c.ends, 1);
+    assert_int_equal(c.fails, 0);
+    assert_int_equal(c.queued, 0);
+    assert_int_equal(c.status, 200);
+    assert_string_equal(c.body, OK_BODY);
+    assert_int_equal(c.attempts, 1);
+    CORE_UNTIL(k, core_is(k, c.id, "done"));
+    assert_int_equal(core_running(k), 0);
+    assert_in_range(core_level(k, "tpm"), 6000 - 7, 6000);
+    assert_in_range(core_level(k, "rpm"), 99, 99);
+}
+
+static void a_call_waits_for_a_slot_and_gets_it(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call first = {0}, second = {0};
+    core_kit_start(k, "max_parallel_requests: 1", NULL);
+    FAKE_SCRIPT(k->provider, hangs);
+    core_call_begin(k, &first, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, fake_provider_stalled(k->provider) == 1);
+    core_call_begin(k, &second, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, second.queued == 1);
+    assert_int_equal(core_queued(k), 1);
+    FAKE_SCRIPT(k->provider, answers);
+    core_call_cancel(&first);
+    CORE_UNTIL(k, core_call_over(&second));
+    assert_int_equal(second.ends, 1);
+    assert_int_equal(second.queued, 1);
+    CORE_UNTIL(k, core_running(k) == 0);
+    assert_int_equal(first.ends + first.fails, 0);
+    assert_true(core_is(k, first.id, "cancelled"));
+}
+
+static void a_call_whose_wait_is_over_leaves_the_queue(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call first = {0}, second = {0};
+    core_kit_start(k, "max_parallel_requests: 1", NULL);
+    FAKE_SCRIPT(k->provider, hangs);
+    core_call_begin(k, &first, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, fake_provider_stalled(k->provider) == 1);
+    core_call_begin(k, &second, CORE_BODY, 30);
+    CORE_UNTIL(k, core_call_over(&second));
+    assert_int_equal(second.fails, 1);
+    assert_int_equal(second.failure.status, 504);
+    assert_int_equal(second.attempts, 0);
+    CORE_UNTIL(k, core_is(k, second.id, "cancelled"));
+    assert_int_equal(core_queued(k), 0);
+    core_call_cancel(&first);
+    CORE_UNTIL(k, core_running(k) == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define CORE_TEST(f) cmocka_unit_test_setup_teardown(f, core_kit_setup, core_kit_teardown)
+        CORE_TEST(a_call_that_fits_is_sent_at_once_and_settled_to_what_it_used),
+        CORE_TEST(a_call_waits_for_a_slot_and_gets_it),
+        CORE_TEST(a_call_whose_wait_is_over_leaves_the_queue),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
