@@ -33,7 +33,7 @@ static void arm(struct call *c, int64_t ms)
     evtimer_add(c->timer, &tv);
 }
 
-static int64_t wait_left_ms(const struct call *c)
+int64_t call_wait_left_ms(const struct call *c)
 {
     int64_t left = c->spec.max_wait_ms - call_queue_ms(c);
     return left > 1 ? left : 1;
@@ -51,7 +51,7 @@ static void enter_queue(struct call *c)
 {
     c->queued_us = clock_mono_us();
     c->waited = true;
-    arm(c, wait_left_ms(c));
+    arm(c, call_wait_left_ms(c));
 }
 
 /* ---- the end: settle, tell, hand over to the scheduler's grave */
@@ -84,8 +84,7 @@ static void read_usage(const struct call *c, struct profile_usage *ret)
 }
 
 /* The last settle of a granted ticket, or a step back into the queue. */
-static void settle(struct call *c, enum ticket_state state, const struct retry_plan *plan,
-                   const struct call_failure *failure)
+static void settle(struct call *c, enum ticket_state state, const struct call_failure *failure)
 {
     struct store_field fields[STORE_MAX_FIELDS];
     struct store_outcome o = {
@@ -96,12 +95,10 @@ static void settle(struct call *c, enum ticket_state state, const struct retry_p
     read_usage(c, &usage);
     o.fair_actual = profile_actual(c->pool->profile, &pool->limits, &c->estimate,
                                    c->usage.known ? &usage : NULL, o.actual);
-    if (plan) {
-        o.delay_ms = plan->delay_ms;
-        o.unsent = plan->unsent;
-        o.pause_dim = plan->pause_dim[0] ? plan->pause_dim : NULL;
-        o.pause_ms = plan->pause_ms;
-    }
+    o.delay_ms = c->outcome.delay_ms;
+    o.unsent = c->outcome.unsent;
+    o.pause_dim = c->outcome.pause_dim[0] ? c->outcome.pause_dim : NULL;
+    o.pause_ms = c->outcome.pause_ms;
     if (c->sink.result)
         o.field_count = c->sink.result(c->arg, failure, fields);
     pool_agent_release(c->pool->agent, &c->held);
@@ -119,6 +116,12 @@ static void count_end(struct call *c, enum pool_counter counter)
     }
 }
 
+/* Before a transfer is stopped in the middle. */
+static void take_unsent(struct call *c)
+{
+    c->outcome = (struct retry_plan){.unsent = c->transfer && !http_transfer_sent(c->transfer)};
+}
+
 void call_succeed(struct call *c)
 {
     bool good = c->status < 400 && !c->watch.failed;
@@ -126,7 +129,7 @@ void call_succeed(struct call *c)
         quantile_add(&c->pool->output, c->usage.output);
     count_end(c, good ? COUNT_succeeded : COUNT_failed);
     call_enter(c, CALL_DONE);
-    settle(c, good ? TICKET_DONE : TICKET_FAILED, NULL, NULL);
+    settle(c, good ? TICKET_DONE : TICKET_FAILED, NULL);
     c->sink.end(c->arg);
     bury(c);
 }
@@ -138,7 +141,7 @@ void call_fail(struct call *c, const struct call_failure *failure)
     count_end(c, failure->status == 504 ? COUNT_expired : COUNT_failed);
     call_enter(c, CALL_FAILED);
     if (c->held.fence > 0)
-        settle(c, TICKET_FAILED, NULL, failure);
+        settle(c, TICKET_FAILED, failure);
     c->sink.fail(c->arg, failure);
     bury(c);
 }
@@ -148,7 +151,7 @@ void call_cancel(struct call *c)
     bool waiting = c->state == CALL_QUEUED || c->state == CALL_SUBMITTING;
     if (call_state_is_final(c->state))
         return;
-    struct retry_plan plan = {.unsent = c->transfer && !http_transfer_sent(c->transfer)};
+    take_unsent(c);
     if (c->streaming)
         c->usage = c->watch.usage;
     leave_queue(c);
@@ -156,7 +159,7 @@ void call_cancel(struct call *c)
     count_end(c, COUNT_cancelled);
     call_enter(c, CALL_CANCELLED);
     if (c->held.fence > 0)
-        settle(c, TICKET_CANCELLED, &plan, NULL);
+        settle(c, TICKET_CANCELLED, NULL);
     else if (c->submitting)
         c->abandoned = true;
     else if (waiting)
@@ -174,10 +177,10 @@ void call_abandon(struct call *c)
     bury(c);
 }
 
-void call_requeue(struct call *c, const struct retry_plan *plan)
+void call_requeue(struct call *c)
 {
     pool_stats_add(pool_agent_stats(c->pool->agent), COUNT_retries, 1);
-    settle(c, TICKET_QUEUED, plan, NULL);
+    settle(c, TICKET_QUEUED, NULL);
     if (c->spec.is_job) {
         /* Any instance may run it next: this one is done with it. */
         call_enter(c, CALL_CANCELLED);
@@ -197,6 +200,7 @@ static void send_request(struct call *c)
     struct call_upstream up;
     struct error e = {.text = ""};
     call_reply_reset(c);
+    c->outcome = (struct retry_plan){.again = false};
     c->sent_us = clock_mono_us();
     c->transfer_done = false;
     c->transfer = NULL;
@@ -206,11 +210,10 @@ static void send_request(struct call *c)
     explicit_bzero(up.auth, sizeof(up.auth));
     c->sends += c->transfer != NULL;
     if (!c->transfer) {
-        struct retry_plan unsent = {.unsent = true};
         struct call_failure f;
+        c->outcome.unsent = true;
         call_failure_set(&f, 502, "provider_error", "The request could not be sent to '%s': %s.",
                          c->provider->name, e.text);
-        settle(c, TICKET_FAILED, &unsent, &f);
         call_fail(c, &f);
     }
 }
@@ -257,12 +260,12 @@ void call_on_cancel(struct call *c)
     struct call_failure f;
     if (call_state_is_final(c->state) || c->held.fence == 0)
         return;
-    struct retry_plan plan = {.unsent = c->transfer && !http_transfer_sent(c->transfer)};
+    take_unsent(c);
     call_failure_set(&f, 499, "cancelled", "The job was cancelled while it ran.");
     stop_transfer(c);
     count_end(c, COUNT_cancelled);
     call_enter(c, CALL_CANCELLED);
-    settle(c, TICKET_CANCELLED, &plan, &f);
+    settle(c, TICKET_CANCELLED, &f);
     c->sink.fail(c->arg, &f);
     bury(c);
 }
@@ -365,10 +368,10 @@ static void submitted(struct call *c, const struct store_turn *turn)
 static void take_back(struct call *c, const struct store_turn *turn)
 {
     if (turn->status == REDIS_OK && turn->submit == SUBMIT_GRANTED) {
-        struct retry_plan unsent = {.unsent = true};
+        c->outcome.unsent = true;
         c->held.fence = turn->fence;
         pool_agent_hold(c->pool->agent, &c->held);
-        settle(c, TICKET_CANCELLED, &unsent, NULL);
+        settle(c, TICKET_CANCELLED, NULL);
     } else if (turn->status == REDIS_OK || turn->status == REDIS_LOST) {
         pool_agent_cancel(c->pool->agent, c->held.id, NULL, NULL);
     }

@@ -67,12 +67,14 @@ struct call {
     int64_t attempts, refusals; /* that count, and those that only wait */
     int64_t sends;              /* transfers of this call */
     int64_t sent_us, first_us;
+    struct retry_plan outcome; /* of the last transfer: what its settle says */
 };
 
 /* call.c */
 void call_enter(struct call *c, enum call_state next);
-/* Settles as plan says and queues the ticket again; or ends with the failure. */
-void call_requeue(struct call *c, const struct retry_plan *plan);
+/* Settles as c->outcome says and queues the ticket again. */
+void call_requeue(struct call *c);
+int64_t call_wait_left_ms(const struct call *c); /* in the queue, at least 1 */
 void call_fail(struct call *c, const struct call_failure *failure);
 void call_succeed(struct call *c);
 

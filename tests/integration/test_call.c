@@ -70,6 +70,73 @@ static void a_call_whose_wait_is_over_leaves_the_queue(void **state)
     CORE_UNTIL(k, core_running(k) == 0);
 }
 
+static void a_request_that_never_left_gives_its_reservation_back(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call c = {0};
+    core_kit_start(k, "rpm: 100, tpm: 6000", NULL);
+    fake_provider_free(k->provider); /* nobody listens any more */
+    k->provider = NULL;
+    core_call_begin(k, &c, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, core_call_over(&c));
+    assert_int_equal(c.fails, 1);
+    assert_int_equal(c.failure.status, 502);
+    assert_int_equal(c.attempts, 3); /* max_attempts */
+    CORE_UNTIL(k, core_is(k, c.id, "failed"));
+    assert_int_equal(core_level(k, "tpm"), 6000);
+}
+
+#define RATE_BODY "{\"error\":{\"message\":\"Rate limit reached for requests per min (RPM)\"}}"
+
+static void a_refusal_for_the_rate_waits_and_pauses_the_pool(void **state)
+{
+    static const struct fake_step refuses[] = {
+        {.op = FAKE_READ},
+        {.op = FAKE_SEND,
+         .bytes = CORE_REPLY("429 Too Many", "Content-Length: 69\r\nretry-after-ms: 300\r\n",
+                             RATE_BODY)},
+        {.op = FAKE_CLOSE}};
+    struct core_kit *k = *state;
+    struct core_call c = {0};
+    core_kit_start(k, "rpm: 100, tpm: 6000", NULL);
+    FAKE_SCRIPT(k->provider, refuses);
+    core_call_begin(k, &c, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, fake_provider_requests(k->provider) == 1);
+    FAKE_SCRIPT(k->provider, answers);
+    CORE_UNTIL(k, core_queued(k) == 1 || core_call_over(&c));
+    assert_false(core_call_over(&c));
+    CORE_UNTIL(k, core_call_over(&c));
+    assert_int_equal(c.ends, 1);
+    assert_int_equal(c.status, 200);
+    assert_int_equal(c.attempts, 2);
+    CORE_UNTIL(k, core_running(k) == 0);
+    assert_int_equal(core_field(k, c.id, "at"), 2);
+}
+
+static void a_refusal_that_outlasts_the_wait_is_told_at_once(void **state)
+{
+    static const struct fake_step refuses[] = {
+        {.op = FAKE_READ},
+        {.op = FAKE_SEND,
+         .bytes =
+             CORE_REPLY("429 Too Many", "Content-Length: 69\r\nretry-after: 3600\r\n", RATE_BODY)},
+        {.op = FAKE_CLOSE}};
+    struct core_kit *k = *state;
+    struct core_call c = {0}, next = {0};
+    core_kit_start(k, "rpm: 100, tpm: 6000", NULL);
+    FAKE_SCRIPT(k->provider, refuses);
+    core_call_begin(k, &c, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, core_call_over(&c));
+    assert_int_equal(c.ends, 1);
+    assert_int_equal(c.status, 429);
+    assert_string_equal(c.body, RATE_BODY);
+    CORE_UNTIL(k, core_is(k, c.id, "failed"));
+    core_call_begin(k, &next, CORE_BODY, WAIT_MS); /* and the pause holds for all */
+    CORE_UNTIL(k, next.queued == 1);
+    core_call_cancel(&next);
+    CORE_UNTIL(k, core_queued(k) == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -77,6 +144,9 @@ int main(void)
         CORE_TEST(a_call_that_fits_is_sent_at_once_and_settled_to_what_it_used),
         CORE_TEST(a_call_waits_for_a_slot_and_gets_it),
         CORE_TEST(a_call_whose_wait_is_over_leaves_the_queue),
+        CORE_TEST(a_request_that_never_left_gives_its_reservation_back),
+        CORE_TEST(a_refusal_for_the_rate_waits_and_pauses_the_pool),
+        CORE_TEST(a_refusal_that_outlasts_the_wait_is_told_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -129,7 +129,8 @@ int core_kit_teardown(void **state)
     struct core_kit *k = *state;
     if (k->scheduler)
         stop(k);
-    fake_provider_free(k->provider);
+    if (k->provider)
+        fake_provider_free(k->provider);
     event_free(k->tick);
     event_base_free(k->base);
     redis_fixture_stop(&k->redis);
