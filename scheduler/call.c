@@ -58,9 +58,10 @@ static void enter_queue(struct call *c)
 
 static void bury(struct call *c)
 {
+    /* Out of the index first: a grant that comes now must find nobody, and so be given back. */
+    scheduler_remove_call(c->sched, c->held.id);
     if (c->submitting)
         return; /* the answer of the submit buries it */
-    scheduler_remove_call(c->sched, c->held.id);
     event_del(c->timer);
     scheduler_bury(c->sched, &c->grave);
 }
@@ -138,6 +139,7 @@ void call_fail(struct call *c, const struct call_failure *failure)
 {
     leave_queue(c);
     stop_transfer(c);
+    c->abandoned = c->submitting;
     count_end(c, failure->status == 504 ? COUNT_expired : COUNT_failed);
     call_enter(c, CALL_FAILED);
     if (c->held.fence > 0)
@@ -222,7 +224,7 @@ static void granted(struct call *c, int64_t fence)
 {
     struct pool_stats *stats = pool_agent_stats(c->pool->agent);
     leave_queue(c);
-    c->held.fence = fence;
+    c->held.fence = c->last_fence = fence;
     pool_agent_hold(c->pool->agent, &c->held);
     if (c->attempts + c->refusals == 0) {
         pool_stats_add(stats, c->waited ? COUNT_delayed : COUNT_admitted, 1);
@@ -235,10 +237,12 @@ static void granted(struct call *c, int64_t fence)
 
 void call_on_grant(struct call *c, const struct store_grant *grant)
 {
+    if (grant->fence <= c->last_fence)
+        return; /* told twice: by the channel, and by the answer to a submit */
     if (c->state == CALL_QUEUED || c->state == CALL_SUBMITTING)
         granted(c, grant->fence);
-    else if (c->held.fence > 0 && grant->fence > c->held.fence)
-        c->held.fence = grant->fence; /* the lease was lost and came back to us: go on under it */
+    else if (c->held.fence > 0) /* the lease was lost and came back to us: go on under it */
+        c->held.fence = c->last_fence = grant->fence;
 }
 
 void call_on_lost(struct call *c)
@@ -329,31 +333,61 @@ static void refuse(struct call *c, const struct store_turn *turn)
     fail_submit(c, &f);
 }
 
-/* The ticket stood already: an earlier submit of ours whose answer was lost. */
-static void known(struct call *c, const struct store_turn *turn)
+static void wait_in_queue(struct call *c)
 {
-    if (strcmp(turn->detail, "running") == 0) {
-        granted(c, turn->fence);
-        return;
-    }
+    if (c->state == CALL_QUEUED)
+        return; /* asked again after an outage: it waits on */
     call_enter(c, CALL_QUEUED);
     enter_queue(c);
 }
 
-static void submitted(struct call *c, const struct store_turn *turn)
+static void submit(struct call *c);
+
+/* Its ticket ended without it (its instance was taken for dead): a new one, at the end. */
+static void submit_anew(struct call *c)
 {
-    if (turn->status != REDIS_OK) {
-        store_failed(c, turn->status);
+    struct call_failure f;
+    scheduler_remove_call(c->sched, c->held.id);
+    key_new_id(pool_agent_pool(c->pool->agent)->hash, c->held.id);
+    c->last_fence = 0;
+    if (scheduler_add_call(c->sched, c, c->held.id) == 0) {
+        submit(c);
         return;
     }
+    call_failure_set(&f, 503, "out_of_memory", "Sluice is out of memory; try again in a moment.");
+    f.retry_after_ms = 1000;
+    call_fail(c, &f);
+}
+
+/* The ticket stood already, by an earlier submit of ours. */
+static void known(struct call *c, const struct store_turn *turn)
+{
+    if (strcmp(turn->detail, "queued") == 0 || strcmp(turn->detail, "delayed") == 0)
+        wait_in_queue(c);
+    else if (strcmp(turn->detail, "running") != 0)
+        submit_anew(c);
+    else if (turn->fence > c->last_fence)
+        granted(c, turn->fence);
+}
+
+static void submitted(struct call *c, const struct store_turn *turn)
+{
+    bool first = c->state == CALL_SUBMITTING;
+    if (turn->status != REDIS_OK) {
+        if (first)
+            store_failed(c, turn->status);
+        return; /* one that waits asks again when Redis is back once more */
+    }
+    if (turn->submit != SUBMIT_KNOWN)
+        c->last_fence = 0; /* Redis has just made the ticket: its fences begin again */
     switch (turn->submit) {
     case SUBMIT_GRANTED:
         granted(c, turn->fence);
         break;
     case SUBMIT_QUEUED:
-        call_enter(c, CALL_QUEUED);
-        enter_queue(c);
-        c->sink.queued(c->arg, turn->eta_ms, turn->detail);
+        wait_in_queue(c);
+        if (first)
+            c->sink.queued(c->arg, turn->eta_ms, turn->detail);
         break;
     case SUBMIT_KNOWN:
         known(c, turn);
@@ -367,7 +401,9 @@ static void submitted(struct call *c, const struct store_turn *turn)
 /* The owner left before the answer: whatever it says, the ticket must not stay. */
 static void take_back(struct call *c, const struct store_turn *turn)
 {
-    if (turn->status == REDIS_OK && turn->submit == SUBMIT_GRANTED) {
+    bool runs = turn->submit == SUBMIT_GRANTED ||
+                (turn->submit == SUBMIT_KNOWN && strcmp(turn->detail, "running") == 0);
+    if (turn->status == REDIS_OK && runs) {
         c->outcome.unsent = true;
         c->held.fence = turn->fence;
         pool_agent_hold(c->pool->agent, &c->held);
@@ -382,7 +418,7 @@ static void on_submitted(void *arg, struct store_pool *pool, const struct store_
     struct call *c = arg;
     (void)pool;
     c->submitting = false;
-    if (c->state == CALL_SUBMITTING)
+    if (c->state == CALL_SUBMITTING || c->state == CALL_QUEUED)
         submitted(c, turn);
     else if (c->abandoned)
         take_back(c, turn);
@@ -396,6 +432,12 @@ static void submit(struct call *c)
     call_ticket(c, &t);
     c->submitting = true;
     pool_agent_submit(c->pool->agent, &t, on_submitted, c);
+}
+
+void call_ask_again(struct call *c)
+{
+    if (c->state == CALL_QUEUED && !c->submitting)
+        submit(c);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)

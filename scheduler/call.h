@@ -105,6 +105,9 @@ void call_on_grant(struct call *c, const struct store_grant *grant);
 bool call_holds(const struct call *c, int64_t fence);
 void call_on_lost(struct call *c);
 void call_on_cancel(struct call *c);
+/* Redis was away, or the channel: one that waits submits its ticket again under the same id, and
+ * learns of a grant that nobody heard; when Redis has lost the ticket it has a new one. */
+void call_ask_again(struct call *c);
 void call_free(struct list *grave); /* the link by which it was buried */
 
 #endif

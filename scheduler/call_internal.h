@@ -47,6 +47,7 @@ struct call {
     bool submitting;     /* a submit is unanswered: the call must stay in memory */
     bool abandoned;      /* ended while submitting: the answer takes the ticket out */
     bool waited;
+    int64_t last_fence;          /* of the last grant that was taken */
     int64_t queued_us;           /* since when it waits; 0: it does not */
     int64_t queue_ms;            /* waits that are over */
     struct call_failure failure; /* with starting */

@@ -137,6 +137,103 @@ static void a_refusal_that_outlasts_the_wait_is_told_at_once(void **state)
     CORE_UNTIL(k, core_queued(k) == 0);
 }
 
+static void a_waiting_call_goes_on_when_redis_lost_its_ticket(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call first = {0}, second = {0};
+    core_kit_start(k, "max_parallel_requests: 1", NULL);
+    FAKE_SCRIPT(k->provider, hangs);
+    core_call_begin(k, &first, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, fake_provider_stalled(k->provider) == 1);
+    core_call_begin(k, &second, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, second.queued == 1);
+    FAKE_SCRIPT(k->provider, answers);
+    redis_fixture_kill(&k->redis); /* the fixture's server keeps nothing on disk */
+    CORE_UNTIL(k, !k->up);
+    assert_int_equal(redis_fixture_restart(&k->redis), 0);
+    CORE_UNTIL(k, core_call_over(&second));
+    assert_int_equal(second.ends, 1);
+    core_call_cancel(&first);
+    CORE_UNTIL(k, scheduler_unsettled(k->scheduler) == 0);
+    assert_int_equal(core_running(k), 0);
+}
+
+static void a_grant_that_was_published_to_nobody_is_found_again(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call first = {0}, second = {0};
+    core_kit_start(k, "max_parallel_requests: 1", NULL);
+    FAKE_SCRIPT(k->provider, hangs);
+    core_call_begin(k, &first, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, fake_provider_stalled(k->provider) == 1);
+    core_call_begin(k, &second, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, second.queued == 1);
+    /* As if another instance had granted it while our channel was away. */
+    char key[128];
+    (void)snprintf(key, sizeof(key), CORE_PREFIX "j:%s", second.id);
+    assert_int_equal(redis_fixture_ask_int(&k->redis, REDIS_ARGS("HSET", key, "at", "3")), 0);
+    assert_int_equal(redis_fixture_ask_int(&k->redis, REDIS_ARGS("HSET", key, "st", "running")), 0);
+    FAKE_SCRIPT(k->provider, answers);
+    scheduler_channel_back(k->scheduler);
+    CORE_UNTIL(k, core_call_over(&second));
+    assert_int_equal(second.ends, 1);
+    CORE_UNTIL(k, core_is(k, second.id, "done"));
+    core_call_cancel(&first);
+    CORE_UNTIL(k, core_running(k) == 0);
+}
+
+static void a_ticket_that_was_taken_for_a_dead_instances_is_made_anew(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call first = {0}, second = {0};
+    core_kit_start(k, "max_parallel_requests: 1", NULL);
+    FAKE_SCRIPT(k->provider, hangs);
+    core_call_begin(k, &first, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, fake_provider_stalled(k->provider) == 1);
+    core_call_begin(k, &second, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, second.queued == 1);
+    struct pool_view *v =
+        scheduler_pool_by_hash(k->scheduler, pool_agent_pool(call_pool(second.call)->agent)->hash);
+    pool_agent_cancel(v->agent, second.id, NULL, NULL);
+    CORE_UNTIL(k, core_is(k, second.id, "cancelled"));
+    FAKE_SCRIPT(k->provider, answers);
+    scheduler_channel_back(k->scheduler);
+    CORE_UNTIL(k, core_queued(k) == 1);
+    core_call_cancel(&first);
+    CORE_UNTIL(k, core_call_over(&second));
+    assert_int_equal(second.ends, 1);
+    CORE_UNTIL(k, core_running(k) == 0);
+}
+
+static void a_grant_that_overtakes_the_answer_to_a_left_submit_is_given_back(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call c = {0};
+    char grant[128];
+    core_kit_start(k, "rpm: 100", NULL);
+    core_call_begin(k, &c, CORE_BODY, WAIT_MS);
+    core_call_cancel(&c); /* before Redis has answered */
+    (void)snprintf(grant, sizeof(grant), "grant %s 1 1 " CORE_PREFIX, c.id);
+    scheduler_message(k->scheduler, grant);
+    assert_int_equal(scheduler_unsettled(k->scheduler), 1);
+    CORE_UNTIL(k, core_is(k, c.id, "cancelled") && core_running(k) == 0);
+    CORE_UNTIL(k, scheduler_unsettled(k->scheduler) == 0);
+    assert_int_equal(core_level(k, "rpm"), 100);
+}
+
+static void a_client_that_leaves_before_the_submit_is_answered_leaves_nothing(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call c = {0};
+    core_kit_start(k, "rpm: 100", NULL);
+    core_call_begin(k, &c, CORE_BODY, WAIT_MS);
+    core_call_cancel(&c);
+    assert_int_equal(scheduler_active(k->scheduler), 0);
+    CORE_UNTIL(k, core_is(k, c.id, "cancelled") && core_running(k) == 0);
+    assert_int_equal(core_level(k, "rpm"), 100);
+    assert_int_equal(fake_provider_connections(k->provider), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +244,11 @@ int main(void)
         CORE_TEST(a_request_that_never_left_gives_its_reservation_back),
         CORE_TEST(a_refusal_for_the_rate_waits_and_pauses_the_pool),
         CORE_TEST(a_refusal_that_outlasts_the_wait_is_told_at_once),
+        CORE_TEST(a_waiting_call_goes_on_when_redis_lost_its_ticket),
+        CORE_TEST(a_grant_that_was_published_to_nobody_is_found_again),
+        CORE_TEST(a_ticket_that_was_taken_for_a_dead_instances_is_made_anew),
+        CORE_TEST(a_grant_that_overtakes_the_answer_to_a_left_submit_is_given_back),
+        CORE_TEST(a_client_that_leaves_before_the_submit_is_answered_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,8 +51,10 @@ static void on_channel(void *arg, bool up, const char *reason)
     struct core_kit *k = arg;
     (void)reason;
     k->channel_up = up;
-    if (up && k->jobs)
-        jobs_channel_back(k->jobs);
+    if (!up || !k->jobs)
+        return;
+    scheduler_channel_back(k->scheduler);
+    jobs_channel_back(k->jobs);
 }
 
 static void on_message(void *arg, const char *channel, const char *payload, size_t len)
