@@ -176,6 +176,8 @@ static void pipelined_requests_are_answered_in_order(void **state)
     assert_non_null(one);
     assert_non_null(two);
     assert_true(one < two && two < strstr(c.in, "\r\n\r\nhello"));
+    assert_int_equal(client_count(&c, "oneHTTP/1.1 "), 1); /* and nothing between them */
+    assert_int_equal(client_count(&c, "twoHTTP/1.1 "), 1);
     assert_int_equal(client_count(&c, "Connection: close\r\n"), 1);
     client_close(&c);
 }
@@ -234,6 +236,9 @@ static void a_body_of_the_maximum_passes_and_one_byte_more_is_413(void **state)
         /* and the connection serves on */
         client_send(&c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         client_until(&c, "\r\n\r\nhello");
+        post_body(&c, "/hello", RIG_MAX_BODY, chunked);
+        while (client_count(&c, "\r\n\r\nhello") < 2)
+            client_until_bytes(&c, c.len + 1);
         client_close(&c);
     }
     size_t handled = rig->requests;
@@ -260,6 +265,25 @@ static void a_huge_body_is_told_413_though_the_client_sends_it_all(void **state)
     assert_int_equal(strncmp(c.in, "HTTP/1.1 413 ", 13), 0);
     assert_false(c.reset);
     assert_int_equal(rig->requests, 0);
+    client_close(&c);
+}
+
+static void a_refused_client_cannot_send_for_ever(void **state)
+{
+    struct rig *rig = *state;
+    struct client c;
+    static char block[256 * KIB];
+    size_t pushed = 0;
+    client_open(&c, rig);
+    client_send(&c, POST "Content-Length: 999999999999\r\n\r\n");
+    client_until(&c, "HTTP/1.1 413 ");
+    client_stop_reading(&c); /* the end that the server sent is not to be looked at */
+    while (pushed < HTTP_LINGER_BYTES + 64 * MIB && server_connections(rig->server) == 1) {
+        pushed += client_push(&c, block, sizeof(block));
+        rig_turn(rig);
+    }
+    rig_until_connections(rig, 0);
+    assert_in_range(pushed, 0, HTTP_LINGER_BYTES + 32 * MIB);
     client_close(&c);
 }
 
@@ -422,6 +446,7 @@ int main(void)
         WITH_SERVER(a_request_may_come_one_byte_at_a_time),
         WITH_SERVER(a_body_of_the_maximum_passes_and_one_byte_more_is_413),
         WITH_SERVER(a_huge_body_is_told_413_though_the_client_sends_it_all),
+        WITH_SERVER(a_refused_client_cannot_send_for_ever),
         WITH_SERVER(header_lines_have_a_maximum_count_and_size),
         WITH_SERVER(expect_100_is_answered_before_the_body),
         WITH_SERVER(head_has_the_length_and_no_body),

@@ -305,7 +305,7 @@ static void count_lines(FILE *log, int *ret_lines)
 static void without_descriptors_it_neither_spins_nor_stays_away(void **state)
 {
     (void)state;
-    enum { CLIENTS = 40 };
+    enum { CLIENTS = 200 };
     int stop[2], tell[2], port = 0, used_ms = 0, lines, status, busy = 0;
     struct pollfd fds[CLIENTS];
     char answer[1024];
@@ -343,7 +343,7 @@ static void without_descriptors_it_neither_spins_nor_stays_away(void **state)
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
     count_lines(log, &lines);
-    assert_in_range(lines, 1, 30);    /* five a second, not 400,000 */
+    assert_in_range(lines, 1, 50);    /* five a second: not one for each client */
     assert_in_range(used_ms, 0, 500); /* a spinning loop takes all of that second */
     (void)fclose(told);
     (void)fclose(log);
