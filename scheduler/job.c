@@ -37,7 +37,7 @@ struct jobs *jobs_new(struct scheduler *s)
     j->scheduler = s;
     list_init(&j->watches);
     list_init(&j->runs);
-    scheduler_on_job(s, job_run, j);
+    scheduler_on_job(s, job_run, job_run_cancel, j);
     return j;
 }
 
@@ -45,7 +45,7 @@ void jobs_free(struct jobs *j)
 {
     if (!j)
         return;
-    scheduler_on_job(j->scheduler, NULL, NULL);
+    scheduler_on_job(j->scheduler, NULL, NULL, NULL);
     job_runs_drop(j);
     while (!list_is_empty(&j->watches))
         list_remove(j->watches.next);
@@ -104,6 +104,16 @@ static void too_large(const struct submission *s, const struct store_turn *turn,
 
 static void submit(struct submission *s);
 
+static void pass_on(const struct submission *s, const struct store_grant *grant)
+{
+    struct store_outcome o = {.id = grant->id,
+                              .fence = grant->fence,
+                              .state = TICKET_QUEUED,
+                              .unsent = true,
+                              .fair_actual = -1};
+    pool_agent_settle(agent_of(s), &o, NULL, NULL);
+}
+
 static void on_submitted(void *arg, struct store_pool *pool, const struct store_turn *turn)
 {
     struct submission *s = arg;
@@ -135,7 +145,11 @@ static void on_submitted(void *arg, struct store_pool *pool, const struct store_
     if (turn->submit == SUBMIT_GRANTED) {
         struct store_grant grant = {.fence = turn->fence, .seq = turn->seq, .is_job = true};
         (void)snprintf(grant.id, sizeof(grant.id), "%s", s->id);
-        job_run(s->jobs, agent_of(s), &grant);
+        /* The fast path of submit grants whatever this instance has room for. */
+        if (scheduler_job_room(s->jobs->scheduler) > 0)
+            job_run(s->jobs, agent_of(s), &grant);
+        else
+            pass_on(s, &grant);
     }
     struct store_ticket t;
     call_ticket(s->call, &t);

@@ -28,6 +28,8 @@ struct jobs {
 
 /* job_run.c: fetches the record and runs it. */
 void job_run(void *arg, struct pool_agent *agent, const struct store_grant *grant);
+/* For one whose record is still on the way; later its call is told. */
+void job_run_cancel(void *arg, const char *id);
 void job_runs_drop(struct jobs *j);
 
 /* job_look.c: reads one record of a pool. */

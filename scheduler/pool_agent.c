@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "storage/redis_reply.h"
 
+#include <assert.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +25,7 @@ struct pool_agent {
     struct event *tick;  /* heartbeat, reap, flush */
     struct event *retry; /* settles that wait for another try */
     struct list held;
-    size_t held_count;
+    size_t held_count, waiting;
     struct list unsettled;
     size_t unsettled_count;
     struct store_level levels[POOL_MAX_DIMS];
@@ -94,9 +95,17 @@ static void take_turn(struct pool_agent *a, const struct store_turn *turn)
         a->hooks.on_grant(a->hooks.arg, a, &turn->grants[i]);
 }
 
+/* Calls that wait here are granted whatever else runs: only this instance can take them. */
 static int room(const struct pool_agent *a)
 {
-    return a->hooks.room(a->hooks.arg);
+    int most = a->hooks.room(a->hooks.arg);
+    return most > 0 || a->waiting == 0 ? most : 1;
+}
+
+/* The queue may hold tickets of ours that no reply has told of: one in its backoff is not in it. */
+static bool is_busy(const struct pool_agent *a)
+{
+    return a->held_count > 0 || a->waiting > 0 || a->queued > 0 || a->unsettled_count > 0;
 }
 
 static void on_looked(void *arg, struct store_pool *pool, const struct store_turn *turn)
@@ -198,7 +207,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     int64_t now_ms = clock_mono_ms();
-    bool busy = a->held_count > 0 || a->queued > 0 || a->unsettled_count > 0;
+    bool busy = is_busy(a);
     arm(a->tick, busy ? TICK_BUSY_MS : TICK_IDLE_MS);
     if (!a->up)
         return;
@@ -371,6 +380,17 @@ void pool_agent_release(struct pool_agent *a, struct holding *h)
     a->held_count--;
 }
 
+void pool_agent_expect(struct pool_agent *a)
+{
+    a->waiting++;
+}
+
+void pool_agent_unexpect(struct pool_agent *a)
+{
+    assert(a->waiting > 0);
+    a->waiting--;
+}
+
 static void on_configured(void *arg, struct store_pool *pool, const struct store_turn *turn)
 {
     struct pool_agent *a = arg;
@@ -400,7 +420,7 @@ void pool_agent_connected(struct pool_agent *a, bool up)
         return;
     a->up_since_ms = clock_mono_ms();
     a->beat_ms = a->up_since_ms;
-    if (a->held_count > 0 || a->queued > 0)
+    if (is_busy(a))
         beat(a);
     on_retry(-1, 0, a);
     begin(a);

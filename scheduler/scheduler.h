@@ -55,7 +55,12 @@ size_t scheduler_unsettled(struct scheduler *s);
 /* A granted durable job was handed to this instance. */
 typedef void (*scheduler_job_fn)(void *arg, struct pool_agent *agent,
                                  const struct store_grant *grant);
-void scheduler_on_job(struct scheduler *s, scheduler_job_fn fn, void *arg);
+/* The job of this id is to be cancelled; told when no call stands for it (yet). */
+typedef void (*scheduler_job_cancel_fn)(void *arg, const char *id);
+void scheduler_on_job(struct scheduler *s, scheduler_job_fn fn, scheduler_job_cancel_fn cancel,
+                      void *arg);
+int scheduler_job_room(const struct scheduler *s);     /* jobs that this instance may take on now */
+void scheduler_count_job(struct scheduler *s, int by); /* one more or one less runs here */
 
 /* ---- pools: one for (provider, account, group) */
 
