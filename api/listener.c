@@ -192,7 +192,7 @@ static int open_unix(struct listener *l, const char *address, struct error *e)
 
 static void check_again_in(struct listener *l, int ms)
 {
-    struct timeval wait = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    struct timeval wait = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000L};
     (void)event_add(l->check, &wait);
 }
 

@@ -223,17 +223,21 @@ static void send_request(struct call *c)
     }
 }
 
-static void granted(struct call *c, int64_t fence)
+static void count_grant(const struct call *c)
 {
     struct pool_stats *stats = pool_agent_stats(c->pool->agent);
+    pool_stats_add(stats, c->waited ? COUNT_delayed : COUNT_admitted, 1);
+    pool_stats_add(stats, COUNT_tokens_reserved, c->fair_cost);
+    pool_stats_wait(stats, c->queue_ms);
+}
+
+static void granted(struct call *c, int64_t fence)
+{
     leave_queue(c);
     c->held.fence = c->last_fence = fence;
     pool_agent_hold(c->pool->agent, &c->held);
-    if (c->attempts + c->refusals == 0) {
-        pool_stats_add(stats, c->waited ? COUNT_delayed : COUNT_admitted, 1);
-        pool_stats_add(stats, COUNT_tokens_reserved, c->fair_cost);
-        pool_stats_wait(stats, c->queue_ms);
-    }
+    if (c->attempts + c->refusals == 0)
+        count_grant(c);
     call_enter(c, CALL_SENDING);
     send_request(c);
 }
@@ -473,11 +477,16 @@ void call_start(struct call *c)
     c->starting = false;
 }
 
-void call_start_granted(struct call *c, const struct store_grant *grant, int64_t tries)
+void call_start_granted(struct call *c, const struct store_grant *grant,
+                        const struct call_past *past)
 {
     scheduler_remove_call(c->sched, c->held.id);
     (void)snprintf(c->held.id, sizeof(c->held.id), "%s", grant->id);
-    c->attempts = tries;
+    c->attempts = past->tries;
+    c->queue_ms = past->queue_ms;
+    c->waited = past->queue_ms > 0;
+    if (!past->granted)
+        count_grant(c);
     if (scheduler_add_call(c->sched, c, c->held.id) < 0)
         log_write(LOG_ERROR, "no memory to index a job", "id", c->held.id, NULL);
     c->held.fence = grant->fence;

@@ -67,9 +67,15 @@ struct call *call_new(struct scheduler *s, const struct call_spec *spec,
                       const struct call_sink *sink, void *arg, struct call_failure *failure);
 /* Sends its ticket to the queue. */
 void call_start(struct call *c);
-/* A job's call: its ticket runs already under this fence; sends the request. tries: attempts
- * before this one, on any instance. */
-void call_start_granted(struct call *c, const struct store_grant *grant, int64_t tries);
+/* What a job's ticket has been through before this grant, on any instance. */
+struct call_past {
+    int64_t tries;
+    int64_t queue_ms;
+    bool granted; /* before: its wait was counted then */
+};
+/* A job's call: its ticket runs already under this fence; sends the request. */
+void call_start_granted(struct call *c, const struct store_grant *grant,
+                        const struct call_past *past);
 void call_cancel(struct call *c);
 /* Frees a call that was never started. */
 void call_discard(struct call *c);

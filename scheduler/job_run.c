@@ -8,8 +8,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const fields[] = {"ep", "rq", "ten", "w", "cl", "tr", "at", "cancel"};
-enum { F_EP, F_REQUEST, F_TENANT, F_WEIGHT, F_CLASS, F_TRIES, F_FENCE, F_CANCEL, F_COUNT };
+static const char *const fields[] = {"ep", "rq", "ten", "w",  "cl",
+                                     "tr", "at", "t0",  "t1", "cancel"};
+enum {
+    F_EP,
+    F_REQUEST,
+    F_TENANT,
+    F_WEIGHT,
+    F_CLASS,
+    F_TRIES,
+    F_GRANTS,
+    F_QUEUED,
+    F_STARTED,
+    F_CANCEL,
+    F_COUNT
+};
 _Static_assert(sizeof(fields) / sizeof(fields[0]) == F_COUNT, "one place for each field");
 #define PEEK_WORDS 4
 #define NOTE_BYTES (2 * KIB)
@@ -170,9 +183,9 @@ static const char *text_at(const struct store_turn *turn, int field, size_t *ret
     return text ? text : "";
 }
 
-static int64_t int_at(const struct store_turn *turn, int field)
+static int64_t int_at(const struct store_turn *turn, int field, int64_t otherwise)
 {
-    return reply_int(reply_at(turn->items, PEEK_WORDS + (size_t)field), 0);
+    return reply_int(reply_at(turn->items, PEEK_WORDS + (size_t)field), otherwise);
 }
 
 static void begin(struct run *r, const struct store_turn *turn)
@@ -182,8 +195,8 @@ static void begin(struct run *r, const struct store_turn *turn)
     const char *body = text_at(turn, F_REQUEST, &len);
     struct call_spec spec = {
         .tenant = text_at(turn, F_TENANT, NULL),
-        .weight = reply_int(reply_at(turn->items, PEEK_WORDS + F_WEIGHT), 1),
-        .class = (enum pool_class)reply_int(reply_at(turn->items, PEEK_WORDS + F_CLASS), 1),
+        .weight = int_at(turn, F_WEIGHT, 1),
+        .class = (enum pool_class)int_at(turn, F_CLASS, 1),
         .max_wait_ms = INT64_MAX / 4,
         .is_job = true,
         .pool = scheduler_pool_of(r->jobs->scheduler, r->agent),
@@ -202,12 +215,16 @@ static void begin(struct run *r, const struct store_turn *turn)
         fail_run(r, &f);
         return;
     }
+    struct call_past past = {
+        .tries = int_at(turn, F_TRIES, 0),
+        .queue_ms = int_at(turn, F_STARTED, 0) - int_at(turn, F_QUEUED, 0),
+        .granted = int_at(turn, F_GRANTS, 1) > 1,
+    };
     r->call = call_new(r->jobs->scheduler, &spec, &sink, r, &f);
     if (!r->call)
         fail_run(r, &f);
     else
-        call_start_granted(r->call, &r->grant,
-                           reply_int(reply_at(turn->items, PEEK_WORDS + F_TRIES), 0));
+        call_start_granted(r->call, &r->grant, &past);
 }
 
 static void on_record(void *arg, struct store_pool *pool, const struct store_turn *turn)
@@ -218,9 +235,9 @@ static void on_record(void *arg, struct store_pool *pool, const struct store_tur
         run_free(r); /* the service stops: the lease ends by itself */
     else if (turn->status != REDIS_OK)
         hand_back(r, r->cancelled ? TICKET_CANCELLED : TICKET_QUEUED);
-    else if (strcmp(turn->result, "running") != 0 || int_at(turn, F_FENCE) != r->grant.fence)
+    else if (strcmp(turn->result, "running") != 0 || int_at(turn, F_GRANTS, 0) != r->grant.fence)
         run_free(r); /* taken back meanwhile, and perhaps granted anew */
-    else if (r->cancelled || int_at(turn, F_CANCEL) != 0)
+    else if (r->cancelled || int_at(turn, F_CANCEL, 0) != 0)
         hand_back(r, TICKET_CANCELLED);
     else
         begin(r, turn);

@@ -41,8 +41,7 @@ size_t pool_ops_number(const char *name)
         if (strcmp(pool_ops_name[i], name) == 0)
             return i;
     }
-    assert(!"a name that no pool of ours has");
-    return 0;
+    abort(); /* a name that no pool of ours has */
 }
 
 /* ---- limits */
@@ -52,7 +51,7 @@ static struct dim_limit random_dim(struct pool_ops *ops, size_t name)
     static const int64_t rates[OPS_NAMES][4] = {
         {3, 60, 500, 997},
         {997, 30000, 60000, 1000003},
-        {5000, 40000, 1000000, 180000000},
+        {5000, 40000, 1000000, 2000000003},
         {200, 2000, 7777, 100000},
     };
     bool daily = name == 3;
@@ -321,6 +320,7 @@ struct ops_ticket *pool_ops_find(struct pool_ops *ops, const char *id)
 void pool_op_run(struct pool *p, const struct pool_op *op, struct pool_result *ret)
 {
     *ret = (struct pool_result){.turn = {.wait_ms = POOL_WAIT_KEEP, .binding = -1}};
+    struct pool_outcome outcome = op->outcome;
     int rc = 0;
     switch (op->kind) {
     case OP_SUBMIT:
@@ -331,8 +331,9 @@ void pool_op_run(struct pool *p, const struct pool_op *op, struct pool_result *r
         /* A pause comes with a settlement that takes effect, before the turn that ends it. */
         if (op->pause_dim >= -1 && pool_heartbeat(p, op->id, op->fence, op->now_ms))
             pool_pause(p, op->pause_dim, op->now_ms + op->pause_ms);
-        ret->took =
-            pool_settle(p, op->id, op->fence, &op->outcome, op->most, op->now_ms, &ret->turn);
+        outcome.id = op->id;
+        outcome.fence = op->fence;
+        ret->took = pool_settle(p, &outcome, op->most, op->now_ms, &ret->turn);
         break;
     case OP_CANCEL:
         ret->was = pool_cancel(p, op->id, op->now_ms);

@@ -34,8 +34,8 @@ struct pool_op {
     int64_t aging_ms;     /* of which its order key was made */
     const char *id;       /* settle, cancel, heartbeat */
     int64_t fence;
-    struct pool_outcome outcome;
-    int pause_dim; /* settle: -1 all, -2 no pause */
+    struct pool_outcome outcome; /* its id and fence are those above */
+    int pause_dim;               /* settle: -1 all, -2 no pause */
     int64_t pause_ms;
     struct pool_limits limits; /* configure */
 };

@@ -5,11 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 
 #define KEY        "sluice:{test}:b"
 #define TICKET_KEY "sluice:{test}:j:"
 #define OWNER      "instance"
 #define MAX_ARGS   96
+#define ANSWER_S   30
 #define CLOCK      "local function now_us() return tonumber(redis.call('GET', 'fake')) * 1000 end\n"
 #define TEXT_BYTES 131072
 
@@ -80,8 +82,10 @@ static int mutate(char *text, size_t size, const struct pool_mutation *m)
 int pool_scripts_open(struct pool_scripts *s, const char *socket)
 {
     *s = (struct pool_scripts){0};
-    s->redis = redisConnectUnix(socket);
-    if (s->redis && !s->redis->err)
+    /* A script that never ends must fail the test and not hang it. */
+    s->redis = redisConnectUnixWithTimeout(socket, (struct timeval){.tv_sec = ANSWER_S});
+    if (s->redis && !s->redis->err &&
+        redisSetTimeout(s->redis, (struct timeval){.tv_sec = ANSWER_S}) == REDIS_OK)
         return 0;
     (void)fprintf(stderr, "pool_scripts: %s\n", s->redis ? s->redis->errstr : "no memory");
     return -1;

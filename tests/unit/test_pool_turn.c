@@ -28,7 +28,7 @@ static void full_slots_stop_all_until_one_is_settled(void **state)
     assert_int_equal(turn.wait_ms, POOL_WAIT_SLOTS);
     assert_int_equal(turn.binding, POOL_MAX_DIMS);
     struct pool_outcome o = kit_outcome(TICKET_DONE);
-    assert_true(pool_settle(p, "a", 1, &o, DISPATCH_MAX_GRANTS, KIT_T0, &turn));
+    assert_true(kit_settle_turn(p, "a", 1, &o, KIT_T0, &turn));
     kit_assert_granted(&turn, 0, "c", 1);
     assert_int_equal(pool_running(p), 2);
     pool_free(p);
