@@ -489,7 +489,7 @@ void call_start_granted(struct call *c, const struct store_grant *grant,
         count_grant(c);
     if (scheduler_add_call(c->sched, c, c->held.id) < 0)
         log_write(LOG_ERROR, "no memory to index a job", "id", c->held.id, NULL);
-    c->held.fence = grant->fence;
+    c->held.fence = c->last_fence = grant->fence;
     pool_agent_hold(c->pool->agent, &c->held);
     call_enter(c, CALL_SENDING);
     send_request(c);

@@ -21,6 +21,8 @@ struct jobs {
     struct scheduler *scheduler;
     struct list watches;
     struct list runs;
+    struct list submissions;
+    bool stopped;
     size_t running;
     int64_t last_created_us; /* creation times are unique within an instance */
     uint64_t sweep;          /* counts walks over the watches */

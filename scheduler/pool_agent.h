@@ -45,8 +45,10 @@ struct pool_agent_hooks {
 struct pool_agent *pool_agent_new(struct event_base *base, struct pool_store *store,
                                   const struct store_pool *pool,
                                   const struct pool_agent_hooks *hooks);
-/* Stops its timers; what it holds is left to its leases. Settles that wait are dropped. */
-void pool_agent_free(struct pool_agent *a);
+/* Stops its timers and tells Redis its counts; what it holds is left to its leases. Settles that
+ * are not on their way are dropped, and their fn is told REDIS_DOWN; others are still answered. */
+void pool_agent_stop(struct pool_agent *a); /* idempotent */
+void pool_agent_free(struct pool_agent *a); /* after a stop, which it makes good for */
 
 struct store_pool *pool_agent_pool(struct pool_agent *a);
 struct pool_stats *pool_agent_stats(struct pool_agent *a);

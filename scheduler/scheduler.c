@@ -276,6 +276,14 @@ void scheduler_drain(struct scheduler *s)
     s->draining = true;
 }
 
+void scheduler_stop(struct scheduler *s)
+{
+    size_t at = 0;
+    s->draining = true;
+    for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at))
+        pool_agent_stop(v->agent);
+}
+
 bool scheduler_is_draining(const struct scheduler *s)
 {
     return s->draining;

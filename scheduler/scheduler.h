@@ -33,6 +33,9 @@ struct scheduler_options {
 };
 
 struct scheduler *scheduler_new(const struct scheduler_options *options, struct config *config);
+/* The end, in this order: the owners have cancelled their calls; scheduler_stop(); the connection
+ * to Redis is freed, which answers all that is open; scheduler_free(). */
+void scheduler_stop(struct scheduler *s);
 void scheduler_free(struct scheduler *s);
 
 /* All or nothing was decided by config_load(); from here the new one holds for new requests, and
