@@ -315,6 +315,16 @@ static struct call *check(struct jobs *j, const struct job_spec *spec, struct ca
     return c;
 }
 
+/* Of the body and where it goes: the same body means something else to another endpoint. */
+static void take_fingerprint(struct submission *s, const char *body, size_t len)
+{
+    char both[DIGEST_HEX_BYTES + 64];
+    digest_hex(body, len, s->fingerprint, DIGEST_HEX_BYTES - 1);
+    int n =
+        snprintf(both, sizeof(both), "%s %s", s->fingerprint, wire_path(call_endpoint(s->call)));
+    digest_hex(both, (size_t)n, s->fingerprint, DIGEST_HEX_BYTES - 1);
+}
+
 static bool fill(struct submission *s, const struct job_spec *spec, size_t body_len,
                  const char *body)
 {
@@ -327,7 +337,7 @@ static bool fill(struct submission *s, const struct job_spec *spec, size_t body_
     s->again = evtimer_new(scheduler_options(j->scheduler)->base, on_again, s);
     s->metadata = spec->metadata ? strdup(spec->metadata) : NULL;
     s->key = spec->idempotency_key ? strdup(spec->idempotency_key) : NULL;
-    digest_hex(body, body_len, s->fingerprint, DIGEST_HEX_BYTES - 1);
+    take_fingerprint(s, body, body_len);
     return s->again && (!spec->metadata || s->metadata) && (!spec->idempotency_key || s->key);
 }
 

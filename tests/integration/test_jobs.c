@@ -2,8 +2,14 @@
 #include "tests/support/core_kit.h"
 
 #include "scheduler/job_internal.h"
+#include "storage/redis_reply.h"
+
+#include <hiredis.h>
 
 #define OK_BODY "{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}"
+
+#define OTHER_BODY   "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"ho\"}]}"
+#define TWO_WAY_BODY "{\"model\":\"m\",\"input\":\"a\",\"prompt\":\"a\"}"
 
 static const struct fake_step answers[] = {
     {.op = FAKE_READ},
@@ -39,10 +45,11 @@ static void on_told(void *arg, const struct job_record *r, bool replayed,
     t->status_code = r->status_code;
 }
 
-static struct told submit_job(struct core_kit *k, const char *body, const char *key)
+static struct told submit_to(struct core_kit *k, enum wire_endpoint endpoint, const char *body,
+                             const char *key)
 {
     struct told t = {.calls = 0};
-    struct job_spec spec = {.endpoint = WIRE_CHAT,
+    struct job_spec spec = {.endpoint = endpoint,
                             .body = strdup(body),
                             .body_len = strlen(body),
                             .tenant = "default",
@@ -52,6 +59,11 @@ static struct told submit_job(struct core_kit *k, const char *body, const char *
     job_submit(k->jobs, &spec, on_told, &t);
     CORE_UNTIL(k, t.calls > 0);
     return t;
+}
+
+static struct told submit_job(struct core_kit *k, const char *body, const char *key)
+{
+    return submit_to(k, WIRE_CHAT, body, key);
 }
 
 static struct told get_job(struct core_kit *k, const char *id)
@@ -178,6 +190,169 @@ static void a_grant_that_is_out_of_date_is_not_run(void **state)
     assert_true(core_is(k, g.id, "running"));
 }
 
+static int64_t index_time(struct core_kit *k, const char *id)
+{
+    struct key key = key_jobs(CORE_POOL, "default");
+    struct redisReply *r = redis_fixture_ask(&k->redis, REDIS_ARGS("ZSCORE", key.text, id));
+    int64_t time_us = reply_int(r, -1);
+    freeReplyObject(r);
+    return time_us;
+}
+
+static void an_idempotency_key_stands_for_one_job(void **state)
+{
+    struct core_kit *k = *state;
+    core_kit_start(k, "rpm: 100", NULL);
+    FAKE_SCRIPT(k->provider, answers);
+    struct told first = submit_job(k, CORE_BODY, "key");
+    int64_t created_us = core_field(k, first.id, "cr");
+    assert_false(first.replayed);
+    CORE_UNTIL(k, core_is(k, first.id, "done"));
+
+    struct told again = submit_job(k, CORE_BODY, "key");
+    assert_true(again.replayed);
+    assert_string_equal(again.id, first.id);
+    assert_string_equal(again.status, "succeeded");
+    assert_int_equal(fake_provider_requests(k->provider), 1);
+    assert_int_equal(core_field(k, first.id, "cr"), created_us);
+    assert_int_equal(index_time(k, first.id), created_us); /* or pages would miss it */
+
+    struct told other = submit_job(k, OTHER_BODY, "key");
+    assert_false(other.found);
+    assert_int_equal(other.failure.status, 422);
+    struct told elsewhere = submit_to(k, WIRE_RESPONSES, TWO_WAY_BODY, "two");
+    assert_true(elsewhere.found);
+    assert_int_equal(submit_to(k, WIRE_COMPLETIONS, TWO_WAY_BODY, "two").failure.status, 422);
+    CORE_UNTIL(k, jobs_running(k->jobs) == 0);
+}
+
+static void a_claim_without_its_job_is_made_good(void **state)
+{
+    struct core_kit *k = *state;
+    core_kit_start(k, "rpm: 100", NULL);
+    FAKE_SCRIPT(k->provider, answers);
+    struct told first = submit_job(k, CORE_BODY, "key");
+    CORE_UNTIL(k, core_is(k, first.id, "done"));
+    char key[128];
+    (void)snprintf(key, sizeof(key), CORE_PREFIX "j:%s", first.id);
+    assert_int_equal(redis_fixture_ask_int(&k->redis, REDIS_ARGS("DEL", key)), 1);
+    struct told again = submit_job(k, CORE_BODY, "key"); /* as after a crash between the two */
+    assert_string_equal(again.id, first.id);
+    CORE_UNTIL(k, core_is(k, first.id, "done"));
+    assert_int_equal(fake_provider_requests(k->provider), 2);
+}
+
+static void a_store_that_is_away_is_told_and_nothing_is_promised(void **state)
+{
+    struct core_kit *k = *state;
+    core_kit_start(k, "rpm: 100", NULL);
+    redis_fixture_kill(&k->redis);
+    CORE_UNTIL(k, !k->up);
+    struct told t = submit_job(k, CORE_BODY, "key");
+    assert_false(t.found);
+    assert_int_equal(t.failure.status, 503);
+    assert_int_equal(get_job(k, "job_0123456701234567890123456789abcd0123").failure.status, 404);
+}
+
+static void a_job_is_submitted_over_a_short_outage(void **state)
+{
+    struct core_kit *k = *state;
+    struct told t = {.calls = 0};
+    core_kit_start(k, "rpm: 100", NULL);
+    FAKE_SCRIPT(k->provider, answers);
+    redis_fixture_kill(&k->redis);
+    CORE_UNTIL(k, !k->up);
+    struct job_spec spec = {.endpoint = WIRE_CHAT,
+                            .body = strdup(CORE_BODY),
+                            .body_len = strlen(CORE_BODY),
+                            .tenant = "default",
+                            .weight = 1,
+                            .class = CLASS_NORMAL};
+    job_submit(k->jobs, &spec, on_told, &t);
+    assert_int_equal(redis_fixture_restart(&k->redis), 0);
+    CORE_UNTIL(k, t.calls > 0);
+    assert_true(t.found);
+    CORE_UNTIL(k, core_is(k, t.id, "done"));
+    assert_int_equal(t.calls, 1);
+}
+
+static void a_job_whose_model_is_gone_fails_with_the_reason(void **state)
+{
+    struct core_kit *k = *state;
+    core_kit_start(k, "rpm: 100, max_parallel_requests: 1", NULL);
+    FAKE_SCRIPT(k->provider, hangs);
+    struct told first = submit_job(k, CORE_BODY, NULL), second = submit_job(k, CORE_BODY, NULL);
+    CORE_UNTIL(k, fake_provider_stalled(k->provider) == 1);
+    struct config *c = core_kit_config(k, "rpm: 100, max_parallel_requests: 1", NULL);
+    c->providers[0].models[0].name[0] = 'x'; /* the pool stays, the model does not */
+    scheduler_reload(k->scheduler, c);
+    (void)cancel_job(k, first.id);
+    CORE_UNTIL(k, core_is(k, second.id, "failed"));
+    struct told end = get_job(k, second.id);
+    assert_non_null(strstr(end.error, "model_not_found"));
+    assert_string_equal(get_job(k, first.id).status, "cancelled");
+    assert_int_equal(core_running(k), 0);
+}
+
+static void a_waiting_job_is_cancelled_and_another_tenants_is_not(void **state)
+{
+    struct core_kit *k = *state;
+    struct told t = {.calls = 0};
+    core_kit_start(k, "max_parallel_requests: 1", NULL);
+    FAKE_SCRIPT(k->provider, hangs);
+    (void)submit_job(k, CORE_BODY, NULL);
+    struct told second = submit_job(k, CORE_BODY, NULL);
+    assert_string_equal(second.status, "queued");
+    job_cancel(k->jobs, "other", second.id, on_told, &t);
+    CORE_UNTIL(k, t.calls > 0);
+    assert_int_equal(t.failure.status, 404);
+    assert_string_equal(cancel_job(k, second.id).status, "cancelled");
+    assert_string_equal(cancel_job(k, second.id).status, "cancelled");
+    assert_int_equal(core_queued(k), 0);
+}
+
+struct heard {
+    struct job_watch watch;
+    unsigned calls;
+    bool leaves;
+    char last[16];
+};
+
+static void on_heard(void *arg, const char *state)
+{
+    struct heard *h = arg;
+    h->calls++;
+    (void)snprintf(h->last, sizeof(h->last), "%s", state);
+    if (h->leaves)
+        job_unwatch(&h->watch);
+}
+
+static void watches_hear_of_changes_and_of_those_they_may_have_missed(void **state)
+{
+    struct core_kit *k = *state;
+    struct heard stays = {.calls = 0}, leaves = {.leaves = true};
+    core_kit_start(k, "rpm: 100", NULL);
+    FAKE_SCRIPT(k->provider, answers);
+    struct told t = submit_job(k, CORE_BODY, NULL);
+    struct heard *both[] = {&leaves, &stays};
+    for (size_t i = 0; i < 2; i++) {
+        both[i]->watch.fn = on_heard;
+        both[i]->watch.arg = both[i];
+        (void)snprintf(both[i]->watch.id, sizeof(both[i]->watch.id), "%s", t.id);
+        job_watch(k->jobs, &both[i]->watch);
+    }
+    CORE_UNTIL(k, strcmp(stays.last, "done") == 0);
+    assert_int_equal(leaves.calls, 1);
+    unsigned before = stays.calls;
+    jobs_channel_back(k->jobs);
+    assert_int_equal(stays.calls, before + 1);
+    assert_string_equal(stays.last, "");
+    job_unwatch(&stays.watch);
+    jobs_channel_back(k->jobs);
+    assert_int_equal(stays.calls, before + 1);
+    assert_int_equal(leaves.calls, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +362,13 @@ int main(void)
         CORE_TEST(no_more_jobs_run_here_than_were_allowed),
         CORE_TEST(a_job_that_is_cancelled_while_its_record_is_fetched_is_not_sent),
         CORE_TEST(a_grant_that_is_out_of_date_is_not_run),
+        CORE_TEST(an_idempotency_key_stands_for_one_job),
+        CORE_TEST(a_claim_without_its_job_is_made_good),
+        CORE_TEST(a_store_that_is_away_is_told_and_nothing_is_promised),
+        CORE_TEST(a_job_is_submitted_over_a_short_outage),
+        CORE_TEST(a_job_whose_model_is_gone_fails_with_the_reason),
+        CORE_TEST(a_waiting_job_is_cancelled_and_another_tenants_is_not),
+        CORE_TEST(watches_hear_of_changes_and_of_those_they_may_have_missed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
