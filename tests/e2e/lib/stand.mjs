@@ -51,6 +51,8 @@ export class Stand {
   //          models: limits of both providers' models (MODELS);
   //          provider: more keys of both providers;
   //          config: more keys of the configuration (or a function of the stand that gives them);
+  //          headers: of the requests for /v1/stats, where keys are needed;
+  //          prepare, finish: run before the first start and after the last end, with the stand;
   //          secrets: what must not be in any log, beside the keys and prompts of this file.
   constructor(options = {}) {
     this.options = options;
@@ -64,6 +66,7 @@ export class Stand {
   static MODELS = [{ name: '*', rpm: 60000, tpm: 10000000 }];
 
   async start() {
+    await this.options.prepare?.(this);
     this.simulator = await Program.start(
       ['simulate', '--listen', '127.0.0.1:0', ...(this.options.simulate ?? [])],
       this.simulatorLog);
@@ -93,7 +96,11 @@ export class Stand {
   }
 
   async startService() {
-    this.service = await Program.start(['serve', '--config', this.configPath], this.log);
+    try {
+      this.service = await Program.start(['serve', '--config', this.configPath], this.log);
+    } catch (error) {
+      throw new Error(`${error.message}\n${this.logged(0)}`, { cause: error });
+    }
     await until('the service is ready', READY_MS, async () => {
       const answer = await fetch(`${this.url}/readyz`).catch(() => null);
       return answer?.ok;
@@ -121,6 +128,7 @@ export class Stand {
     try {
       if (this.service?.alive()) await this.stopService();
     } finally {
+      await this.options.finish?.(this);
       const [code] = this.simulator ? await this.simulator.end() : [0];
       const text = this.logged(0);
       const simulated = this.simulator ? readFileSync(this.simulatorLog, 'utf8') : '';
@@ -147,7 +155,7 @@ export class Stand {
   }
 
   stats() {
-    return getJson(`${this.url}/v1/stats`, this.statsHeaders);
+    return getJson(`${this.url}/v1/stats`, this.options.headers);
   }
 
   // The row of /v1/stats of one pool, such as 'openai:default:gpt-4o'; of the first without a name.

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { steer, suite } from '../lib/stand.mjs';
 import { Anthropic, OpenAI, anthropic, chat, collect, failure, message, openai } from './clients.mjs';
 
-const LIMITED = { name: 'limited', rpm: 60000, tpm: 1000 };
+const LIMITED = { name: 'limited', rpm: 60000, tpm: 2000 };
 
 function is(error, type, status, words) {
   assert.ok(error instanceof type, `${error?.constructor?.name}: ${error?.message}`);
@@ -64,10 +64,10 @@ suite("errors: the service's own", OWN, (stand, test) => {
 
   test('what can never fit a limit is 413 at once, with the limit in the message', async () => {
     const error = await failure(asked({ model: 'limited', max_tokens: 5000 }));
-    is(error, OpenAI.APIError, 413, /tpm.*1000/);
+    is(error, OpenAI.APIError, 413, /tpm.*2000/);
     assert.equal(error.headers.get('x-should-retry'), 'false');
     const other = await failure(told({ model: 'limited', max_tokens: 5, system: 'x '.repeat(9000) }));
-    is(other, Anthropic.APIError, 413, /tpm.*1000/);
+    is(other, Anthropic.APIError, 413, /tpm.*2000/);
   });
 
   test('a body over http.max_body_bytes is 413', async () => {
@@ -78,15 +78,14 @@ suite("errors: the service's own", OWN, (stand, test) => {
 
   test('who waits longer than x-sluice-max-wait-ms gets 504, and is told not to retry', async () => {
     const headers = { 'x-sluice-max-wait-ms': '150' };
-    for (const [running, waiting, type] of [
-      [openai(stand).chat.completions.create(chat(steer('latency_ms=1500'))),
-        () => openai(stand).chat.completions.create(chat('Hello'), { headers }),
-        OpenAI.InternalServerError],
-      [anthropic(stand).messages.create(message(steer('latency_ms=1500'))),
-        () => anthropic(stand).messages.create(message('Hello'), { headers }),
+    for (const [send, text, type] of [
+      [(...of) => openai(stand).chat.completions.create(...of), chat, OpenAI.InternalServerError],
+      [(...of) => anthropic(stand).messages.create(...of), message,
         Anthropic.InternalServerError]]) {
+      const running = send(text(steer('latency_ms=1000')));
       await stand.untilLoad('one runs', (load) => load.running === 1);
-      const error = is(await failure(waiting()), type, 504, /x-sluice-max-wait-ms/);
+      const error = await failure(send(text('Hello'), { headers }));
+      is(error, type, 504, /x-sluice-max-wait-ms/);
       assert.equal(error.headers.get('x-should-retry'), 'false');
       await running;
       await stand.untilIdle();
