@@ -86,6 +86,7 @@ static void on_channel(void *arg, bool up, const char *reason)
         return;
     }
     /* What was published meanwhile is gone: whoever watches a job asks again. */
+    scheduler_channel_back(s->scheduler);
     jobs_channel_back(s->jobs);
 }
 
@@ -99,10 +100,11 @@ static void on_message(void *arg, const char *channel, const char *payload, size
         scheduler_message(s->scheduler, payload);
 }
 
-static int connect_redis(struct service *s, const struct config *c, struct error *e)
+static int connect_redis(struct service *s, const struct config *c, const char *given,
+                         struct error *e)
 {
     struct redis_address address;
-    const char *url = c->redis.url;
+    const char *url = given ? given : c->redis.url;
     if (!*url) {
         struct redis_server_options options = {.data_dir = c->data_dir,
                                                .fsync_always = c->jobs.durability == CONFIG_ALWAYS};
@@ -225,11 +227,12 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     return s->jobs ? 0 : error_set(e, -ENOMEM, "out of memory");
 }
 
-static int listen_on(struct service *s, const char *address, struct error *e)
+static int listen_on(struct service *s, const struct service_options *o, struct error *e)
 {
     const struct config *c = service_config(s);
     struct server_options options = {
-        .listen = address ? address : c->listen,
+        .listen = o->listen ? o->listen : c->listen,
+        .reuse_port = o->reuse_port,
         .max_body_bytes = (size_t)c->http.max_body_bytes,
         .max_connections = (int)c->http.max_connections,
         .header_ms = (int)c->http.header_timeout_ms,
@@ -240,12 +243,26 @@ static int listen_on(struct service *s, const char *address, struct error *e)
     return s->server ? 0 : -EIO;
 }
 
+/* Changes of interest in a descriptor are collected and told to the kernel once per turn: a
+ * proxied call changes its mind several times. Safe here, as nobody dups a watched descriptor. */
+static struct event_base *base_new(void)
+{
+    struct event_config *config = event_config_new();
+    if (!config)
+        return NULL;
+    struct event_base *base = NULL;
+    if (event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST) == 0)
+        base = event_base_new_with_config(config);
+    event_config_free(config);
+    return base;
+}
+
 struct service *service_new(const struct service_options *options, struct config *config,
                             struct error *e)
 {
     struct service *s = calloc(1, sizeof(*s));
     if (s) {
-        s->base = event_base_new();
+        s->base = base_new();
         s->config_path = options->config_path ? strdup(options->config_path) : NULL;
     }
     if (!s || !s->base || (options->config_path && !s->config_path)) {
@@ -257,13 +274,12 @@ struct service *service_new(const struct service_options *options, struct config
     rand_hex(s->instance, INSTANCE_DIGITS);
     s->allow_volatile = options->allow_volatile;
     s->started_ms = clock_wall_ms();
-    if (connect_redis(s, config, e) < 0) {
+    if (connect_redis(s, config, options->redis_url, e) < 0) {
         config_free(config);
         service_free(s);
         return NULL;
     }
-    if (make_scheduler(s, config, e) < 0 || watch_signals(s) < 0 ||
-        listen_on(s, options->listen, e) < 0) {
+    if (make_scheduler(s, config, e) < 0 || watch_signals(s) < 0 || listen_on(s, options, e) < 0) {
         service_free(s);
         return NULL;
     }

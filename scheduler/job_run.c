@@ -8,8 +8,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const fields[] = {"ep", "rq", "ten", "w", "cl", "tr"};
-enum { F_EP, F_REQUEST, F_TENANT, F_WEIGHT, F_CLASS, F_TRIES, F_COUNT };
+static const char *const fields[] = {"ep", "rq", "ten", "w", "cl", "tr", "at", "t0", "t1"};
+enum {
+    F_EP,
+    F_REQUEST,
+    F_TENANT,
+    F_WEIGHT,
+    F_CLASS,
+    F_TRIES,
+    F_GRANTS,
+    F_QUEUED,
+    F_STARTED,
+    F_COUNT
+};
 _Static_assert(sizeof(fields) / sizeof(fields[0]) == F_COUNT, "one place for each field");
 #define PEEK_WORDS 4
 #define NOTE_BYTES (2 * KIB)
@@ -167,6 +178,11 @@ static const char *text_at(const struct store_turn *turn, int field, size_t *ret
     return text ? text : "";
 }
 
+static int64_t int_at(const struct store_turn *turn, int field, int64_t otherwise)
+{
+    return reply_int(reply_at(turn->items, PEEK_WORDS + (size_t)field), otherwise);
+}
+
 static void begin(struct run *r, const struct store_turn *turn)
 {
     struct call_failure f;
@@ -174,8 +190,8 @@ static void begin(struct run *r, const struct store_turn *turn)
     const char *body = text_at(turn, F_REQUEST, &len);
     struct call_spec spec = {
         .tenant = text_at(turn, F_TENANT, NULL),
-        .weight = reply_int(reply_at(turn->items, PEEK_WORDS + F_WEIGHT), 1),
-        .class = (enum pool_class)reply_int(reply_at(turn->items, PEEK_WORDS + F_CLASS), 1),
+        .weight = int_at(turn, F_WEIGHT, 1),
+        .class = (enum pool_class)int_at(turn, F_CLASS, 1),
         .max_wait_ms = INT64_MAX / 4,
         .is_job = true,
         .pool = scheduler_pool_of(r->jobs->scheduler, r->agent),
@@ -194,12 +210,16 @@ static void begin(struct run *r, const struct store_turn *turn)
         fail_run(r, &f);
         return;
     }
+    struct call_past past = {
+        .tries = int_at(turn, F_TRIES, 0),
+        .queue_ms = int_at(turn, F_STARTED, 0) - int_at(turn, F_QUEUED, 0),
+        .granted = int_at(turn, F_GRANTS, 1) > 1,
+    };
     r->call = call_new(r->jobs->scheduler, &spec, &sink, r, &f);
     if (!r->call)
         fail_run(r, &f);
     else
-        call_start_granted(r->call, &r->grant,
-                           reply_int(reply_at(turn->items, PEEK_WORDS + F_TRIES), 0));
+        call_start_granted(r->call, &r->grant, &past);
 }
 
 static void on_record(void *arg, struct store_pool *pool, const struct store_turn *turn)

@@ -249,6 +249,17 @@ void scheduler_connected(struct scheduler *s, bool up)
             job_store_register_pool(s->options.jobs, pool->hash, pool->id);
         pool_agent_connected(v->agent, up);
     }
+    if (up)
+        scheduler_channel_back(s);
+}
+
+void scheduler_channel_back(struct scheduler *s)
+{
+    size_t at = 0;
+    if (!s->connected)
+        return;
+    for (struct call *c = map_next(&s->calls, &at); c; c = map_next(&s->calls, &at))
+        call_ask_again(c);
 }
 
 bool scheduler_is_connected(const struct scheduler *s)
