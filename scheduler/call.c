@@ -198,6 +198,7 @@ static void send_request(struct call *c)
     struct error e = {.text = ""};
     call_reply_reset(c);
     c->sent_us = clock_mono_us();
+    c->sends++;
     c->transfer_done = false;
     c->transfer = NULL;
     if (call_upstream(c, &up, &e) == 0)

@@ -64,7 +64,8 @@ struct call {
     struct wire_answer refusal; /* an error event before any output */
     bool refused;
     struct wire_usage usage;
-    int64_t attempts, refusals;
+    int64_t attempts, refusals; /* that failed, and of those that count for nothing */
+    int64_t sends;
     int64_t sent_us, first_us;
 };
 
