@@ -1,5 +1,6 @@
 #include "api/cmd_tokens.h"
 
+#include "common/args.h"
 #include "common/buf.h"
 #include "common/limits.h"
 #include "common/utf8.h"
@@ -8,7 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,19 +19,26 @@
 
 #define READ_BYTES (64 * KIB)
 
-static const char usage[] =
-    "Usage: sluice tokens [--encoding E | --model M] [--first N] [--json] [FILE...]\n"
-    "\n"
-    "Counts the tokens of files, or of standard input, exactly as OpenAI's tiktoken does.\n"
-    "\n"
-    "  -e, --encoding E  o200k_base (default), o200k_harmony, cl100k_base, p50k_base, r50k_base\n"
-    "  -m, --model M     the encoding of this model, such as gpt-4o\n"
-    "      --first N     write the text of the first N tokens of each file instead\n"
-    "      --json        one JSON object with a count for every file\n"
-    "      --help        show this text\n"
-    "\n"
-    "One input gives one number; several give a line each and their total.\n"
-    "Example: sluice tokens --model gpt-4o prompt.txt\n";
+enum { OPTION_FIRST = ARGS_NO_CHAR };
+
+static const struct args_option options[] = {
+    {'e', "encoding", "E",
+     "o200k_base (default), o200k_harmony, cl100k_base, p50k_base, r50k_base"},
+    {'m', "model", "M", "the encoding of this model, such as gpt-4o"},
+    {OPTION_FIRST, "first", "N", "write the text of the first N tokens of each file instead"},
+    {'j', "json", NULL, "print JSON"},
+    {0},
+};
+
+static const struct args_command command = {
+    .name = "tokens",
+    .about = "Counts the tokens of files, or of standard input, exactly as OpenAI's tiktoken.\n"
+             "One input gives one number; several give a line each and their total.",
+    .operands = "[FILE...]",
+    .most = INT_MAX,
+    .options = options,
+    .example = "  sluice tokens --model gpt-4o prompt.txt",
+};
 
 struct request {
     const char *encoding;
@@ -140,17 +148,6 @@ static int count_files(struct request *r, int count, char **paths)
     return fflush(stdout) == 0 ? code : complain("output", strerror(errno));
 }
 
-static bool parse_count(const char *text, size_t *ret)
-{
-    char *end;
-    errno = 0;
-    unsigned long long n = strtoull(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0)
-        return false;
-    *ret = (size_t)n;
-    return true;
-}
-
 static const char *encoding_of_model(const char *model)
 {
     const char *encoding = model_encoding(model);
@@ -161,42 +158,33 @@ static const char *encoding_of_model(const char *model)
     return MODEL_ENCODING_DEFAULT;
 }
 
-/* 0 to go on, or the exit code + 1. */
-static int parse(struct request *r, int argc, char **argv)
+static void parse(struct request *r, struct args *a)
 {
-    static const struct option options[] = {
-        {"encoding", required_argument, NULL, 'e'}, {"model", required_argument, NULL, 'm'},
-        {"first", required_argument, NULL, 'f'},    {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
-    };
-    optind = 0; /* glibc: start again, whoever parsed before us */
-    for (int option; (option = getopt_long(argc, argv, "e:m:h", options, NULL)) != -1;) {
-        if (option == 'e') {
-            r->encoding = optarg;
-        } else if (option == 'm') {
-            r->encoding = encoding_of_model(optarg);
-        } else if (option == 'j') {
+    for (int id; (id = args_next(a)) != ARGS_END;) {
+        int64_t n;
+        if (id == 'e') {
+            r->encoding = a->value;
+        } else if (id == 'm') {
+            r->encoding = encoding_of_model(a->value);
+        } else if (id == 'j') {
             r->json = true;
-        } else if (option == 'f' && parse_count(optarg, &r->first)) {
+        } else if (id == OPTION_FIRST && args_number(a, 0, INT64_MAX, &n)) {
             r->cut = true;
-        } else {
-            fputs(usage, option == 'h' ? stdout : stderr);
-            return option == 'h' ? 1 : 3;
+            r->first = (size_t)n;
         }
     }
-    if (r->cut && r->json) {
-        fputs("sluice tokens: --first writes text, it cannot go with --json\n", stderr);
-        return 3;
-    }
-    return 0;
+    if (a->exit_code < 0 && r->cut && r->json)
+        args_error(a, "--first writes text, it cannot go with --json");
 }
 
 int cmd_tokens(int argc, char **argv)
 {
     struct request r = {.encoding = MODEL_ENCODING_DEFAULT};
-    int stop = parse(&r, argc, argv);
-    if (stop != 0)
-        return stop - 1;
+    struct args a;
+    args_init(&a, &command, argc, argv);
+    parse(&r, &a);
+    if (a.exit_code >= 0)
+        return a.exit_code;
 
     struct tokenizers *set;
     struct error e = {""};
@@ -206,10 +194,10 @@ int cmd_tokens(int argc, char **argv)
     if (failed < 0) {
         fprintf(stderr, "sluice tokens: %s\n", e.text);
         tokenizers_free(set);
-        return failed == -ENOENT ? 2 : 1;
+        return failed == -ENOENT ? EXIT_USAGE : EXIT_FAILURE;
     }
     buf_init(&r.out, (size_t)TOKENS_MAX_REPORT_BYTES);
-    int code = count_files(&r, argc - optind, argv + optind);
+    int code = count_files(&r, a.operand_count, a.operands);
     buf_release(&r.out);
     tokenizers_free(set);
     return code;

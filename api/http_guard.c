@@ -148,9 +148,11 @@ static size_t read_version(struct http_guard *g, const char *bytes, size_t len)
     return 1;
 }
 
-/* Counts bytes of header lines; false when there are too many. */
-static bool count_header_bytes(struct http_guard *g, size_t n)
+/* Counts the bytes of header lines up to at, the one there, and the line feed that a
+ * carriage return there promises; false when there are too many. */
+static bool count_header_bytes(struct http_guard *g, const char *bytes, size_t at, size_t len)
 {
+    size_t n = at == len ? at : at + 1 + (bytes[at] == '\r');
     g->header_bytes += (uint32_t)n;
     if (g->header_bytes <= HTTP_MAX_HEADER_BYTES)
         return true;
@@ -181,7 +183,7 @@ static size_t read_name(struct http_guard *g, const char *bytes, size_t len)
     /* A name that fills the word is none of those looked for; its end is dropped. */
     while (at < len && in_set(token_bytes, (unsigned char)bytes[at]))
         (void)word_add(g, bytes[at++]);
-    if (!count_header_bytes(g, at + (at < len)))
+    if (!count_header_bytes(g, bytes, at, len))
         return at;
     if (at == len)
         return at;
@@ -248,7 +250,7 @@ static size_t read_value(struct http_guard *g, const char *bytes, size_t len)
     size_t at = 0;
     while (at < len && is_text((unsigned char)bytes[at]))
         at++;
-    if (!count_header_bytes(g, at + (at < len)))
+    if (!count_header_bytes(g, bytes, at, len))
         return at;
     if (g->field != FIELD_OTHER)
         keep_value(g, bytes, at);
@@ -337,8 +339,6 @@ static size_t read_lf(struct http_guard *g, const char *bytes, size_t len)
         refuse(g, 400, "A carriage return stands without its line feed.");
         return 1;
     }
-    if (g->state == VALUE_LF || g->state == END_LF)
-        g->header_bytes++;
     if (g->state == END_LF)
         head_end(g);
     else if (g->state == CHUNK_LF)

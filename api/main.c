@@ -5,6 +5,7 @@
 #include "api/cmd_serve.h"
 #include "api/cmd_tokens.h"
 #include "api/cmd_version.h"
+#include "api/demo/demo.h"
 #include "api/simulate/simulate.h"
 #include "common/args.h"
 #include "common/nearest.h"
@@ -21,6 +22,7 @@ static const struct command {
 } commands[] = {
     {"serve", cmd_serve, "run the service"},
     {"check", cmd_check, "say whether a configuration is right"},
+    {"demo", cmd_demo, "agents without and with Sluice, side by side"},
     {"submit", cmd_submit, "give jobs to a running service"},
     {"jobs", cmd_jobs, "list, show, wait for or cancel jobs"},
     {"stats", cmd_stats, "show what waits, why and for how long"},

@@ -69,15 +69,6 @@ static void submit_single(const struct route_request *r, const char *text, size_
         return;
     }
     in.spec.idempotency_key = exchange_header(r->exchange, "idempotency-key");
-    if (in.spec.idempotency_key && strlen(in.spec.idempotency_key) > IDEMPOTENCY_KEY_BYTES) {
-        call_failure_set(&f, 400, "invalid_header", "Idempotency-Key has more than %d bytes.",
-                         IDEMPOTENCY_KEY_BYTES);
-        job_input_release(&in);
-        free(in.spec.body);
-        free(s);
-        fail(r, &f);
-        return;
-    }
     s->exchange = r->exchange;
     exchange_on_gone(r->exchange, on_gone_single, s);
     job_submit(service_jobs(r->service), &in.spec, on_submitted, s);
@@ -91,6 +82,7 @@ struct many {
     bool gone, reading;
     size_t open;
     json_t *data;
+    const char *key; /* Idempotency-Key of all lines; NULL none. Valid while reading */
 };
 
 /* index: its place among the answers; number: in the body, which may hold empty lines */
@@ -174,10 +166,21 @@ static void on_line(void *arg, const struct job_record *record, bool replayed,
     many_done(m);
 }
 
+/* One key stands for all lines, each of which is a job for itself: the number of the line makes
+ * the keys different, behind a byte that no header value holds. */
+static const char *line_key(const struct many *m, size_t number, char *room, size_t size)
+{
+    if (!m->key)
+        return NULL;
+    (void)snprintf(room, size, "%s\n%zu", m->key, number);
+    return room;
+}
+
 static void submit_line(const struct route_request *r, struct many *m, const struct body_line *at)
 {
     struct job_input in;
     struct call_failure f;
+    char key[IDEMPOTENCY_KEY_BYTES + 24];
     size_t index = json_array_size(m->data);
     struct line *l = calloc(1, sizeof(*l));
     if (!l || json_array_append_new(m->data, json_null()) < 0) {
@@ -190,6 +193,7 @@ static void submit_line(const struct route_request *r, struct many *m, const str
         return;
     }
     *l = (struct line){m, index, at->number};
+    in.spec.idempotency_key = line_key(m, at->number, key, sizeof(key));
     m->open++;
     job_submit(service_jobs(r->service), &in.spec, on_line, l);
     job_input_release(&in);
@@ -213,6 +217,7 @@ static void submit_many(const struct route_request *r, const char *text, size_t 
         return;
     }
     m->exchange = r->exchange;
+    m->key = exchange_header(r->exchange, "idempotency-key");
     m->reading = true;
     exchange_on_gone(r->exchange, on_gone_many, m);
     while (next_line(&line))
@@ -225,10 +230,18 @@ void route_jobs_submit(const struct route_request *r)
 {
     size_t len = 0;
     const char *type = exchange_header(r->exchange, "content-type");
+    const char *key = exchange_header(r->exchange, "idempotency-key");
     const char *body = exchange_body(r->exchange, &len);
     if (service_is_draining(r->service)) {
         answer_error(r->exchange, WIRE_OPENAI, 503, "draining",
                      "This instance is shutting down and takes no new jobs; try again.");
+        return;
+    }
+    if (key && strlen(key) > IDEMPOTENCY_KEY_BYTES) {
+        struct call_failure f;
+        call_failure_set(&f, 400, "invalid_header", "Idempotency-Key has more than %d bytes.",
+                         IDEMPOTENCY_KEY_BYTES);
+        fail(r, &f);
         return;
     }
     if (type && (strstr(type, "ndjson") || strstr(type, "jsonl")))

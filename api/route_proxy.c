@@ -115,6 +115,7 @@ static bool is_kept_back(const char *name)
         "date",
         "server",
         "set-cookie",
+        "cache-control", /* an answer that was made for one caller is nobody else's to keep */
         "content-type",
         "x-request-id",
         "alt-svc",

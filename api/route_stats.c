@@ -158,7 +158,8 @@ static void on_count(void *arg, const char *name, int64_t value)
                   (json_int_t)wait_percentile(p->waits, 990)));
     set(p->pool, "counts", counters(p->counts, false));
     set(p->pool, "tokens", counters(p->counts, true));
-    pool_store_peek(service_store(p->all->service), pool_agent_pool(p->view->agent), NULL, NULL, 0,
+    struct store_look look = {.id = NULL};
+    pool_store_peek(service_store(p->all->service), pool_agent_pool(p->view->agent), &look,
                     on_peeked, p);
 }
 

@@ -86,6 +86,7 @@ static void on_channel(void *arg, bool up, const char *reason)
         return;
     }
     /* What was published meanwhile is gone: whoever watches a job asks again. */
+    scheduler_channel_back(s->scheduler);
     jobs_channel_back(s->jobs);
 }
 

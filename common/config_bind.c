@@ -1,9 +1,9 @@
 #include "common/config_bind.h"
 
 #include "common/config_env.h"
+#include "common/digest.h"
 #include "common/limits.h"
 #include "common/nearest.h"
-#include "common/digest.h"
 
 #include <errno.h>
 #include <inttypes.h>

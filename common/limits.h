@@ -64,8 +64,8 @@
 
 /* Tokens */
 #define TOKENIZER_MAX_PIECE_BYTES (256 * KIB) /* a word or run that is merged as a whole */
-#define TOKENS_MAX_FILE_BYTES     (256 * MIB) /* one input of `sluice tokens` */
-#define TOKENS_MAX_REPORT_BYTES   (64 * MIB)  /* all that it prints with --json */
+#define TOKENS_MAX_FILE_BYTES     (64 * MIB)  /* one input of `sluice tokens` */
+#define TOKENS_MAX_REPORT_BYTES   (64 * MIB)  /* its --json; more than ARG_MAX allows */
 
 /* Redis */
 #define REDIS_MAX_PENDING      65536       /* commands without an answer */

@@ -75,11 +75,12 @@ bool utf8_valid(const void *bytes, size_t len)
 size_t utf8_repair(const void *bytes, size_t len, unsigned char *out)
 {
     const unsigned char *p = bytes, *end = p + len;
+    static const unsigned char replacement[UTF8_REPLACEMENT_BYTES] = {0xEF, 0xBF, 0xBD};
     unsigned char *to = out;
     while (p < end) {
         size_t n;
         if (utf8_next(p, end, &n) == UTF8_REPLACEMENT) {
-            memcpy(to, "\xEF\xBF\xBD", UTF8_REPLACEMENT_BYTES);
+            memcpy(to, replacement, sizeof(replacement));
             to += UTF8_REPLACEMENT_BYTES;
         } else {
             memcpy(to, p, n);

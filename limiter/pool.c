@@ -357,10 +357,10 @@ static void repeat(struct pool *p, struct record *r, int64_t delay_ms, int64_t n
         book_move(&p->book, r, TICKET_QUEUED, 0);
 }
 
-bool pool_settle(struct pool *p, const char *id, int64_t fence, const struct pool_outcome *outcome,
-                 size_t max_grants, int64_t now_ms, struct pool_turn *ret)
+bool pool_settle(struct pool *p, const struct pool_outcome *outcome, size_t max_grants,
+                 int64_t now_ms, struct pool_turn *ret)
 {
-    struct record *r = find_running(p, id, fence);
+    struct record *r = find_running(p, outcome->id, outcome->fence);
     if (r) {
         gate_refill(&p->gate, now_ms);
         gate_settle(&p->gate, r->cost, outcome->actual, outcome->unsent);

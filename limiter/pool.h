@@ -172,6 +172,8 @@ int pool_submit(struct pool *p, const struct ticket *t, size_t max_grants, int64
 void pool_dispatch(struct pool *p, size_t max_grants, int64_t now_ms, struct pool_turn *ret);
 
 struct pool_outcome {
+    const char *id;
+    int64_t fence;           /* of the grant that ends */
     enum ticket_state state; /* DONE, FAILED, CANCELLED; QUEUED: repeat it, at its old place */
     int64_t delay_ms;        /* with QUEUED: not before this much later; 0 at once */
     bool unsent;             /* the provider never saw it: everything comes back */
@@ -180,8 +182,8 @@ struct pool_outcome {
 };
 /* True when it took effect; false for a stale fence or a ticket that does not run (then only
  * the turn is taken). */
-bool pool_settle(struct pool *p, const char *id, int64_t fence, const struct pool_outcome *outcome,
-                 size_t max_grants, int64_t now_ms, struct pool_turn *ret);
+bool pool_settle(struct pool *p, const struct pool_outcome *outcome, size_t max_grants,
+                 int64_t now_ms, struct pool_turn *ret);
 /* Takes a queued or delayed ticket out; one that runs is marked, so that it will end CANCELLED
  * where it would be repeated. The state it was in. Takes no turn: dispatch after it. */
 enum ticket_state pool_cancel(struct pool *p, const char *id, int64_t now_ms);

@@ -101,15 +101,19 @@ int64_t call_queue_ms(const struct call *c);     /* waited so far */
 int64_t call_upstream_ms(const struct call *c);  /* of the last attempt, to its first byte */
 int64_t call_overhead_us(const struct call *c); /* spent here, queue left out, before it was sent */
 int64_t call_input_estimate(const struct call *c);
-int64_t call_attempts(const struct call *c);
+int64_t call_attempts(const struct call *c); /* requests sent to the provider so far */
 const struct wire_usage *call_usage(const struct call *c);
 /* Its ticket, for a submit elsewhere (jobs): cost and class filled in, fields left empty. */
 void call_ticket(const struct call *c, struct store_ticket *ret);
 
 /* ---- for the scheduler */
 void call_on_grant(struct call *c, const struct store_grant *grant);
+bool call_holds(const struct call *c, int64_t fence);
 void call_on_lost(struct call *c);
 void call_on_cancel(struct call *c);
+/* Redis was away, or the channel: one that waits submits its ticket again under the same id, and
+ * learns of a grant that nobody heard; when Redis has lost the ticket it has a new one. */
+void call_ask_again(struct call *c);
 void call_free(struct list *grave); /* the link by which it was buried */
 
 #endif

@@ -23,6 +23,11 @@ const char *call_body(const struct call *c, size_t *ret_len)
     return c->spec.body;
 }
 
+bool call_holds(const struct call *c, int64_t fence)
+{
+    return c->held.fence == fence && fence > 0;
+}
+
 int64_t call_tries(const struct call *c)
 {
     return c->attempts;

@@ -144,14 +144,15 @@ static void unsuccessful(struct call *c, enum http_result result, const struct w
         .attempts = c->attempts + 1,
         .max_attempts = c->provider->max_attempts,
         .refusals = c->refusals + 1,
+        .wait_left_ms = call_wait_left_ms(c),
         .output_given = c->started,
     };
     count_answer(c, result, answer->failure);
-    struct retry_plan plan = retry_decide(&what, scheduler_rand(c->sched));
-    c->attempts += plan.counts || !plan.again;
-    c->refusals += plan.again && !plan.counts;
-    if (plan.again) {
-        call_requeue(c, &plan);
+    c->outcome = retry_decide(&what, scheduler_rand(c->sched));
+    c->attempts += c->outcome.counts || !c->outcome.again;
+    c->refusals += c->outcome.again && !c->outcome.counts;
+    if (c->outcome.again) {
+        call_requeue(c);
         return;
     }
     if (result == HTTP_DONE && !c->started && !c->streaming) {
@@ -187,9 +188,10 @@ static void answered(struct call *c, struct http_transfer *t, enum http_result r
     struct wire_answer answer = {.failure = WIRE_SERVER, .may_retry = true, .retry_after_ms = -1};
     if (c->streaming) {
         /* What only waited for the line feed of its last carriage return is whole now. */
-        if (c->state != CALL_CANCELLED && sse_finish(&c->events, on_event, c) < 0)
+        if (sse_finish(&c->events, on_event, c) < 0)
             result = HTTP_TOO_LARGE;
-        stream_done(c, result, detail);
+        if (!call_state_is_final(c->state)) /* a sink may have cancelled it */
+            stream_done(c, result, detail);
         return;
     }
     if (result == HTTP_DONE)

@@ -489,9 +489,11 @@ void http_transfer_cancel(struct http_transfer *t)
     if (t->cancelled || c->reporting == t)
         return;
     t->cancelled = true;
+    forget_wake(t);
     c->running_count--;
     struct transfers *list = t->phase == PHASE_ENDED ? &c->ended : &c->running;
     if (http_loop_inside(c->loop)) { /* settle() follows, as soon as libcurl is off the stack */
+        http_easy_stop(&t->easy);
         move(t, list, &c->cancelled);
         return;
     }
@@ -558,8 +560,8 @@ void http_client_free(struct http_client *c)
     assert(!c->reporting && (!c->loop || !http_loop_inside(c->loop)));
     for (struct http_transfer *t; (t = TAILQ_FIRST(&c->running));)
         http_transfer_cancel(t);
-    for (struct http_transfer *t; (t = TAILQ_FIRST(&c->idle));) {
-        TAILQ_REMOVE(&c->idle, t, link);
+    for (struct http_transfer *t = TAILQ_FIRST(&c->idle), *next; t; t = next) {
+        next = TAILQ_NEXT(t, link);
         transfer_free(t);
     }
     http_loop_free(c->loop);

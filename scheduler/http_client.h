@@ -52,7 +52,7 @@ struct http_request {
     const char *url;
     const struct http_header *headers; /* copied; see http_header_is_ours() for those dropped */
     size_t header_count;
-    const char *body; /* kept: must live until the transfer ends */
+    const char *body; /* kept: must live until on_done or http_transfer_cancel() */
     size_t body_len;
     int connect_ms;        /* 0: 5000 */
     int first_byte_ms;     /* 0: 600000, from the request's end to the reply's first byte */
@@ -93,8 +93,9 @@ size_t http_client_running(const struct http_client *c);
 struct http_transfer *http_transfer_start(struct http_client *c, const struct http_request *request,
                                           const struct http_handlers *handlers, void *arg,
                                           struct error *e);
-/* Closes its connection; no handler is called any more. Allowed inside a handler; t is
- * gone, but stays readable until that handler returns. Inside on_done it does nothing. */
+/* Closes its connection; no handler is called and the request's body is not read any more.
+ * Allowed inside a handler; t is gone, but stays readable until that handler returns.
+ * Inside t's own on_done it does nothing. */
 void http_transfer_cancel(struct http_transfer *t);
 /* Back-pressure: no on_body while paused (what libcurl already holds, at most one read of
  * 16 KiB, is delivered after). on_done may still come when no byte is left to deliver.

@@ -3,12 +3,14 @@
 #include "scheduler/http_header.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #define CONNECT_MS        5000
-#define CONNECTION_LIFE_S 300L /* certificates and DNS answers are looked at again */
-#define CONNECTION_IDLE_S 60L  /* at most the keep-alive of common servers */
+#define CONNECTION_LIFE_S 300L               /* certificates and DNS answers are looked at again */
+#define CONNECTION_IDLE_S 60L                /* at most the keep-alive of common servers */
+#define SHORT_BODY_BYTES  (64 * (size_t)KIB) /* libcurl's own limit for head and body in one */
 #define KEPT_BYTES        (8 * (size_t)KIB)
 
 static bool set_numbers(CURL *curl)
@@ -39,12 +41,47 @@ static bool set_numbers(CURL *curl)
     return true;
 }
 
+static size_t on_read(char *to, size_t size, size_t count, void *arg)
+{
+    struct http_easy *h = arg;
+    if (h->stopped)
+        return CURL_READFUNC_ABORT;
+    size_t left = h->body_len - h->body_at;
+    size_t n = size * count < left ? size * count : left;
+    memcpy(to, h->body + h->body_at, n);
+    h->body_at += n;
+    return n;
+}
+
+/* libcurl begins again when a connection died before it took a byte of the request. */
+static int on_seek(void *arg, curl_off_t offset, int origin)
+{
+    struct http_easy *h = arg;
+    if (origin != SEEK_SET || offset < 0 || (size_t)offset > h->body_len)
+        return CURL_SEEKFUNC_FAIL;
+    h->body_at = (size_t)offset;
+    return CURL_SEEKFUNC_OK;
+}
+
+void http_easy_stop(struct http_easy *h)
+{
+    h->stopped = true;
+}
+
+static bool set_reader(struct http_easy *h)
+{
+    return curl_easy_setopt(h->curl, CURLOPT_READFUNCTION, on_read) == CURLE_OK &&
+           curl_easy_setopt(h->curl, CURLOPT_READDATA, (void *)h) == CURLE_OK &&
+           curl_easy_setopt(h->curl, CURLOPT_SEEKFUNCTION, on_seek) == CURLE_OK &&
+           curl_easy_setopt(h->curl, CURLOPT_SEEKDATA, (void *)h) == CURLE_OK;
+}
+
 bool http_easy_init(struct http_easy *h, const char *ca_file)
 {
     buf_init(&h->url, UPSTREAM_MAX_URL_BYTES);
     buf_init(&h->lines, UPSTREAM_MAX_REQUEST_HEADER_BYTES);
     h->curl = curl_easy_init();
-    return h->curl && set_numbers(h->curl) &&
+    return h->curl && set_numbers(h->curl) && set_reader(h) &&
            curl_easy_setopt(h->curl, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
            curl_easy_setopt(h->curl, CURLOPT_REDIR_PROTOCOLS_STR, "https") == CURLE_OK &&
            curl_easy_setopt(h->curl, CURLOPT_PROXY, "") == CURLE_OK &&
@@ -158,13 +195,22 @@ static int set_headers(struct http_easy *h, const struct http_request *r, struct
     return curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, h->nodes) == CURLE_OK ? 0 : no_memory(e);
 }
 
-/* POSTFIELDS rather than a read callback: libcurl then sends head and body in one write. */
-static bool set_body(CURL *curl, const struct http_request *r)
+/* A short body is copied, and libcurl sends it in one write with the head. A long one is
+ * read piece by piece, since libcurl would go on reading POSTFIELDS of a transfer that a
+ * handler has cancelled, until it is off the stack and the handle can be removed. */
+static bool set_body(struct http_easy *h, const struct http_request *r)
 {
-    return curl_easy_setopt(curl, CURLOPT_POST, 1L) == CURLE_OK &&
-           curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len) ==
+    bool is_short = r->body_len < SHORT_BODY_BYTES;
+    h->body = r->body;
+    h->body_len = r->body_len;
+    h->body_at = 0;
+    h->stopped = false;
+    return curl_easy_setopt(h->curl, CURLOPT_POST, 1L) == CURLE_OK &&
+           curl_easy_setopt(h->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len) ==
                CURLE_OK &&
-           curl_easy_setopt(curl, CURLOPT_POSTFIELDS, r->body_len ? r->body : "") == CURLE_OK;
+           (is_short ? curl_easy_setopt(h->curl, CURLOPT_COPYPOSTFIELDS,
+                                        r->body_len ? r->body : "") == CURLE_OK
+                     : curl_easy_setopt(h->curl, CURLOPT_POSTFIELDS, NULL) == CURLE_OK);
 }
 
 static int set_method(struct http_easy *h, const struct http_request *r, struct error *e)
@@ -176,7 +222,7 @@ static int set_method(struct http_easy *h, const struct http_request *r, struct 
     bool plain = post || head || strcmp(r->method, "GET") == 0;
     /* HTTPGET also undoes what an earlier request said of its body. */
     if (curl_easy_setopt(h->curl, CURLOPT_HTTPGET, 1L) != CURLE_OK ||
-        ((post || r->body_len) && !set_body(h->curl, r)) ||
+        ((post || r->body_len) && !set_body(h, r)) ||
         (head && curl_easy_setopt(h->curl, CURLOPT_NOBODY, 1L) != CURLE_OK) ||
         curl_easy_setopt(h->curl, CURLOPT_CUSTOMREQUEST,
                          plain && !(r->body_len && !post) ? NULL : r->method) != CURLE_OK)

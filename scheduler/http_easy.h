@@ -27,6 +27,9 @@ struct http_easy {
     CURL *curl;
     struct buf url; /* the one that libcurl has */
     struct buf lines;
+    const char *body; /* what is still to be given to libcurl; unused for a short body */
+    size_t body_len, body_at;
+    bool stopped;
     struct curl_slist nodes[UPSTREAM_MAX_REQUEST_HEADERS + HTTP_EASY_OWN_LINES];
 };
 
@@ -35,6 +38,10 @@ struct http_easy {
 bool http_easy_init(struct http_easy *h, const char *ca_file) MUST_CHECK;
 void http_easy_release(struct http_easy *h);
 void http_easy_shrink(struct http_easy *h); /* gives large buffers back */
+
+/* The request's body is not read from now on, even while libcurl is on the stack and cannot
+ * let go of the handle: it may come to it once more before it returns. */
+void http_easy_stop(struct http_easy *h);
 
 /* 0, or -EINVAL, -ENOSPC, -ENOMEM with e set. */
 int http_easy_set(struct http_easy *h, const struct http_request *r, struct error *e) MUST_CHECK;

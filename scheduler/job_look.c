@@ -152,8 +152,9 @@ void job_look(struct jobs *j, struct pool_view *pool, const char *tenant, const 
     (void)snprintf(l->tenant, sizeof(l->tenant), "%s", tenant);
     l->fn = fn;
     l->arg = arg;
-    pool_store_peek(scheduler_options(j->scheduler)->store, pool_agent_pool(pool->agent), l->id,
-                    fields, F_COUNT, on_looked, l);
+    struct store_look look = {l->id, fields, F_COUNT};
+    pool_store_peek(scheduler_options(j->scheduler)->store, pool_agent_pool(pool->agent), &look,
+                    on_looked, l);
 }
 
 void job_get(struct jobs *j, const char *tenant, const char *id, job_fn fn, void *arg)
@@ -391,6 +392,7 @@ void job_list(struct jobs *j, const struct job_page *page, job_list_fn fn, void 
         ask_pools(l);
         return;
     }
-    pool_store_peek(scheduler_options(j->scheduler)->store, pool_agent_pool(pool->agent),
-                    page->after, created, 1, on_cursor, l);
+    struct store_look look = {page->after, created, 1};
+    pool_store_peek(scheduler_options(j->scheduler)->store, pool_agent_pool(pool->agent), &look,
+                    on_cursor, l);
 }

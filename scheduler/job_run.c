@@ -251,8 +251,9 @@ void job_run(void *arg, struct pool_agent *agent, const struct store_grant *gran
     list_init(&r->link);
     list_add_last(&j->runs, &r->link);
     j->running++;
-    pool_store_peek(scheduler_options(j->scheduler)->store, pool_agent_pool(agent), r->grant.id,
-                    fields, F_COUNT, on_record, r);
+    struct store_look look = {r->grant.id, fields, F_COUNT};
+    pool_store_peek(scheduler_options(j->scheduler)->store, pool_agent_pool(agent), &look,
+                    on_record, r);
 }
 
 /* Calls are cancelled without a settle of their jobs: those go back by their leases. */

@@ -87,7 +87,7 @@ static void take_turn(struct pool_agent *a, const struct store_turn *turn)
     a->queued = turn->queued;
     if (turn->wait_ms >= 0)
         arm(a->look, turn->wait_ms);
-    else
+    else if (turn->wait_ms != POOL_WAIT_KEEP)
         event_del(a->look);
     /* Last: a hook may submit or settle, and so come back here. */
     for (size_t i = 0; i < turn->grant_count; i++)
@@ -132,12 +132,11 @@ static void on_beat(void *arg, struct store_pool *pool, const struct store_turn 
     if (!end(a) || turn->status != REDIS_OK)
         return;
     size_t n = reply_count(turn->items);
-    for (size_t i = 1; i < n; i++) {
-        const char *id = reply_text(reply_at(turn->items, i), NULL);
-        if (!id)
-            continue;
-        pool_stats_add(&a->stats, COUNT_leases_lost, 1);
-        a->hooks.on_lost(a->hooks.arg, a, id);
+    for (size_t i = 1; i + 1 < n; i += 2) {
+        struct store_lease lease = {.id = reply_text(reply_at(turn->items, i), NULL),
+                                    .fence = reply_int(reply_at(turn->items, i + 1), 0)};
+        if (lease.id)
+            a->hooks.on_lost(a->hooks.arg, a, &lease);
     }
 }
 

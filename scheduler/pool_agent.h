@@ -33,8 +33,9 @@ struct holding {
 struct pool_agent_hooks {
     /* A ticket of this instance was granted (or granted again, with a higher fence). */
     void (*on_grant)(void *arg, struct pool_agent *agent, const struct store_grant *grant);
-    /* A lease was lost: somebody else may run it now. */
-    void (*on_lost)(void *arg, struct pool_agent *agent, const char *id);
+    /* The lease under this fence was lost: somebody else may run the ticket now. It may come late:
+     * the ticket may have ended, or been granted here anew, under a higher fence. */
+    void (*on_lost)(void *arg, struct pool_agent *agent, const struct store_lease *lease);
     /* Grants that can be taken now; 0 while draining. */
     int (*room)(void *arg);
     void *arg;

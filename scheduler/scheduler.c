@@ -87,13 +87,16 @@ static void hand_out(void *arg, struct pool_agent *agent, const struct store_gra
     pool_agent_settle(agent, &o, NULL, NULL);
 }
 
-static void lost(void *arg, struct pool_agent *agent, const char *id)
+static void lost(void *arg, struct pool_agent *agent, const struct store_lease *lease)
 {
     struct scheduler *s = arg;
-    struct call *call = map_get(&s->calls, id);
-    log_write(LOG_WARN, "a lease was lost", "ticket", id, "pool", pool_agent_pool(agent)->id, NULL);
-    if (call)
-        call_on_lost(call);
+    struct call *call = map_get(&s->calls, lease->id);
+    if (!call || !call_holds(call, lease->fence))
+        return; /* it ended, or was granted anew, while the heartbeat was on its way */
+    log_write(LOG_WARN, "a lease was lost", "ticket", lease->id, "pool", pool_agent_pool(agent)->id,
+              NULL);
+    pool_stats_add(pool_agent_stats(agent), COUNT_leases_lost, 1);
+    call_on_lost(call);
 }
 
 static int room(void *arg)
@@ -246,6 +249,17 @@ void scheduler_connected(struct scheduler *s, bool up)
             job_store_register_pool(s->options.jobs, pool->hash, pool->id);
         pool_agent_connected(v->agent, up);
     }
+    if (up)
+        scheduler_channel_back(s);
+}
+
+void scheduler_channel_back(struct scheduler *s)
+{
+    size_t at = 0;
+    if (!s->connected)
+        return;
+    for (struct call *c = map_next(&s->calls, &at); c; c = map_next(&s->calls, &at))
+        call_ask_again(c);
 }
 
 bool scheduler_is_connected(const struct scheduler *s)

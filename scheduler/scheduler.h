@@ -41,6 +41,8 @@ void scheduler_reload(struct scheduler *s, struct config *config);
 struct plan *scheduler_plan(struct scheduler *s);
 
 void scheduler_connected(struct scheduler *s, bool up);
+/* The instance's channel is up again: what was published meanwhile is gone. */
+void scheduler_channel_back(struct scheduler *s);
 bool scheduler_is_connected(const struct scheduler *s);
 /* A message on this instance's channel: "grant ID FENCE SEQ PREFIX", "cancel ID …". */
 void scheduler_message(struct scheduler *s, const char *payload);

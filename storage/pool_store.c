@@ -438,14 +438,14 @@ void pool_store_heartbeat(struct pool_store *s, struct store_pool *pool,
     call(s, pool, SCRIPT_HEARTBEAT, &a, fn, arg);
 }
 
-void pool_store_peek(struct pool_store *s, struct store_pool *pool, const char *id,
-                     const char *const *fields, size_t field_count, pool_store_fn fn, void *arg)
+void pool_store_peek(struct pool_store *s, struct store_pool *pool, const struct store_look *look,
+                     pool_store_fn fn, void *arg)
 {
     struct args a;
     begin(&a, s, pool, 0);
-    add_text(&a, id ? id : "");
-    for (size_t i = 0; i < field_count; i++)
-        add_text(&a, fields[i]);
+    add_text(&a, look->id ? look->id : "");
+    for (size_t i = 0; i < look->field_count; i++)
+        add_text(&a, look->fields[i]);
     call(s, pool, SCRIPT_PEEK, &a, fn, arg);
 }
 

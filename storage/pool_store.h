@@ -134,9 +134,13 @@ void pool_store_heartbeat(struct pool_store *s, struct store_pool *pool,
                           const struct store_lease *leases, size_t count, pool_store_fn fn,
                           void *arg);
 
-/* id NULL: the pool. fields: names of the record's fields to give back, behind the fixed ones. */
-void pool_store_peek(struct pool_store *s, struct store_pool *pool, const char *id,
-                     const char *const *fields, size_t field_count, pool_store_fn fn, void *arg);
+struct store_look {
+    const char *id;            /* a ticket; NULL: the pool */
+    const char *const *fields; /* of its record, to be given back behind the fixed ones */
+    size_t field_count;
+};
+void pool_store_peek(struct pool_store *s, struct store_pool *pool, const struct store_look *look,
+                     pool_store_fn fn, void *arg);
 
 /* Adds to counters of the pool, over all instances. Not answered: what is lost with a broken
  * connection is lost from the statistics only. */

@@ -161,8 +161,8 @@ static size_t merge_short(const struct bpe *b, const unsigned char *piece, size_
     const struct bpe_table *t = &b->table;
     for (size_t i = 0; i < len; i++)
         tokens[i] = t->byte[piece[i]];
-    for (size_t i = 0; i + 1 < len; i++)
-        made[i] = bpe_pair(t, tokens[i], tokens[i + 1]);
+    for (size_t i = 0; i < len; i++)
+        made[i] = i + 1 < len ? bpe_pair(t, tokens[i], tokens[i + 1]) : BPE_NONE;
 
     for (; len > 1; len--) {
         size_t at = 0;

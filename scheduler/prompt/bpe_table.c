@@ -229,7 +229,7 @@ int bpe_table_init(struct bpe_table *t, const unsigned char *data, size_t size, 
     t->spelling = calloc((size_t)t->offsets[t->count] + COPY_BYTES, 1);
     if (!t->spelling)
         goto no_memory;
-    memset(t->of_bytes, 0xFF, BPE_BYTES * BPE_BYTES * sizeof(*t->of_bytes));
+    memset(t->of_bytes, 0xFF, sizeof(*t->of_bytes) * BPE_BYTES * BPE_BYTES);
     add_pairs(t, data);
     spell(t, data);
     add_words(t);

@@ -16,15 +16,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CACHE_BITS      15  /* 512 KiB: half of a core's second-level cache */
+#define CACHE_BITS      16  /* 2 MiB */
 #define CACHED_BYTES    14  /* with a length and a count, 16 */
 #define SPARE_BYTES     256 /* repaired at a time when memory is short */
 #define PREFIX_ATTEMPTS 8
 
 enum vocabulary { O200K, CL100K, P50K, R50K, VOCABULARIES };
 
-/* A direct-mapped cache of short pieces. The count stands in the key's last byte, which is
- * no part of a comparison; a free entry has length 0, which no piece has. */
+/* A cache of short pieces with two places for each hash, the newer first: on mixed text a
+ * quarter faster than one place in a cache as large. The count stands in the key's last byte,
+ * which is no part of a comparison; a free entry has length 0, which no piece has. */
 struct cached {
     uint64_t low, high; /* 8 bytes; 6 bytes, length << 48, count << 56 */
 };
@@ -33,7 +34,7 @@ struct tokenizer {
     const unsigned char *classes;
     piece_fn next_piece;
     struct bpe *bpe;
-    struct cached cache[1 << CACHE_BITS];
+    struct cached cache[1 << CACHE_BITS][2];
     unsigned char spare[SPARE_BYTES * UTF8_REPLACEMENT_BYTES];
 };
 
@@ -192,6 +193,11 @@ static struct cached key_of(const unsigned char *p, size_t len, const unsigned c
     return (struct cached){le64toh(words[0]), le64toh(words[1]) | (uint64_t)len << 48};
 }
 
+static inline bool same_key(struct cached a, struct cached b)
+{
+    return a.low == b.low && a.high << 8 == b.high << 8;
+}
+
 static inline size_t count_piece(struct tokenizer *t, const unsigned char *p, size_t len,
                                  const unsigned char *end)
 {
@@ -200,13 +206,16 @@ static inline size_t count_piece(struct tokenizer *t, const unsigned char *p, si
     struct cached key = key_of(p, len, end);
     uint64_t hash =
         (key.low ^ (key.high * UINT64_C(0xD6E8FEB86659FD93))) * UINT64_C(0x9E3779B97F4A7C15);
-    struct cached *entry = &t->cache[hash >> (64 - CACHE_BITS)];
-    if (entry->low == key.low && (entry->high << 8) == (key.high << 8))
-        return entry->high >> 56;
+    struct cached *pair = t->cache[hash >> (64 - CACHE_BITS)];
+    if (same_key(pair[0], key))
+        return pair[0].high >> 56;
+    if (same_key(pair[1], key))
+        return pair[1].high >> 56;
 
     size_t tokens = count_uncached(t, p, len);
-    entry->low = key.low;
-    entry->high = key.high | (uint64_t)tokens << 56;
+    pair[1] = pair[0];
+    pair[0].low = key.low;
+    pair[0].high = key.high | (uint64_t)tokens << 56;
     return tokens;
 }
 

@@ -1,6 +1,6 @@
 -- heartbeat: an instance lives, and so do the leases of what it runs.
 -- ARGV: owner, most (unused), dims, alive ms, then id fence …
--- RESULT: {'ok', id …} the tickets that it no longer holds
+-- RESULT: {'ok', id, fence …} the leases that it no longer holds
 
 local p = open_pool(ARGV[1], 0, ARGV[3])
 if not p then
@@ -14,6 +14,7 @@ for i = 5, #ARGV, 2 do
     redis.call('ZADD', p.pre .. 'inf', 'XX', int(p.ms + p.lease), ARGV[i])
   else
     result[#result + 1] = ARGV[i]
+    result[#result + 1] = ARGV[i + 1]
   end
 end
 redis.call('PEXPIRE', p.key, POOL_TTL)

@@ -28,7 +28,8 @@
 -- Every reply is {{RESULT…}, wait, binding, {id, fence, seq, kind, …}, {remaining, full_in_ms, …}, nq}
 -- with the grants of jobs and of the caller's own calls; a granted call of another instance is
 -- published to it: 'sluice:i:OWNER' gets 'grant ID FENCE SEQ PREFIX'. wait: 0 look again at once,
--- > 0 ms until something can be granted, -1 nothing waits, -2 all slots are taken.
+-- > 0 ms until a dispatch can do something, -1 nothing waits, -2 all slots are taken, -3 no turn was
+-- taken: what was told before still stands.
 --
 -- Numbers: integers below 2^53 are exact. Never tostring() or '..' on one that may pass 10^14: Lua
 -- prints %.14g. int() formats it whole. Numbers handed to redis.call() are formatted whole.
@@ -73,7 +74,7 @@ end
 local function open_pool(owner, most, names)
   local p = {
     key = KEYS[1], pre = string.sub(KEYS[1], 1, -2), owner = owner, most = tonumber(most),
-    dims = {}, grants = {}, count = 0, wait = -1, binding = '',
+    dims = {}, grants = {}, count = 0, wait = -3, binding = '',
   }
   p.us = now_us()
   p.ms = math.floor(p.us / 1000)

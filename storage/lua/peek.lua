@@ -1,6 +1,6 @@
 -- peek: looks at a pool, or at one ticket of it, and changes nothing.
 -- ARGV: owner, 0, dims, id ('' for the pool alone), fields of the record to give back …
--- RESULT for a pool:   {'pool', running, eta_ms of a new small ticket, binding, depth and oldest ms of
+-- RESULT for a pool:   {'pool', running, eta_ms of a new ticket, binding, depth and oldest ms of
 --                      each class …}
 -- RESULT for a ticket: {state, eta_ms, ahead, binding, values of the asked fields …}; {'none'}
 
@@ -46,11 +46,25 @@ end
 if ARGV[4] ~= '' then
   return reply(p, look(ARGV[4]))
 end
-local list, small = shares(p), {flow = '', share = CLASS_WEIGHT[1], v = 1, n = 1, cost = {}}
-for i = 1, #p.dims do
-  small.cost[i] = 1
+-- A new ticket of mean cost, behind all that its tenant has waiting: the busiest flow's.
+local function newcomer(list)
+  local own = {flow = '', share = CLASS_WEIGHT[1], v = 1, n = 1, cost = {}}
+  local busiest = nil
+  for _, k in ipairs(list) do
+    busiest = (not busiest or k.v > busiest.v) and k or busiest
+  end
+  for i = 1, #p.dims do
+    own.cost[i] = busiest and busiest.cost[i] * (busiest.n + 1) / busiest.n or 1
+  end
+  if busiest then
+    own.flow, own.share, own.n = busiest.flow, busiest.share, busiest.n + 1
+    own.v = busiest.v * (busiest.n + 1) / busiest.n
+  end
+  return own
 end
-local eta, _, binding = predict(p, small, list)
+
+local list = shares(p)
+local eta, _, binding = predict(p, newcomer(list), list)
 local result = {'pool', redis.call('ZCARD', p.pre .. 'inf'), int(eta), binding}
 for c = 0, 2 do
   local depth, oldest = class_depth(c)

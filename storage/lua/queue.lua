@@ -211,6 +211,7 @@ end
 
 -- Grants until nothing more fits or the most was reached; says when to look again.
 local function turn(p)
+  p.wait = -1
   while p.nq > 0 do
     if p.count >= p.most then
       p.wait = 0
@@ -232,6 +233,10 @@ local function turn(p)
       hold(p, head)
       local other = bypass(p, head)
       if other ~= 0 then
+        if p.drops >= MAX_DROPS then
+          p.wait = 0 -- stopped early: there is more to drop
+          return
+        end
         p.wait, p.binding = math.min(wait, other or wait), binding
         if head.dl > 0 then
           p.wait = math.min(p.wait, head.dl - p.ms)

@@ -73,6 +73,27 @@ static void the_request_is_sent_as_given(void **state)
     assert_int_equal(fake_provider_body_len(f->provider), 2 * MIB);
 }
 
+/* Short bodies go another way than long ones, and a handle has to change between them. */
+static void bodies_of_any_length_arrive(void **state)
+{
+    struct http_calls *f = *state;
+    static const size_t lengths[] = {0, 65535, 65536, 1, 65537, 200000, 65535, 2};
+    FAKE_SCRIPT(f->provider, plain);
+    char *body = malloc(200000);
+    assert_non_null(body);
+    memset(body, 'b', 200000);
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        struct http_call call = {0};
+        struct http_request r = {.method = "POST", .body = body, .body_len = lengths[i]};
+        http_call_start(f, &call, &r);
+        RUN_UNTIL(f, call.done);
+        assert_int_equal(call.result, HTTP_DONE);
+        assert_int_equal(fake_provider_body_len(f->provider), lengths[i]);
+    }
+    assert_int_equal(fake_provider_connections(f->provider), 1);
+    free(body);
+}
+
 /* One reused handle sends all of them: nothing of one may show in the next. */
 static void methods_do_not_leak_into_the_next_request(void **state)
 {
@@ -185,7 +206,7 @@ static void a_stream_arrives_piece_by_piece(void **state)
          .slice = 3},
         {.op = FAKE_SEND, .bytes = "3\r\nabc\r\n"},
         {.op = FAKE_STALL},
-        {.op = FAKE_SEND, .bytes = "5;x=y\r\ndefgh\r\n0\r\ntrailer: 1\r\n\r\n", .slice = 1},
+        {.op = FAKE_SEND, .bytes = "5;x=y\r\ndefgh\r\n0\r\nlocation: /x\r\n\r\n", .slice = 1},
     };
     FAKE_SCRIPT(f->provider, steps);
     struct http_call call = {0};
@@ -199,6 +220,7 @@ static void a_stream_arrives_piece_by_piece(void **state)
 
     assert_int_equal(call.result, HTTP_DONE);
     assert_string_equal(call.body, "abcdefgh");
+    assert_string_equal(call.location, ""); /* a trailer is no header */
     assert_in_range(call.pieces, 3, 8);
     assert_int_equal(call.headers, 1);
 }
@@ -394,6 +416,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_plain_reply_arrives_whole),
         CASE(the_request_is_sent_as_given),
+        CASE(bodies_of_any_length_arrive),
         CASE(methods_do_not_leak_into_the_next_request),
         CASE(reply_headers_are_found_in_any_case_and_interim_replies_are_skipped),
         CASE(a_stream_arrives_piece_by_piece),

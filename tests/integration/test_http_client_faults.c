@@ -60,6 +60,10 @@ static void not_sent_is_said_of_this_request_only(void **state)
     http_call_post(f, &first);
     RUN_UNTIL(f, first.done);
     assert_true(first.sent);
+    struct http_call second = {0};
+    http_call_post(f, &second);
+    assert_false(http_transfer_sent(second.transfer));
+    http_call_cancel(&second);
     a_refused_connection_means_not_sent(state);
 }
 
@@ -171,6 +175,30 @@ static void a_provider_that_does_not_read_ends_at_the_first_byte_limit(void **st
 
     assert_int_equal(call.result, HTTP_FIRST_BYTE);
     assert_true(call.sent);
+}
+
+static void the_first_byte_limit_counts_from_the_end_of_the_upload(void **state)
+{
+    struct http_calls *f = *state;
+    static const struct fake_step steps[] = {
+        {.op = FAKE_STALL}, {.op = FAKE_READ}, {.op = FAKE_STALL}};
+    FAKE_SCRIPT(f->provider, steps);
+    char *body = calloc(1, 32 * MIB);
+    assert_non_null(body);
+    struct http_request r = {
+        .method = "POST", .body = body, .body_len = 32 * MIB, .first_byte_ms = 1000};
+    struct http_call call = {0};
+    int64_t start_ms = clock_mono_ms();
+    http_call_start(f, &call, &r);
+    RUN_UNTIL(f, clock_mono_ms() > start_ms + 400);
+    int64_t go_ms = clock_mono_ms();
+    fake_provider_go(f->provider);
+    RUN_UNTIL(f, call.done);
+    free(body);
+
+    assert_int_equal(call.result, HTTP_FIRST_BYTE);
+    assert_int_equal(fake_provider_requests(f->provider), 1);
+    assert_true(clock_mono_ms() - go_ms >= 1000);
 }
 
 static void a_reply_that_stops_ends_at_the_idle_limit(void **state)
@@ -490,6 +518,7 @@ int main(void)
         CASE(silence_ends_at_the_first_byte_limit),
         CASE(the_idle_limit_does_not_count_before_the_reply),
         CASE(a_provider_that_does_not_read_ends_at_the_first_byte_limit),
+        CASE(the_first_byte_limit_counts_from_the_end_of_the_upload),
         CASE(a_reply_that_stops_ends_at_the_idle_limit),
         CASE(a_slow_reply_that_goes_on_is_not_idle),
         CASE(a_head_may_have_the_maximum_size_and_no_byte_more),

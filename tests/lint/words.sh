@@ -12,7 +12,7 @@ if grep -nIE '\b(TOD[O]|FIXM[E]|XX[X])\b|not implemente[d]' "${code[@]}"; then
     echo "finish it or leave it out; an open end belongs into an issue" >&2
     bad=1
 fi
-if grep -nIiE 'sub[a]gent|claude[ ]code|chat[g]pt|[/]work[/]|[.][.]/shared|as an [a]i\b' "${all[@]}"; then
+if grep -nIiE 'sub[a]gent|claude[ ]code|chat[g]pt([^-]|$)|[/]work[/]|[.][.]/shared|as an [a]i\b' "${all[@]}"; then
     echo "the project stands on its own: leave this out" >&2
     bad=1
 fi

@@ -161,9 +161,10 @@ struct passing {
 
 static void settle_as_reserved(struct pool *p, const struct pool_grant *g, int64_t now)
 {
-    struct pool_outcome o = {.state = TICKET_DONE, .actual = {-1}, .fair_actual = -1};
+    struct pool_outcome o = {
+        .id = g->id, .fence = g->fence, .state = TICKET_DONE, .actual = {-1}, .fair_actual = -1};
     struct pool_turn turn;
-    assert_true(pool_settle(p, g->id, g->fence, &o, 0, now, &turn));
+    assert_true(pool_settle(p, &o, 0, now, &turn));
 }
 
 /* Grants are taken as they come; small ones while the large one is held came out of its share. */
@@ -341,8 +342,9 @@ static void fair_seed(uint64_t seed, bool classes)
     wide low[FLOWS][FLOWS] = {{0}}, high[FLOWS][FLOWS] = {{0}};
     struct pool_grant running = turn.grants[0];
     for (int step = 0; step < STEPS; step++) {
-        struct pool_outcome o = {.state = TICKET_DONE, .fair_actual = -1};
-        assert_true(pool_settle(p, running.id, running.fence, &o, 1, T0, &turn));
+        struct pool_outcome o = {
+            .id = running.id, .fence = running.fence, .state = TICKET_DONE, .fair_actual = -1};
+        assert_true(pool_settle(p, &o, 1, T0, &turn));
         assert_int_equal(turn.grant_count, 1);
         running = turn.grants[0];
         int flow = running.id[0] - '0';

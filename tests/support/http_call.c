@@ -115,6 +115,8 @@ static void on_body(void *arg, struct http_transfer *t, const char *bytes, size_
     if (call->resume_each)
         http_call_resume(call);
     act(call, HTTP_CALL_BODY);
+    if (call->on_piece)
+        call->on_piece(call);
 }
 
 static void on_done(void *arg, struct http_transfer *t, enum http_result result, int status,

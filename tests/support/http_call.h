@@ -49,7 +49,9 @@ struct http_call {
     struct http_call *victim; /* cancelled at that moment; NULL: itself */
     bool pause_each;          /* at each piece */
     bool resume_each;         /* and at once again */
+    void (*on_piece)(struct http_call *call);
     void (*on_done)(struct http_call *call);
+    void *arg; /* for these two */
     struct http_calls *calls;
     /* how it stands */
     bool cancelled, paused;

@@ -76,13 +76,22 @@ struct pool_outcome kit_outcome(enum ticket_state state)
     return o;
 }
 
+bool kit_settle_turn(struct pool *p, const char *id, int64_t fence, const struct pool_outcome *o,
+                     int64_t now, struct pool_turn *turn)
+{
+    struct pool_outcome outcome = *o;
+    outcome.id = id;
+    outcome.fence = fence;
+    bool took = pool_settle(p, &outcome, DISPATCH_MAX_GRANTS, now, turn);
+    assert_null(pool_check(p));
+    return took;
+}
+
 bool kit_settle(struct pool *p, const char *id, int64_t fence, const struct pool_outcome *o,
                 int64_t now)
 {
     struct pool_turn turn;
-    bool took = pool_settle(p, id, fence, o, DISPATCH_MAX_GRANTS, now, &turn);
-    assert_null(pool_check(p));
-    return took;
+    return kit_settle_turn(p, id, fence, o, now, &turn);
 }
 
 void kit_assert_granted(const struct pool_turn *turn, size_t i, const char *id, int64_t fence)

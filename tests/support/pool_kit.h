@@ -21,7 +21,9 @@ enum submit_result kit_submit(struct pool *p, const struct ticket *t, int64_t no
 enum submit_result kit_put(struct pool *p, const char *id, const char *tenant, int64_t cost,
                            int64_t now);
 struct pool_turn kit_dispatch(struct pool *p, int64_t now);
-struct pool_outcome kit_outcome(enum ticket_state state); /* nothing known */
+struct pool_outcome kit_outcome(enum ticket_state state); /* nothing is known */
+bool kit_settle_turn(struct pool *p, const char *id, int64_t fence, const struct pool_outcome *o,
+                     int64_t now, struct pool_turn *turn);
 bool kit_settle(struct pool *p, const char *id, int64_t fence, const struct pool_outcome *o,
                 int64_t now);
 

@@ -41,8 +41,7 @@ size_t pool_ops_number(const char *name)
         if (strcmp(pool_ops_name[i], name) == 0)
             return i;
     }
-    assert(!"a name that no pool of ours has");
-    return 0;
+    abort(); /* a name that no pool of ours has */
 }
 
 /* ---- limits */
@@ -52,7 +51,7 @@ static struct dim_limit random_dim(struct pool_ops *ops, size_t name)
     static const int64_t rates[OPS_NAMES][4] = {
         {3, 60, 500, 997},
         {997, 30000, 60000, 1000003},
-        {5000, 40000, 1000000, 180000000},
+        {5000, 40000, 1000000, 2000000003},
         {200, 2000, 7777, 100000},
     };
     bool daily = name == 3;
@@ -189,7 +188,7 @@ static void next_submit(struct pool_ops *ops, struct pool_op *op)
     static const int64_t agings[] = {0, 0, 500, 60000};
     op->aging_ms = PICK(ops, agings);
     op->ticket.order_us = (ops->now_ms + op->aging_ms) * 1000;
-    if (chance(ops, 15)) {
+    if (chance(ops, ops->late_percent)) {
         op->ticket.deadline_ms = ops->now_ms + 1 + below(ops, 20000);
         op->ticket.order_us = min64(op->ticket.order_us, op->ticket.deadline_ms * 1000);
     }
@@ -242,11 +241,12 @@ static void next_on_any(struct pool_ops *ops, const struct pool *p, struct pool_
 
 static enum pool_op_kind random_kind(struct pool_ops *ops)
 {
-    static const int percent[OP_COUNT] = {34, 15, 37, 5, 3, 5, 1};
+    static const int percent[2][OP_COUNT] = {{34, 15, 37, 5, 3, 5, 1}, {75, 8, 9, 3, 1, 3, 1}};
+    const int *of = percent[ops->flood];
     int64_t dice = below(ops, 100);
     int kind = 0;
-    while (dice >= percent[kind])
-        dice -= percent[kind++];
+    while (dice >= of[kind])
+        dice -= of[kind++];
     return (enum pool_op_kind)kind;
 }
 
@@ -259,6 +259,9 @@ void pool_ops_start(struct pool_ops *ops, uint64_t seed, bool may_raise)
     ops->limits.dim_count = 0;
     memset(ops->least_cap, 0, sizeof(ops->least_cap));
     rand_seed(&ops->rand, seed);
+    static const int lates[] = {0, 15, 15, 90};
+    ops->flood = chance(ops, 25);
+    ops->late_percent = PICK(ops, lates);
     ops->limits = random_limits(ops);
 }
 
@@ -317,6 +320,7 @@ struct ops_ticket *pool_ops_find(struct pool_ops *ops, const char *id)
 void pool_op_run(struct pool *p, const struct pool_op *op, struct pool_result *ret)
 {
     *ret = (struct pool_result){.turn = {.wait_ms = POOL_WAIT_KEEP, .binding = -1}};
+    struct pool_outcome outcome = op->outcome;
     int rc = 0;
     switch (op->kind) {
     case OP_SUBMIT:
@@ -327,8 +331,9 @@ void pool_op_run(struct pool *p, const struct pool_op *op, struct pool_result *r
         /* A pause comes with a settlement that takes effect, before the turn that ends it. */
         if (op->pause_dim >= -1 && pool_heartbeat(p, op->id, op->fence, op->now_ms))
             pool_pause(p, op->pause_dim, op->now_ms + op->pause_ms);
-        ret->took =
-            pool_settle(p, op->id, op->fence, &op->outcome, op->most, op->now_ms, &ret->turn);
+        outcome.id = op->id;
+        outcome.fence = op->fence;
+        ret->took = pool_settle(p, &outcome, op->most, op->now_ms, &ret->turn);
         break;
     case OP_CANCEL:
         ret->was = pool_cancel(p, op->id, op->now_ms);

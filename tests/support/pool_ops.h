@@ -34,8 +34,8 @@ struct pool_op {
     int64_t aging_ms;     /* of which its order key was made */
     const char *id;       /* settle, cancel, heartbeat */
     int64_t fence;
-    struct pool_outcome outcome;
-    int pause_dim; /* settle: -1 all, -2 no pause */
+    struct pool_outcome outcome; /* its id and fence are those above */
+    int pause_dim;               /* settle: -1 all, -2 no pause */
     int64_t pause_ms;
     struct pool_limits limits; /* configure */
 };
@@ -62,6 +62,8 @@ struct pool_ops {
     struct pool_limits limits;
     bool may_raise;               /* configure may raise a capacity again */
     int64_t least_cap[OPS_NAMES]; /* of all limits so far; 0 not seen */
+    bool flood;                   /* many more submits than settlements */
+    int late_percent;             /* submits that have a deadline */
     int64_t last_wait_ms;
     struct ops_ticket tickets[OPS_MAX_TICKETS];
     size_t count;

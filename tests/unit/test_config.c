@@ -1,8 +1,8 @@
 #include "common/config.h"
 #include "common/config_table.h"
+#include "common/digest.h"
 #include "common/file.h"
 #include "common/limits.h"
-#include "common/digest.h"
 
 #include <errno.h>
 #include <setjmp.h>

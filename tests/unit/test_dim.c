@@ -102,9 +102,9 @@ static void a_cost_fits_at_its_wait_and_not_before(void **state)
     static const struct {
         int64_t rate, capacity, spent, cost, headroom, tick_ms;
     } rows[] = {
-        {60, 60, 60, 1, 0, 1},    {997, 997, 997, 500, 0, 1},     {7, 1, 1, 1, 0, 1},
+        {60, 60, 60, 1, 0, 1},    {997, 997, 997, 500, 0, 1},        {7, 1, 1, 1, 0, 1},
         {3, 100, 99, 50, 0, 1},   {1000003, 5000, 5000, 4000, 0, 1}, {60, 60, 30, 31, 1234, 1},
-        {60, 60, 1, 60, 5000, 1}, {10, 10, 10, 3, 0, 1000},       {997, 500, 123, 400, 7, 1000},
+        {60, 60, 1, 60, 5000, 1}, {10, 10, 10, 3, 0, 1000},          {997, 500, 123, 400, 7, 1000},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct dim_limit limit = minute(rows[i].rate, rows[i].capacity);

@@ -138,6 +138,17 @@ static void a_returning_tenant_starts_at_the_virtual_time(void **state)
     assert_order(b, "babab"); /* b: 30000, 40000 (a first), 50000 (a first) */
 }
 
+static void a_returning_class_starts_at_the_virtual_time_of_the_pool(void **state)
+{
+    struct bench *b = *state;
+    for (int i = 0; i < 10; i++)
+        (void)add(b, CLASS_BATCH, "x", 1, 1);
+    assert_order(b, "xxxx"); /* v = 3000, S of batch = 4000 */
+    for (int i = 0; i < 5; i++)
+        (void)add(b, CLASS_NORMAL, "n", 1, 4);
+    assert_order(b, "nnxnx"); /* normal: 3000, 4000 (the lower class), 5000 */
+}
+
 static void a_tenant_that_comes_back_at_once_keeps_its_finish_tag(void **state)
 {
     struct bench *b = *state;
@@ -269,6 +280,7 @@ int main(void)
         TEST(classes_share_by_weight),
         TEST(ties_go_to_the_lower_class_and_the_smaller_name),
         TEST(a_returning_tenant_starts_at_the_virtual_time),
+        TEST(a_returning_class_starts_at_the_virtual_time_of_the_pool),
         TEST(a_tenant_that_comes_back_at_once_keeps_its_finish_tag),
         TEST(a_settlement_moves_the_tags_once),
         TEST(a_debt_to_others_is_paid_too),

@@ -221,7 +221,7 @@ static void what_comes_back_grants_the_next_in_the_same_call(void **state)
     struct pool_outcome o = kit_outcome(TICKET_DONE);
     o.actual[0] = 30;
     struct pool_turn turn;
-    assert_true(pool_settle(p, "a", 1, &o, DISPATCH_MAX_GRANTS, KIT_T0, &turn));
+    assert_true(kit_settle_turn(p, "a", 1, &o, KIT_T0, &turn));
     kit_assert_granted(&turn, 0, "b", 1);
     assert_int_equal(turn.grants[0].seq, 2);
     assert_int_equal(turn.wait_ms, POOL_WAIT_NONE);
@@ -266,7 +266,7 @@ static void a_repeated_ticket_runs_under_the_next_fence_and_is_charged_again(voi
     assert_int_equal(kit_put(p, "a", "x", 10, KIT_T0), SUBMIT_GRANTED);
     struct pool_outcome o = kit_outcome(TICKET_QUEUED);
     struct pool_turn turn;
-    assert_true(pool_settle(p, "a", 1, &o, DISPATCH_MAX_GRANTS, KIT_T0, &turn));
+    assert_true(kit_settle_turn(p, "a", 1, &o, KIT_T0, &turn));
     kit_assert_granted(&turn, 0, "a", 2);
     assert_int_equal(pool_level(p, 0, KIT_T0), 40 * KIT_MINUTE);
     assert_false(kit_settle(p, "a", 1, &o, KIT_T0));
@@ -285,7 +285,7 @@ static void a_delayed_ticket_comes_back_at_its_old_place(void **state)
     assert_int_equal(kit_submit(p, &first, KIT_T0, &turn), SUBMIT_GRANTED);
     struct pool_outcome o = kit_outcome(TICKET_QUEUED);
     o.delay_ms = 3000;
-    assert_true(pool_settle(p, "a", 1, &o, DISPATCH_MAX_GRANTS, KIT_T0, &turn));
+    assert_true(kit_settle_turn(p, "a", 1, &o, KIT_T0, &turn));
     assert_int_equal(turn.wait_ms, 3000);
     assert_int_equal(pool_ticket_state(p, "a"), TICKET_DELAYED);
     assert_int_equal(pool_delayed(p), 1);
@@ -454,7 +454,7 @@ static void the_oldest_ended_tickets_are_forgotten(void **state)
         (void)snprintf(id, sizeof(id), "t%d", i);
         struct ticket t = kit_ticket(id, "x", 0);
         assert_int_equal(pool_submit(p, &t, DISPATCH_MAX_GRANTS, KIT_T0, &turn), SUBMIT_GRANTED);
-        assert_true(pool_settle(p, id, 1, &o, DISPATCH_MAX_GRANTS, KIT_T0, &turn));
+        assert_true(kit_settle_turn(p, id, 1, &o, KIT_T0, &turn));
     }
     assert_int_equal(pool_ticket_state(p, "t0"), TICKET_NONE);
     assert_int_equal(pool_ticket_state(p, "t1"), TICKET_DONE);

@@ -28,7 +28,7 @@ static void full_slots_stop_all_until_one_is_settled(void **state)
     assert_int_equal(turn.wait_ms, POOL_WAIT_SLOTS);
     assert_int_equal(turn.binding, POOL_MAX_DIMS);
     struct pool_outcome o = kit_outcome(TICKET_DONE);
-    assert_true(pool_settle(p, "a", 1, &o, DISPATCH_MAX_GRANTS, KIT_T0, &turn));
+    assert_true(kit_settle_turn(p, "a", 1, &o, KIT_T0, &turn));
     kit_assert_granted(&turn, 0, "c", 1);
     assert_int_equal(pool_running(p), 2);
     pool_free(p);
@@ -152,6 +152,31 @@ static void one_turn_drops_a_bounded_number_of_late_tickets(void **state)
     assert_int_equal(pool_depth(p, CLASS_NORMAL), 1);
     turn = kit_dispatch(p, KIT_T0 + 1);
     assert_int_equal(turn.wait_ms, POOL_WAIT_NONE);
+    pool_free(p);
+}
+
+static void late_candidates_count_towards_the_same_bound(void **state)
+{
+    (void)state;
+    struct pool_limits l = kit_one_a_second();
+    struct pool *p = kit_make(&l);
+    struct pool_turn turn;
+    assert_int_equal(kit_put(p, "a", "x", 60, KIT_T0), SUBMIT_GRANTED);
+    assert_int_equal(kit_put(p, "head", "a", 60, KIT_T0), SUBMIT_QUEUED);
+    for (int i = 0; i < DISPATCH_MAX_DROPS + 1; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof(id), "t%d", i);
+        struct ticket t = kit_ticket(id, "b", 60);
+        t.deadline_ms = KIT_T0 + 1;
+        assert_int_equal(kit_submit(p, &t, KIT_T0, &turn), SUBMIT_QUEUED);
+    }
+    turn = kit_dispatch(p, KIT_T0 + 1);
+    assert_int_equal(turn.wait_ms, 0);
+    assert_int_equal(turn.binding, -1);
+    assert_int_equal(pool_depth(p, CLASS_NORMAL), 2);
+    turn = kit_dispatch(p, KIT_T0 + 1);
+    assert_int_equal(turn.wait_ms, 59999);
+    assert_int_equal(pool_depth(p, CLASS_NORMAL), 1);
     pool_free(p);
 }
 
@@ -342,6 +367,7 @@ int main(void)
         cmocka_unit_test(a_ticket_at_its_deadline_is_dropped_and_no_grant),
         cmocka_unit_test(a_late_submit_is_dropped_at_once),
         cmocka_unit_test(one_turn_drops_a_bounded_number_of_late_tickets),
+        cmocka_unit_test(late_candidates_count_towards_the_same_bound),
         cmocka_unit_test(one_turn_puts_back_a_bounded_number_of_delayed_tickets),
         cmocka_unit_test(a_turn_makes_no_more_grants_than_asked_for),
         cmocka_unit_test(without_a_share_nobody_passes_a_held_head),

@@ -77,6 +77,11 @@ static const struct {
     {"ABCdefGHI", {4, 4, 4, 4}},
     {"\"key\": \"value\",", {6, 6, 6, 6}},
     {"   ", {1, 1, 1, 3}},
+    {"a'\u017Fb", {4, 5, 5, 5}},
+    /* Of equal pairs the leftmost is merged first, in short pieces and in long ones. */
+    {"gggga", {2, 3, 3, 3}},
+    {"tttaa", {2, 3, 3, 3}},
+    {"ggggaggggaggggaggggaggggaggggaggggaggggagggga", {26, 26, 26, 26}},
 };
 
 static void counts_are_those_of_tiktoken(void **state)
@@ -202,8 +207,8 @@ static size_t random_text(struct rand *r, char *text, size_t max)
             size_t bytes = strlen(part);
             if (len + bytes > max)
                 return len;
-            memcpy(text + len, part, bytes);
-            len += bytes;
+            for (size_t i = 0; i < bytes; i++)
+                text[len++] = part[i];
         }
     }
     return len;

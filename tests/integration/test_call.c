@@ -1,0 +1,254 @@
+/* One call through scheduler, Redis and provider: every way in which it can go. */
+#include "tests/support/core_kit.h"
+
+#define WAIT_MS 60000
+#define OK_BODY "{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}"
+
+static const struct fake_step answers[] = {
+    {.op = FAKE_READ},
+    {.op = FAKE_SEND, .bytes = CORE_REPLY("200 OK", "Content-Type: application/json\r\n", OK_BODY)},
+    {.op = FAKE_CLOSE}};
+static const struct fake_step hangs[] = {{.op = FAKE_READ}, {.op = FAKE_STALL}};
+
+static void a_call_that_fits_is_sent_at_once_and_settled_to_what_it_used(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call c = {0};
+    core_kit_start(k, "rpm: 100, tpm: 6000", NULL);
+    FAKE_SCRIPT(k->provider, answers);
+    core_call_begin(k, &c, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, core_call_over(&c));
+    assert_int_equal(c.ends, 1);
+    assert_int_equal(c.fails, 0);
+    assert_int_equal(c.queued, 0);
+    assert_int_equal(c.status, 200);
+    assert_string_equal(c.body, OK_BODY);
+    assert_int_equal(c.attempts, 1);
+    CORE_UNTIL(k, core_is(k, c.id, "done"));
+    assert_int_equal(core_running(k), 0);
+    assert_in_range(core_level(k, "tpm"), 6000 - 7, 6000);
+    assert_in_range(core_level(k, "rpm"), 99, 99);
+}
+
+static void a_call_waits_for_a_slot_and_gets_it(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call first = {0}, second = {0};
+    core_kit_start(k, "max_parallel_requests: 1", NULL);
+    FAKE_SCRIPT(k->provider, hangs);
+    core_call_begin(k, &first, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, fake_provider_stalled(k->provider) == 1);
+    core_call_begin(k, &second, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, second.queued == 1);
+    assert_int_equal(core_queued(k), 1);
+    FAKE_SCRIPT(k->provider, answers);
+    core_call_cancel(&first);
+    CORE_UNTIL(k, core_call_over(&second));
+    assert_int_equal(second.ends, 1);
+    assert_int_equal(second.queued, 1);
+    CORE_UNTIL(k, core_running(k) == 0);
+    assert_int_equal(first.ends + first.fails, 0);
+    assert_true(core_is(k, first.id, "cancelled"));
+}
+
+static void a_call_whose_wait_is_over_leaves_the_queue(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call first = {0}, second = {0};
+    core_kit_start(k, "max_parallel_requests: 1", NULL);
+    FAKE_SCRIPT(k->provider, hangs);
+    core_call_begin(k, &first, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, fake_provider_stalled(k->provider) == 1);
+    core_call_begin(k, &second, CORE_BODY, 30);
+    CORE_UNTIL(k, core_call_over(&second));
+    assert_int_equal(second.fails, 1);
+    assert_int_equal(second.failure.status, 504);
+    assert_int_equal(second.attempts, 0);
+    CORE_UNTIL(k, core_is(k, second.id, "cancelled"));
+    assert_int_equal(core_queued(k), 0);
+    core_call_cancel(&first);
+    CORE_UNTIL(k, core_running(k) == 0);
+}
+
+static void a_request_that_never_left_gives_its_reservation_back(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call c = {0};
+    core_kit_start(k, "rpm: 100, tpm: 6000", NULL);
+    fake_provider_free(k->provider); /* nobody listens any more */
+    k->provider = NULL;
+    core_call_begin(k, &c, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, core_call_over(&c));
+    assert_int_equal(c.fails, 1);
+    assert_int_equal(c.failure.status, 502);
+    assert_int_equal(c.attempts, 3); /* max_attempts */
+    CORE_UNTIL(k, core_is(k, c.id, "failed"));
+    assert_int_equal(core_level(k, "tpm"), 6000);
+}
+
+#define RATE_BODY "{\"error\":{\"message\":\"Rate limit reached for requests per min (RPM)\"}}"
+
+static void a_refusal_for_the_rate_waits_and_pauses_the_pool(void **state)
+{
+    static const struct fake_step refuses[] = {
+        {.op = FAKE_READ},
+        {.op = FAKE_SEND,
+         .bytes = CORE_REPLY("429 Too Many", "Content-Length: 69\r\nretry-after-ms: 300\r\n",
+                             RATE_BODY)},
+        {.op = FAKE_CLOSE}};
+    struct core_kit *k = *state;
+    struct core_call c = {0};
+    core_kit_start(k, "rpm: 100, tpm: 6000", NULL);
+    FAKE_SCRIPT(k->provider, refuses);
+    core_call_begin(k, &c, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, fake_provider_requests(k->provider) == 1);
+    FAKE_SCRIPT(k->provider, answers);
+    CORE_UNTIL(k, core_queued(k) == 1 || core_call_over(&c));
+    assert_false(core_call_over(&c));
+    CORE_UNTIL(k, core_call_over(&c));
+    assert_int_equal(c.ends, 1);
+    assert_int_equal(c.status, 200);
+    assert_int_equal(c.attempts, 2);
+    CORE_UNTIL(k, core_running(k) == 0);
+    assert_int_equal(core_field(k, c.id, "at"), 2);
+}
+
+static void a_refusal_that_outlasts_the_wait_is_told_at_once(void **state)
+{
+    static const struct fake_step refuses[] = {
+        {.op = FAKE_READ},
+        {.op = FAKE_SEND,
+         .bytes =
+             CORE_REPLY("429 Too Many", "Content-Length: 69\r\nretry-after: 3600\r\n", RATE_BODY)},
+        {.op = FAKE_CLOSE}};
+    struct core_kit *k = *state;
+    struct core_call c = {0}, next = {0};
+    core_kit_start(k, "rpm: 100, tpm: 6000", NULL);
+    FAKE_SCRIPT(k->provider, refuses);
+    core_call_begin(k, &c, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, core_call_over(&c));
+    assert_int_equal(c.ends, 1);
+    assert_int_equal(c.status, 429);
+    assert_string_equal(c.body, RATE_BODY);
+    CORE_UNTIL(k, core_is(k, c.id, "failed"));
+    core_call_begin(k, &next, CORE_BODY, WAIT_MS); /* and the pause holds for all */
+    CORE_UNTIL(k, next.queued == 1);
+    core_call_cancel(&next);
+    CORE_UNTIL(k, core_queued(k) == 0);
+}
+
+static void a_waiting_call_goes_on_when_redis_lost_its_ticket(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call first = {0}, second = {0};
+    core_kit_start(k, "max_parallel_requests: 1", NULL);
+    FAKE_SCRIPT(k->provider, hangs);
+    core_call_begin(k, &first, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, fake_provider_stalled(k->provider) == 1);
+    core_call_begin(k, &second, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, second.queued == 1);
+    FAKE_SCRIPT(k->provider, answers);
+    redis_fixture_kill(&k->redis); /* the fixture's server keeps nothing on disk */
+    CORE_UNTIL(k, !k->up);
+    assert_int_equal(redis_fixture_restart(&k->redis), 0);
+    CORE_UNTIL(k, core_call_over(&second));
+    assert_int_equal(second.ends, 1);
+    core_call_cancel(&first);
+    CORE_UNTIL(k, scheduler_unsettled(k->scheduler) == 0);
+    assert_int_equal(core_running(k), 0);
+}
+
+static void a_grant_that_was_published_to_nobody_is_found_again(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call first = {0}, second = {0};
+    core_kit_start(k, "max_parallel_requests: 1", NULL);
+    FAKE_SCRIPT(k->provider, hangs);
+    core_call_begin(k, &first, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, fake_provider_stalled(k->provider) == 1);
+    core_call_begin(k, &second, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, second.queued == 1);
+    /* As if another instance had granted it while our channel was away. */
+    char key[128];
+    (void)snprintf(key, sizeof(key), CORE_PREFIX "j:%s", second.id);
+    assert_int_equal(redis_fixture_ask_int(&k->redis, REDIS_ARGS("HSET", key, "at", "3")), 0);
+    assert_int_equal(redis_fixture_ask_int(&k->redis, REDIS_ARGS("HSET", key, "st", "running")), 0);
+    FAKE_SCRIPT(k->provider, answers);
+    scheduler_channel_back(k->scheduler);
+    CORE_UNTIL(k, core_call_over(&second));
+    assert_int_equal(second.ends, 1);
+    CORE_UNTIL(k, core_is(k, second.id, "done"));
+    core_call_cancel(&first);
+    CORE_UNTIL(k, core_running(k) == 0);
+}
+
+static void a_ticket_that_was_taken_for_a_dead_instances_is_made_anew(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call first = {0}, second = {0};
+    core_kit_start(k, "max_parallel_requests: 1", NULL);
+    FAKE_SCRIPT(k->provider, hangs);
+    core_call_begin(k, &first, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, fake_provider_stalled(k->provider) == 1);
+    core_call_begin(k, &second, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, second.queued == 1);
+    struct pool_view *v =
+        scheduler_pool_by_hash(k->scheduler, pool_agent_pool(call_pool(second.call)->agent)->hash);
+    pool_agent_cancel(v->agent, second.id, NULL, NULL);
+    CORE_UNTIL(k, core_is(k, second.id, "cancelled"));
+    FAKE_SCRIPT(k->provider, answers);
+    scheduler_channel_back(k->scheduler);
+    CORE_UNTIL(k, core_queued(k) == 1);
+    core_call_cancel(&first);
+    CORE_UNTIL(k, core_call_over(&second));
+    assert_int_equal(second.ends, 1);
+    CORE_UNTIL(k, core_running(k) == 0);
+}
+
+static void a_grant_that_overtakes_the_answer_to_a_left_submit_is_given_back(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call c = {0};
+    char grant[128];
+    core_kit_start(k, "rpm: 100", NULL);
+    core_call_begin(k, &c, CORE_BODY, WAIT_MS);
+    core_call_cancel(&c); /* before Redis has answered */
+    (void)snprintf(grant, sizeof(grant), "grant %s 1 1 " CORE_PREFIX, c.id);
+    scheduler_message(k->scheduler, grant);
+    assert_int_equal(scheduler_unsettled(k->scheduler), 1);
+    CORE_UNTIL(k, core_is(k, c.id, "cancelled") && core_running(k) == 0);
+    CORE_UNTIL(k, scheduler_unsettled(k->scheduler) == 0);
+    assert_int_equal(core_level(k, "rpm"), 100);
+}
+
+static void a_client_that_leaves_before_the_submit_is_answered_leaves_nothing(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call c = {0};
+    core_kit_start(k, "rpm: 100", NULL);
+    core_call_begin(k, &c, CORE_BODY, WAIT_MS);
+    core_call_cancel(&c);
+    assert_int_equal(scheduler_active(k->scheduler), 0);
+    CORE_UNTIL(k, core_is(k, c.id, "cancelled") && core_running(k) == 0);
+    assert_int_equal(core_level(k, "rpm"), 100);
+    assert_int_equal(fake_provider_connections(k->provider), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define CORE_TEST(f) cmocka_unit_test_setup_teardown(f, core_kit_setup, core_kit_teardown)
+        CORE_TEST(a_call_that_fits_is_sent_at_once_and_settled_to_what_it_used),
+        CORE_TEST(a_call_waits_for_a_slot_and_gets_it),
+        CORE_TEST(a_call_whose_wait_is_over_leaves_the_queue),
+        CORE_TEST(a_request_that_never_left_gives_its_reservation_back),
+        CORE_TEST(a_refusal_for_the_rate_waits_and_pauses_the_pool),
+        CORE_TEST(a_refusal_that_outlasts_the_wait_is_told_at_once),
+        CORE_TEST(a_waiting_call_goes_on_when_redis_lost_its_ticket),
+        CORE_TEST(a_grant_that_was_published_to_nobody_is_found_again),
+        CORE_TEST(a_ticket_that_was_taken_for_a_dead_instances_is_made_anew),
+        CORE_TEST(a_grant_that_overtakes_the_answer_to_a_left_submit_is_given_back),
+        CORE_TEST(a_client_that_leaves_before_the_submit_is_answered_leaves_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

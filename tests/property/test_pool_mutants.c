@@ -1,0 +1,97 @@
+/*
+ * Proof that the comparison of tests/property/test_pool_lua.c can fail: each mutant is one small
+ * mistake in the scripts, and some seed must tell it from the pool in memory.
+ */
+#include "tests/support/pool_duel.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define MAX_SEEDS 60
+
+static const struct pool_mutation mutants[] = {
+    {"refill is floored to whole tokens", "d.L = d.L + d.R * n",
+     "d.L = d.L + math.floor(d.R * n / d.P) * d.P"},
+    {"refill has no cap", "if gap <= 0 or d.R * n >= gap then", "if gap <= 0 then"},
+    {"the clock's step back moves T", "  if n <= 0 then\n",
+     "  if n < 0 then d.T = ms end\n  if n <= 0 then\n"},
+    {"the rest of a tick is lost", "d.T = d.T + n * d.U", "d.T = ms"},
+    {"numbers are printed as Lua does", "return string.format('%.0f', x)", "return tostring(x)"},
+    {"headroom is not kept", "return math.min(c * d.P + d.M, d.C * d.P)", "return c * d.P"},
+    {"the wait is rounded down", "math.ceil((units - d.L) / d.R)",
+     "math.floor((units - d.L) / d.R)"},
+    {"one dimension is not charged", "    d.L = d.L - cost[i] * d.P",
+     "    if i > 1 then d.L = d.L - cost[i] * d.P end"},
+    {"a pause is not waited for", "local wait = math.max(d.W - p.ms, 0)", "local wait = 0"},
+    {"a cost above a lowered capacity stays", "        cut_cost(p, t)\n", ""},
+    {"the fence is not looked at", " or t.at ~= tonumber(ARGV[5])", ""},
+    {"a refund has no cap", "d.L = math.min(d.C * d.P, d.L + delta * d.P)",
+     "d.L = d.L + delta * d.P"},
+    {"a kept surplus comes back", "elseif unsent or d.F ~= 'k' then", "else"},
+    {"an overshoot is not charged", "d.L = math.max(d.L + delta * d.P, LEAST)", "d.L = d.L"},
+    {"a settled ticket keeps its slot", "redis.call('ZREM', p.pre .. 'inf', t.id)\np.svc", "p.svc"},
+    {"the reaper keeps the slot", "  redis.call('ZREM', p.pre .. 'inf', id)\n  local t",
+     "  local t"},
+    {"one slot too many", ">= p.K\n", "> p.K\n"},
+    {"a flow starts at its own F only", "int(math.max(m['v' .. t.cl], F))", "int(F)"},
+    {"a class starts at its own F only", "math.max(m.v, m['F' .. t.cl])", "m['F' .. t.cl]"},
+    {"a late settlement moves the tags of another busy period", " and t.fb == tags(p).bp", ""},
+    {"a settlement moves no tags", "  if S then\n    redis.call('ZADD', p.pre .. 'q:'",
+     "  if false then\n    redis.call('ZADD', p.pre .. 'q:'"},
+    {"weights are ignored", "local F = t.S + math.ceil(t.fc * 1000 / t.w)",
+     "local F = t.S + t.fc * 1000"},
+    {"ties go to the higher class", "(A == B and a < b)", "(A == B and a > b)"},
+    {"the head yields its place", "      if d.L - c < keep then\n", "      if false then\n"},
+    {"what passed is not counted", "        takes[d.name] = used\n", ""},
+    {"a hold outlives its ticket", "  if m['h:id'] == head.id then\n    return",
+     "  if m['h:id'] ~= '' then\n    return"},
+    {"a deadline does not wake", "p.wait = math.min(p.wait, head.dl - p.ms)", "p.wait = p.wait"},
+    {"a deadline does not order", "t.dl > 0 and t.dl * 1000 or math.huge", "math.huge"},
+    {"a delayed ticket does not wake", "(p.wait > 0 and math.min(p.wait, wait) or p.wait)",
+     "p.wait"},
+    {"a marked ticket is repeated", "if cancelled then\n", "if false then\n"},
+    {"one lost lease more than allowed", "if lost >= p.losses then", "if lost > p.losses then"},
+    {"a raised capacity fills the bucket", "L, T = math.min(d.L, C * P), d.T", "L, T = C * P, d.T"},
+};
+
+static int set_up(void **state)
+{
+    static struct pool_duel duel;
+    *state = &duel;
+    return pool_duel_start(&duel);
+}
+
+static int tear_down(void **state)
+{
+    pool_duel_stop(*state);
+    return 0;
+}
+
+static void every_mutant_is_told_from_the_pool_in_memory(void **state)
+{
+    struct pool_duel *duel = *state;
+    size_t survivors = 0;
+    for (size_t i = 0; i < sizeof(mutants) / sizeof(mutants[0]); i++) {
+        assert_int_equal(pool_scripts_load(&duel->scripts, &mutants[i]), 0);
+        char why[DUEL_WHY_BYTES];
+        int same = 1;
+        for (uint64_t seed = 1; seed <= MAX_SEEDS && same == 1; seed++)
+            same = pool_duel_seed(duel, seed, why);
+        assert_int_not_equal(same, -1);
+        survivors += same == 1;
+        print_message("%s: %s\n", mutants[i].name, same ? "NOT SEEN" : why);
+    }
+    assert_int_equal(survivors, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_mutant_is_told_from_the_pool_in_memory),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
