@@ -7,6 +7,8 @@ import { h, setText, svg } from "./view.js";
 import { clock } from "./format.js";
 
 const WIDTH = 480, HEIGHT = 190, LEFT = 46, RIGHT = 8, TOP = 10, BOTTOM = 22;
+const LEAST_SPAN_MS = 2 * 60000, MOST_SPAN_MS = 10 * 60000;
+const GAP_MS = 5000; // without a sample for longer, a line has a hole
 const plotWidth = WIDTH - LEFT - RIGHT, plotHeight = HEIGHT - TOP - BOTTOM;
 
 // 1, 2 or 5 times a power of ten, so that at most `count` steps reach most.
@@ -15,23 +17,16 @@ export function niceStep(most, count) {
   return [1, 2, 5, 10].map((n) => n * power).find((step) => step >= rough * 0.999) ?? power * 10;
 }
 
-function path(points) {
-  let text = "", pen = "M";
-  for (const [x, y] of points) {
-    if (y === null) {
-      pen = "M";
-      continue;
-    }
-    text += `${pen}${x.toFixed(1)} ${y.toFixed(1)}`;
-    pen = "L";
-  }
-  return text;
-}
+const corner = (pen, [x, y]) => `${pen}${x.toFixed(1)} ${y.toFixed(1)}`;
+
+// runs: lists of points, each drawn without a hole.
+const lineThrough = (runs) => runs.map((points) =>
+  points.map((point, i) => corner(i ? "L" : "M", point)).join("")).join("");
 
 export class Chart {
-  // series: [{name, value(sample)}]; line: {name, value(sample)} dashed, such as a budget.
-  constructor({ title, note, format, series, stacked, line, least = 1, spanMs }) {
-    Object.assign(this, { title, format, series, stacked, line, least, spanMs });
+  // series: [{name, value(sample), area}]; line: {name, value(sample)} dashed, such as a budget.
+  constructor({ title, note, format, axis = format, series, stacked, line, least = 1 }) {
+    Object.assign(this, { title, format, axis, series, stacked, line, least, spanMs: LEAST_SPAN_MS });
     this.samples = [];
     this.grid = svg("g", { class: "grid" });
     this.areas = series.map((_, i) => svg("path", { class: `area series-${i}` }));
@@ -39,7 +34,7 @@ export class Chart {
     this.dashed = svg("path", { class: "dashed" });
     this.cursor = svg("line", { class: "cursor", y1: TOP, y2: TOP + plotHeight });
     this.picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", tabindex: 0 },
-      this.grid, stacked ? this.areas : [], this.lines, this.dashed, this.cursor);
+      this.grid, this.areas, this.lines, this.dashed, this.cursor);
     this.values = [...series, ...(line ? [line] : [])].map((one, i) => {
       const value = h("b", {}, "–");
       const swatch = i < series.length ? `swatch series-${i}` : "swatch dashed";
@@ -114,39 +109,61 @@ export class Chart {
     for (let value = 0; value <= this.most * 1.001; value += this.step) {
       const y = this.y(value);
       marks.push(svg("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: y, y2: y }),
-        svg("text", { x: LEFT - 6, y: y + 3.5, "text-anchor": "end" }, this.format(value)));
+        svg("text", { x: LEFT - 6, y: y + 3.5, "text-anchor": "end" }, this.axis(value)));
     }
-    const minute = 60000 * (this.spanMs > 300000 ? 2 : 1);
+    const minute = this.spanMs > 300000 ? 120000 : this.spanMs > 150000 ? 60000 : 30000;
     for (let at = Math.ceil(this.from / minute) * minute; at < this.from + this.spanMs; at += minute)
       if (this.x(at) > LEFT + 14 && this.x(at) < WIDTH - RIGHT - 14)
         marks.push(svg("text", { x: this.x(at), y: HEIGHT - 6, "text-anchor": "middle" },
-          clock(at).slice(0, 5)));
+          clock(at).slice(0, minute < 60000 ? 8 : 5)));
     this.grid.replaceChildren(...marks);
   }
 
   draw(samples, now) {
     this.samples = samples;
+    const age = samples.length > 0 ? now - samples[0].at : 0;
+    this.spanMs = Math.max(LEAST_SPAN_MS, Math.min(age, MOST_SPAN_MS));
     this.from = now - this.spanMs;
     this.scale();
     this.drawGrid();
-    let floor = samples.map(() => 0);
+    const floor = new Map();
     this.series.forEach((one, i) => {
-      const values = samples.map((sample) => one.value(sample) ?? null);
-      const tops = this.stacked ? values.map((value, k) => floor[k] + (value ?? 0)) : values;
-      const points = samples.map((sample, k) =>
-        [this.x(sample.at), tops[k] === null ? null : this.y(tops[k])]);
-      this.lines[i].setAttribute("d", path(points));
-      if (this.stacked && samples.length > 0) {
-        const under = samples.map((sample, k) => [this.x(sample.at), this.y(floor[k])]).reverse();
-        this.areas[i].setAttribute("d", `${path([...points, ...under])}Z`);
-        floor = tops;
-      }
+      const base = new Map(floor);
+      const runs = this.runs((sample) => {
+        const value = one.value(sample) ?? null;
+        if (value === null || !this.stacked) return value;
+        floor.set(sample, (base.get(sample) ?? 0) + value);
+        return floor.get(sample);
+      });
+      this.lines[i].setAttribute("d", lineThrough(runs.map((run) => run.map(({ point }) => point))));
+      if (this.stacked || one.area)
+        this.areas[i].setAttribute("d", runs.map((run) => this.areaOf(run, base)).join(""));
     });
     if (this.line)
-      this.dashed.setAttribute("d", path(samples.map((sample) => {
-        const value = this.line.value(sample);
-        return [this.x(sample.at), value ? this.y(value) : null];
-      })));
+      this.dashed.setAttribute("d", lineThrough(this.runs((sample) => this.line.value(sample) ?? null)
+        .map((run) => run.map(({ point }) => point))));
     this.point(this.wanted ?? null);
+  }
+
+  // The samples that have a value, parted where there is none.
+  runs(value) {
+    const runs = [];
+    let before = null;
+    for (const sample of this.samples) {
+      const found = value(sample);
+      if (found === null) {
+        before = null;
+        continue;
+      }
+      if (!before || sample.at - before.at > GAP_MS) runs.push([]);
+      runs.at(-1).push({ sample, point: [this.x(sample.at), this.y(found)] });
+      before = sample;
+    }
+    return runs;
+  }
+
+  areaOf(run, base) {
+    const under = run.map(({ sample, point }) => [point[0], this.y(base.get(sample) ?? 0)]).reverse();
+    return `${lineThrough([[...run.map(({ point }) => point), ...under]])}Z`;
   }
 }

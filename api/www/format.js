@@ -12,12 +12,16 @@ const UNITS = [["d", 86400000], ["h", 3600000], ["min", 60000], ["s", 1000]];
 export function duration(ms) {
   if (!Number.isFinite(ms)) return "–";
   if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 10000) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 9950) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 120000) return `${Math.round(ms / 1000)} s`;
   const at = UNITS.findIndex(([, size]) => ms >= size);
   const [unit, size] = UNITS[at];
   const rest = at < 3 ? Math.floor((ms % size) / UNITS[at + 1][1]) : 0;
   return `${Math.floor(ms / size)} ${unit}${rest ? ` ${rest} ${UNITS[at + 1][0]}` : ""}`;
 }
+
+// The same for the marks of an axis, whose steps are decimal.
+export const axisTime = (ms) => (ms < 1000 ? `${ms} ms` : `${whole(ms / 1000)} s`);
 
 export const ago = (seconds) =>
   seconds ? `${duration(Math.max(0, Date.now() - seconds * 1000))} ago` : "–";

@@ -2,9 +2,9 @@
 // of the time between.
 import { CLASSES } from "./format.js";
 
-export const KEEP_MS = 10 * 60000;
+const KEEP_MS = 10 * 60000;
 const WINDOW_MS = 60000;
-const LEAST_MS = 3000; // a rate over less time would jump
+const LEAST_MS = 15000; // a rate over less time would jump
 
 const sum = (list, value) => list.reduce((total, one) => total + (value(one) ?? 0), 0);
 const tokensOf = (tokens) => tokens.input + tokens.output;
@@ -43,6 +43,7 @@ export class History {
       at,
       requests: granted(counts),
       tokens: tokensOf(tokens),
+      reserved: tokens.reserved,
       avoided: counts.delayed,
       refused: counts.provider_429,
       failed: counts.failed + counts.expired,
@@ -60,6 +61,7 @@ export class History {
     const before = this.before(at, sample);
     const minutes = before ? (at - before.at) / 60000 : NaN;
     sample.tokensPerMin = before ? (sample.tokens - before.tokens) / minutes : null;
+    sample.reservedPerMin = before ? (sample.reserved - before.reserved) / minutes : null;
     sample.requestsPerMin = before ? (sample.requests - before.requests) / minutes : null;
     sample.p50 = before ? percentile(before, sample, 0.5) : null;
     sample.p95 = before ? percentile(before, sample, 0.95) : null;

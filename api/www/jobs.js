@@ -52,7 +52,7 @@ export class Jobs {
       h("pre", {}, "sluice submit --wait request.json"));
     this.table = h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {},
       ["Job", "Status", "Model", "Priority", "Submitted", "Position", "Starts in", "Attempts", "Why"]
-        .map((name) => h("th", { scope: "col" }, name)))), this.body));
+        .map((name, i) => h("th", { scope: "col", class: i > 3 && i < 8 ? "num" : "" }, name)))), this.body));
     this.element = h("div", {}, h("h1", {}, "Jobs"), this.note, this.table, this.more, this.empty);
   }
 

@@ -1,7 +1,6 @@
 // The overview: counters, charts, a card for each pool, instances.
 import { Chart } from "./chart.js";
-import { CLASSES, duration, limitName, short, whole } from "./format.js";
-import { KEEP_MS } from "./history.js";
+import { CLASSES, axisTime, duration, limitName, short, whole } from "./format.js";
 import { Keyed, h, setClass, setShown, setText } from "./view.js";
 
 const MOST_CARDS = 60;
@@ -76,17 +75,19 @@ function updateTiles(tiles, stats, history) {
 function makeCharts() {
   return [
     new Chart({
-      title: "Tokens per minute", format: short, least: 10, spanMs: KEEP_MS,
-      note: "Mean of the last minute. A full bucket may be spent at once, so a burst can pass the line.",
-      series: [{ name: "used", value: (sample) => sample.tokensPerMin }],
+      title: "Tokens per minute", format: short, least: 10,
+      note: "Mean of the last minute. What is reserved counts against the budget until the answer " +
+        "says what was used. A full bucket may be spent at once, so a burst can pass the line.",
+      series: [{ name: "used", area: true, value: (sample) => sample.tokensPerMin },
+        { name: "reserved", value: (sample) => sample.reservedPerMin }],
       line: { name: "budget", value: (sample) => sample.budget || null },
     }),
     new Chart({
-      title: "Waiting by class", format: short, least: 4, stacked: true, spanMs: KEEP_MS,
+      title: "Waiting by class", format: short, least: 4, stacked: true,
       series: CLASSES.map((name, i) => ({ name, value: (sample) => sample.depth[i] })),
     }),
     new Chart({
-      title: "Time in the queue", format: duration, least: 100, spanMs: KEEP_MS,
+      title: "Time in the queue", format: duration, axis: axisTime, least: 100,
       note: "Of what was started in the last minute",
       series: [{ name: "p50", value: (sample) => sample.p50 },
         { name: "p95", value: (sample) => sample.p95 }],
@@ -101,9 +102,9 @@ class LimitRow {
     this.name = h("span", {});
     this.fill = h("i", {});
     this.bar = h("span", { class: "bar", role: "presentation" }, this.fill);
-    this.left = h("span", { class: "num" });
-    this.when = h("span", { class: "num dim" });
-    this.element = h("li", {}, this.name, this.bar, this.left, this.when);
+    this.left = h("span", {});
+    this.when = h("span", { class: "dim" });
+    this.element = h("li", {}, this.name, h("span", { class: "num" }, this.left, this.when), this.bar);
   }
 
   update([name, limit, isBinding]) {
@@ -111,8 +112,7 @@ class LimitRow {
     setText(this.name, limitName(name));
     this.fill.style.inlineSize = `${Math.max(0, Math.min(1, part)) * 100}%`;
     setText(this.left, `${whole(limit.remaining ?? NaN)} of ${whole(limit.capacity)}`);
-    setText(this.when, limit.resets_ms > 0 ? `full in ${duration(limit.resets_ms)}` : "");
-    setClass(this.element, "low", part < 0.1 && limit.remaining !== null);
+    setText(this.when, limit.resets_ms > 0 ? `, full in ${duration(limit.resets_ms)}` : "");
     setClass(this.element, "binding", isBinding);
   }
 }

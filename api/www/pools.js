@@ -17,7 +17,7 @@ const COLUMNS = [
   ["requests", "Requests", granted, short],
   ["avoided", "429s avoided", (pool) => pool.counts.delayed, short],
   ["refused", "429s received", (pool) => pool.counts.provider_429, short],
-  ["errors", "Provider errors", (pool) => pool.counts.provider_5xx + pool.counts.provider_errors, short],
+  ["errors", "Errors", (pool) => pool.counts.provider_5xx + pool.counts.provider_errors, short],
   ["retries", "Retries", (pool) => pool.counts.retries, short],
   ["failed", "Failed", (pool) => pool.counts.failed + pool.counts.expired, short],
   ["input", "Tokens in", (pool) => pool.tokens.input, short],
