@@ -76,6 +76,9 @@ static void on_event(void *arg, const struct sse_event *event)
     struct call *c = arg;
     if (c->refused || c->state == CALL_CANCELLED)
         return;
+    /* A provider's comment is no output: passed on, it would forbid to try again. */
+    if (!event->has_data && !c->started)
+        return;
     enum wire_verdict verdict =
         wire_stream_event(&c->watch, event->name, event->data, event->data_len);
     if (verdict == WIRE_DROP)
