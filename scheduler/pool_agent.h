@@ -40,6 +40,8 @@ struct pool_agent_hooks {
      * grant is asked for all the same, which may be a job's. */
     int (*room)(void *arg);
     void *arg;
+    /* Redis lost the pool's data, and so the tickets that waited in it. May be NULL. */
+    void (*on_data_lost)(void *arg, struct pool_agent *agent);
 };
 
 struct pool_agent *pool_agent_new(struct event_base *base, struct pool_store *store,

@@ -114,11 +114,19 @@ static int room(void *arg)
     return scheduler_job_room(arg);
 }
 
+static void data_lost(void *arg, struct pool_agent *agent)
+{
+    log_write(LOG_WARN, "redis lost a pool's data; what waits is submitted again", "pool",
+              pool_agent_pool(agent)->id, NULL);
+    scheduler_channel_back(arg);
+}
+
 static struct pool_view *add_pool(struct scheduler *s, const struct config_provider *provider,
                                   const struct config_model *row, const char *id)
 {
     struct pool_view *v = calloc(1, sizeof(*v));
-    struct pool_agent_hooks hooks = {.on_grant = hand_out, .on_lost = lost, .room = room, .arg = s};
+    struct pool_agent_hooks hooks = {
+        .on_grant = hand_out, .on_lost = lost, .room = room, .on_data_lost = data_lost, .arg = s};
     struct pool_limits limits;
     struct store_pool pool;
     if (!v)
