@@ -1,3 +1,6 @@
+#include "api/client/cmd_jobs.h"
+#include "api/client/cmd_stats.h"
+#include "api/client/cmd_submit.h"
 #include "api/cmd_check.h"
 #include "api/cmd_serve.h"
 #include "api/cmd_tokens.h"
@@ -20,6 +23,9 @@ static const struct command {
     {"serve", cmd_serve, "run the service"},
     {"check", cmd_check, "say whether a configuration is right"},
     {"demo", cmd_demo, "agents without and with Sluice, side by side"},
+    {"submit", cmd_submit, "give jobs to a running service"},
+    {"jobs", cmd_jobs, "list, show, wait for or cancel jobs"},
+    {"stats", cmd_stats, "show what waits, why and for how long"},
     {"simulate", cmd_simulate, "run a metered stand-in for a provider"},
     {"tokens", cmd_tokens, "count the tokens of files"},
     {"version", cmd_version, "print the version"},

@@ -17,6 +17,8 @@
 #include <string.h>
 
 #define EVENT_STREAM "text/event-stream"
+#define STRING_OF(x) #x
+#define STRING(x)    STRING_OF(x)
 #define LOOK_MS      2000 /* a lost event is made good by looking again */
 
 static void fail(const struct route_request *r, const struct call_failure *f)
@@ -83,9 +85,10 @@ struct many {
     const char *key; /* Idempotency-Key of all lines; NULL none. Valid while reading */
 };
 
+/* index: its place among the answers; number: in the body, which may hold empty lines */
 struct line {
     struct many *many;
-    size_t index;
+    size_t index, number;
 };
 
 static void on_gone_many(void *arg)
@@ -106,10 +109,41 @@ static void many_done(struct many *m)
     free(m);
 }
 
-static json_t *line_error(size_t index, const struct call_failure *f)
+/* A line of an NDJSON body; the first call takes one whose rest is the whole body. */
+struct body_line {
+    const char *text;
+    size_t len, number;
+    const char *rest, *end;
+};
+
+static bool next_line(struct body_line *l)
+{
+    while (l->rest < l->end) {
+        const char *stop = memchr(l->rest, '\n', (size_t)(l->end - l->rest));
+        l->text = l->rest;
+        l->len = (size_t)((stop ? stop : l->end) - l->rest);
+        l->rest += l->len + (stop != NULL);
+        l->number++;
+        if (strspn(l->text, " \t\r") < l->len)
+            return true;
+    }
+    return false;
+}
+
+/* Each line is answered by at least a hundred bytes, so a body of short lines would grow. */
+static bool too_many_lines(const char *text, size_t len)
+{
+    struct body_line l = {.rest = text, .end = text + len};
+    size_t n = 0;
+    while (n <= JOB_MAX_LINES && next_line(&l))
+        n++;
+    return n > JOB_MAX_LINES;
+}
+
+static json_t *line_error(size_t number, const struct call_failure *f)
 {
     return json_pack("{s:s, s:I, s:{s:s, s:s, s:s?, s:i}}", "object", "error", "line",
-                     (json_int_t)(index + 1), "error", "message", f->message, "type",
+                     (json_int_t)number, "error", "message", f->message, "type",
                      f->status >= 500 ? "server_error" : "invalid_request_error", "code",
                      f->code && *f->code ? f->code : NULL, "status", f->status);
 }
@@ -126,7 +160,7 @@ static void on_line(void *arg, const struct job_record *record, bool replayed,
     struct line *l = arg;
     struct many *m = l->many;
     (void)replayed;
-    set_line(m, l->index, record ? job_json(record) : line_error(l->index, failure));
+    set_line(m, l->index, record ? job_json(record) : line_error(l->number, failure));
     free(l);
     m->open--;
     many_done(m);
@@ -134,15 +168,15 @@ static void on_line(void *arg, const struct job_record *record, bool replayed,
 
 /* One key stands for all lines, each of which is a job for itself: the number of the line makes
  * the keys different, behind a byte that no header value holds. */
-static const char *line_key(const struct many *m, size_t index, char *room, size_t size)
+static const char *line_key(const struct many *m, size_t number, char *room, size_t size)
 {
     if (!m->key)
         return NULL;
-    (void)snprintf(room, size, "%s\n%zu", m->key, index + 1);
+    (void)snprintf(room, size, "%s\n%zu", m->key, number);
     return room;
 }
 
-static void submit_line(const struct route_request *r, struct many *m, const char *text, size_t len)
+static void submit_line(const struct route_request *r, struct many *m, const struct body_line *at)
 {
     struct job_input in;
     struct call_failure f;
@@ -153,13 +187,13 @@ static void submit_line(const struct route_request *r, struct many *m, const cha
         free(l);
         return;
     }
-    if (job_input_read(text, len, &r->caller, &in, &f) < 0) {
-        set_line(m, index, line_error(index, &f));
+    if (job_input_read(at->text, at->len, &r->caller, &in, &f) < 0) {
+        set_line(m, index, line_error(at->number, &f));
         free(l);
         return;
     }
-    *l = (struct line){m, index};
-    in.spec.idempotency_key = line_key(m, index, key, sizeof(key));
+    *l = (struct line){m, index, at->number};
+    in.spec.idempotency_key = line_key(m, at->number, key, sizeof(key));
     m->open++;
     job_submit(service_jobs(r->service), &in.spec, on_line, l);
     job_input_release(&in);
@@ -167,8 +201,14 @@ static void submit_line(const struct route_request *r, struct many *m, const cha
 
 static void submit_many(const struct route_request *r, const char *text, size_t len)
 {
+    struct body_line line = {.rest = text, .end = text + len};
+    if (too_many_lines(text, len)) {
+        answer_error(
+            r->exchange, WIRE_OPENAI, 413, "too_many_jobs",
+            "One request takes at most " STRING(JOB_MAX_LINES) " jobs; send the rest in another.");
+        return;
+    }
     struct many *m = calloc(1, sizeof(*m));
-    const char *end = text + len;
     if (m)
         m->data = json_array();
     if (!m || !m->data) {
@@ -180,13 +220,8 @@ static void submit_many(const struct route_request *r, const char *text, size_t 
     m->key = exchange_header(r->exchange, "idempotency-key");
     m->reading = true;
     exchange_on_gone(r->exchange, on_gone_many, m);
-    while (text < end) {
-        const char *stop = memchr(text, '\n', (size_t)(end - text));
-        size_t line = stop ? (size_t)(stop - text) : (size_t)(end - text);
-        if (strspn(text, " \t\r") < line)
-            submit_line(r, m, text, line);
-        text += line + 1;
-    }
+    while (next_line(&line))
+        submit_line(r, m, &line);
     m->reading = false;
     many_done(m);
 }
@@ -202,9 +237,9 @@ void route_jobs_submit(const struct route_request *r)
                      "This instance is shutting down and takes no new jobs; try again.");
         return;
     }
-    if (key && strlen(key) > IDEMPOTENCY_KEY_BYTES) {
+    if (key && (!*key || strlen(key) > IDEMPOTENCY_KEY_BYTES)) {
         struct call_failure f;
-        call_failure_set(&f, 400, "invalid_header", "Idempotency-Key has more than %d bytes.",
+        call_failure_set(&f, 400, "invalid_header", "Idempotency-Key must have 1 to %d bytes.",
                          IDEMPOTENCY_KEY_BYTES);
         fail(r, &f);
         return;
@@ -461,18 +496,20 @@ static void on_listed(void *arg, const struct job_record *record, bool has_more,
 void route_jobs_list(const struct route_request *r)
 {
     char limit[16], after[ROUTE_ID_BYTES];
-    struct job_page page = {.tenant = r->caller.tenant, .limit = 20};
+    struct job_page page = {.tenant = r->caller.tenant};
+    long asked = 20;
     int has_limit = exchange_query(r->exchange, "limit", limit, sizeof(limit));
     int has_after = exchange_query(r->exchange, "after", after, sizeof(after));
     char *end = limit;
     if (has_limit == 0)
-        page.limit = (int)strtol(limit, &end, 10);
-    if ((has_limit == 0 && (end == limit || *end)) || page.limit < 1 || page.limit > JOB_PAGE_MAX ||
-        (has_after < 0 && has_after != -ENOENT)) {
+        asked = strtol(limit, &end, 10);
+    bool bad_limit = has_limit == 0 ? end == limit || *end : has_limit != -ENOENT;
+    if (bad_limit || asked < 1 || asked > JOB_PAGE_MAX || (has_after < 0 && has_after != -ENOENT)) {
         answer_error(r->exchange, WIRE_OPENAI, 400, "invalid_value",
                      "limit must be a whole number from 1 to 100, and after the id of a job.");
         return;
     }
+    page.limit = (int)asked;
     if (has_after == 0)
         page.after = after;
     struct many *m = calloc(1, sizeof(*m));

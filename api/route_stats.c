@@ -206,6 +206,10 @@ static void on_instance(void *arg, const char *id, int64_t age_ms, const char *n
                   note != NULL, "this", strcmp(id, service_instance(g->service)) == 0);
     if (told && one)
         (void)json_object_update(one, told);
+    /* It wrote its uptime with its last heartbeat. */
+    const json_t *uptime = json_object_get(told, "uptime_ms");
+    if (one && json_is_integer(uptime))
+        set(one, "uptime_ms", json_integer(json_integer_value(uptime) + age_ms));
     json_decref(told);
     (void)json_array_append_new(g->instances, one);
 }

@@ -92,6 +92,14 @@
 #define JOB_MAX_METADATA_BYTES (16 * KIB)
 #define IDEMPOTENCY_KEY_BYTES  255
 #define REQUEST_ID_BYTES       128
+#define JOB_MAX_LINES          10000 /* of one NDJSON body */
+
+/* Commands that call the service */
+#define CLIENT_MAX_REPLY_BYTES (256 * MIB)
+#define CLIENT_MAX_INPUT_BYTES (1024 * MIB) /* of `sluice submit` */
+#define CLIENT_CALL_MS         60000
+#define CLIENT_BATCH_LINES     500       /* jobs of one call, and */
+#define CLIENT_BATCH_BYTES     (4 * MIB) /* their bytes, unless a single one is larger */
 
 /* Simulated provider */
 #define SIM_MAX_BODY_BYTES       (64 * MIB)

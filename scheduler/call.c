@@ -33,7 +33,7 @@ static void arm(struct call *c, int64_t ms)
     evtimer_add(c->timer, &tv);
 }
 
-static int64_t wait_left_ms(const struct call *c)
+int64_t call_wait_left_ms(const struct call *c)
 {
     int64_t left = c->spec.max_wait_ms - call_queue_ms(c);
     return left > 1 ? left : 1;
@@ -41,8 +41,10 @@ static int64_t wait_left_ms(const struct call *c)
 
 static void leave_queue(struct call *c)
 {
-    if (c->queued_us > 0)
+    if (c->queued_us > 0) {
         c->queue_ms += (clock_mono_us() - c->queued_us) / 1000;
+        pool_agent_unexpect(c->pool->agent);
+    }
     c->queued_us = 0;
     event_del(c->timer);
 }
@@ -50,17 +52,19 @@ static void leave_queue(struct call *c)
 static void enter_queue(struct call *c)
 {
     c->queued_us = clock_mono_us();
+    pool_agent_expect(c->pool->agent);
     c->waited = true;
-    arm(c, wait_left_ms(c));
+    arm(c, call_wait_left_ms(c));
 }
 
 /* ---- the end: settle, tell, hand over to the scheduler's grave */
 
 static void bury(struct call *c)
 {
+    /* Out of the index first: a grant that comes now must find nobody, and so be given back. */
+    scheduler_remove_call(c->sched, c->held.id);
     if (c->submitting)
         return; /* the answer of the submit buries it */
-    scheduler_remove_call(c->sched, c->held.id);
     event_del(c->timer);
     scheduler_bury(c->sched, &c->grave);
 }
@@ -84,8 +88,7 @@ static void read_usage(const struct call *c, struct profile_usage *ret)
 }
 
 /* The last settle of a granted ticket, or a step back into the queue. */
-static void settle(struct call *c, enum ticket_state state, const struct retry_plan *plan,
-                   const struct call_failure *failure)
+static void settle(struct call *c, enum ticket_state state, const struct call_failure *failure)
 {
     struct store_field fields[STORE_MAX_FIELDS];
     struct store_outcome o = {
@@ -96,12 +99,10 @@ static void settle(struct call *c, enum ticket_state state, const struct retry_p
     read_usage(c, &usage);
     o.fair_actual = profile_actual(c->pool->profile, &pool->limits, &c->estimate,
                                    c->usage.known ? &usage : NULL, o.actual);
-    if (plan) {
-        o.delay_ms = plan->delay_ms;
-        o.unsent = plan->unsent;
-        o.pause_dim = plan->pause_dim[0] ? plan->pause_dim : NULL;
-        o.pause_ms = plan->pause_ms;
-    }
+    o.delay_ms = c->outcome.delay_ms;
+    o.unsent = c->outcome.unsent;
+    o.pause_dim = c->outcome.pause_dim[0] ? c->outcome.pause_dim : NULL;
+    o.pause_ms = c->outcome.pause_ms;
     if (c->sink.result)
         o.field_count = c->sink.result(c->arg, failure, fields);
     pool_agent_release(c->pool->agent, &c->held);
@@ -119,6 +120,12 @@ static void count_end(struct call *c, enum pool_counter counter)
     }
 }
 
+/* Before a transfer is stopped in the middle. */
+static void take_unsent(struct call *c)
+{
+    c->outcome = (struct retry_plan){.unsent = c->transfer && !http_transfer_sent(c->transfer)};
+}
+
 void call_succeed(struct call *c)
 {
     bool good = c->status < 400 && !c->watch.failed;
@@ -126,7 +133,7 @@ void call_succeed(struct call *c)
         quantile_add(&c->pool->output, c->usage.output);
     count_end(c, good ? COUNT_succeeded : COUNT_failed);
     call_enter(c, CALL_DONE);
-    settle(c, good ? TICKET_DONE : TICKET_FAILED, NULL, NULL);
+    settle(c, good ? TICKET_DONE : TICKET_FAILED, NULL);
     c->sink.end(c->arg);
     bury(c);
 }
@@ -135,10 +142,11 @@ void call_fail(struct call *c, const struct call_failure *failure)
 {
     leave_queue(c);
     stop_transfer(c);
+    c->abandoned = c->submitting;
     count_end(c, failure->status == 504 ? COUNT_expired : COUNT_failed);
     call_enter(c, CALL_FAILED);
     if (c->held.fence > 0)
-        settle(c, TICKET_FAILED, NULL, failure);
+        settle(c, TICKET_FAILED, failure);
     c->sink.fail(c->arg, failure);
     bury(c);
 }
@@ -148,7 +156,7 @@ void call_cancel(struct call *c)
     bool waiting = c->state == CALL_QUEUED || c->state == CALL_SUBMITTING;
     if (call_state_is_final(c->state))
         return;
-    struct retry_plan plan = {.unsent = c->transfer && !http_transfer_sent(c->transfer)};
+    take_unsent(c);
     if (c->streaming)
         c->usage = c->watch.usage;
     leave_queue(c);
@@ -156,7 +164,7 @@ void call_cancel(struct call *c)
     count_end(c, COUNT_cancelled);
     call_enter(c, CALL_CANCELLED);
     if (c->held.fence > 0)
-        settle(c, TICKET_CANCELLED, &plan, NULL);
+        settle(c, TICKET_CANCELLED, NULL);
     else if (c->submitting)
         c->abandoned = true;
     else if (waiting)
@@ -174,10 +182,10 @@ void call_abandon(struct call *c)
     bury(c);
 }
 
-void call_requeue(struct call *c, const struct retry_plan *plan)
+void call_requeue(struct call *c)
 {
     pool_stats_add(pool_agent_stats(c->pool->agent), COUNT_retries, 1);
-    settle(c, TICKET_QUEUED, plan, NULL);
+    settle(c, TICKET_QUEUED, NULL);
     if (c->spec.is_job) {
         /* Any instance may run it next: this one is done with it. */
         call_enter(c, CALL_CANCELLED);
@@ -197,6 +205,7 @@ static void send_request(struct call *c)
     struct call_upstream up;
     struct error e = {.text = ""};
     call_reply_reset(c);
+    c->outcome = (struct retry_plan){.again = false};
     c->sent_us = clock_mono_us();
     c->transfer_done = false;
     c->transfer = NULL;
@@ -204,37 +213,43 @@ static void send_request(struct call *c)
         c->transfer = http_transfer_start(scheduler_options(c->sched)->http, &up.request,
                                           &call_reply_handlers, c, &e);
     explicit_bzero(up.auth, sizeof(up.auth));
+    c->sends += c->transfer != NULL;
     if (!c->transfer) {
-        struct retry_plan unsent = {.unsent = true};
         struct call_failure f;
+        c->outcome.unsent = true;
         call_failure_set(&f, 502, "provider_error", "The request could not be sent to '%s': %s.",
                          c->provider->name, e.text);
-        settle(c, TICKET_FAILED, &unsent, &f);
         call_fail(c, &f);
     }
 }
 
-static void granted(struct call *c, int64_t fence)
+static void count_grant(const struct call *c)
 {
     struct pool_stats *stats = pool_agent_stats(c->pool->agent);
+    pool_stats_add(stats, c->waited ? COUNT_delayed : COUNT_admitted, 1);
+    pool_stats_add(stats, COUNT_tokens_reserved, c->fair_cost);
+    pool_stats_wait(stats, c->queue_ms);
+}
+
+static void granted(struct call *c, int64_t fence)
+{
     leave_queue(c);
-    c->held.fence = fence;
+    c->held.fence = c->last_fence = fence;
     pool_agent_hold(c->pool->agent, &c->held);
-    if (c->attempts + c->refusals == 0) {
-        pool_stats_add(stats, c->waited ? COUNT_delayed : COUNT_admitted, 1);
-        pool_stats_add(stats, COUNT_tokens_reserved, c->fair_cost);
-        pool_stats_wait(stats, c->queue_ms);
-    }
+    if (c->attempts + c->refusals == 0)
+        count_grant(c);
     call_enter(c, CALL_SENDING);
     send_request(c);
 }
 
 void call_on_grant(struct call *c, const struct store_grant *grant)
 {
+    if (grant->fence <= c->last_fence)
+        return; /* told twice: by the channel, and by the answer to a submit */
     if (c->state == CALL_QUEUED || c->state == CALL_SUBMITTING)
         granted(c, grant->fence);
-    else if (c->held.fence > 0 && grant->fence > c->held.fence)
-        c->held.fence = grant->fence; /* the lease was lost and came back to us: go on under it */
+    else if (c->held.fence > 0) /* the lease was lost and came back to us: go on under it */
+        c->held.fence = c->last_fence = grant->fence;
 }
 
 void call_on_lost(struct call *c)
@@ -256,12 +271,12 @@ void call_on_cancel(struct call *c)
     struct call_failure f;
     if (call_state_is_final(c->state) || c->held.fence == 0)
         return;
-    struct retry_plan plan = {.unsent = c->transfer && !http_transfer_sent(c->transfer)};
+    take_unsent(c);
     call_failure_set(&f, 499, "cancelled", "The job was cancelled while it ran.");
     stop_transfer(c);
     count_end(c, COUNT_cancelled);
     call_enter(c, CALL_CANCELLED);
-    settle(c, TICKET_CANCELLED, &plan, &f);
+    settle(c, TICKET_CANCELLED, &f);
     c->sink.fail(c->arg, &f);
     bury(c);
 }
@@ -325,31 +340,61 @@ static void refuse(struct call *c, const struct store_turn *turn)
     fail_submit(c, &f);
 }
 
-/* The ticket stood already: an earlier submit of ours whose answer was lost. */
-static void known(struct call *c, const struct store_turn *turn)
+static void wait_in_queue(struct call *c)
 {
-    if (strcmp(turn->detail, "running") == 0) {
-        granted(c, turn->fence);
-        return;
-    }
+    if (c->state == CALL_QUEUED)
+        return; /* asked again after an outage: it waits on */
     call_enter(c, CALL_QUEUED);
     enter_queue(c);
 }
 
-static void submitted(struct call *c, const struct store_turn *turn)
+static void submit(struct call *c);
+
+/* Its ticket ended without it (its instance was taken for dead): a new one, at the end. */
+static void submit_anew(struct call *c)
 {
-    if (turn->status != REDIS_OK) {
-        store_failed(c, turn->status);
+    struct call_failure f;
+    scheduler_remove_call(c->sched, c->held.id);
+    key_new_id(pool_agent_pool(c->pool->agent)->hash, c->held.id);
+    c->last_fence = 0;
+    if (scheduler_add_call(c->sched, c, c->held.id) == 0) {
+        submit(c);
         return;
     }
+    call_failure_set(&f, 503, "out_of_memory", "Sluice is out of memory; try again in a moment.");
+    f.retry_after_ms = 1000;
+    call_fail(c, &f);
+}
+
+/* The ticket stood already, by an earlier submit of ours. */
+static void known(struct call *c, const struct store_turn *turn)
+{
+    if (strcmp(turn->detail, "queued") == 0 || strcmp(turn->detail, "delayed") == 0)
+        wait_in_queue(c);
+    else if (strcmp(turn->detail, "running") != 0)
+        submit_anew(c);
+    else if (turn->fence > c->last_fence)
+        granted(c, turn->fence);
+}
+
+static void submitted(struct call *c, const struct store_turn *turn)
+{
+    bool first = c->state == CALL_SUBMITTING;
+    if (turn->status != REDIS_OK) {
+        if (first)
+            store_failed(c, turn->status);
+        return; /* one that waits asks again when Redis is back once more */
+    }
+    if (turn->submit != SUBMIT_KNOWN)
+        c->last_fence = 0; /* Redis has just made the ticket: its fences begin again */
     switch (turn->submit) {
     case SUBMIT_GRANTED:
         granted(c, turn->fence);
         break;
     case SUBMIT_QUEUED:
-        call_enter(c, CALL_QUEUED);
-        enter_queue(c);
-        c->sink.queued(c->arg, turn->eta_ms, turn->detail);
+        wait_in_queue(c);
+        if (first)
+            c->sink.queued(c->arg, turn->eta_ms, turn->detail);
         break;
     case SUBMIT_KNOWN:
         known(c, turn);
@@ -363,11 +408,13 @@ static void submitted(struct call *c, const struct store_turn *turn)
 /* The owner left before the answer: whatever it says, the ticket must not stay. */
 static void take_back(struct call *c, const struct store_turn *turn)
 {
-    if (turn->status == REDIS_OK && turn->submit == SUBMIT_GRANTED) {
-        struct retry_plan unsent = {.unsent = true};
+    bool runs = turn->submit == SUBMIT_GRANTED ||
+                (turn->submit == SUBMIT_KNOWN && strcmp(turn->detail, "running") == 0);
+    if (turn->status == REDIS_OK && runs) {
+        c->outcome.unsent = true;
         c->held.fence = turn->fence;
         pool_agent_hold(c->pool->agent, &c->held);
-        settle(c, TICKET_CANCELLED, &unsent, NULL);
+        settle(c, TICKET_CANCELLED, NULL);
     } else if (turn->status == REDIS_OK || turn->status == REDIS_LOST) {
         pool_agent_cancel(c->pool->agent, c->held.id, NULL, NULL);
     }
@@ -378,7 +425,7 @@ static void on_submitted(void *arg, struct store_pool *pool, const struct store_
     struct call *c = arg;
     (void)pool;
     c->submitting = false;
-    if (c->state == CALL_SUBMITTING)
+    if (c->state == CALL_SUBMITTING || c->state == CALL_QUEUED)
         submitted(c, turn);
     else if (c->abandoned)
         take_back(c, turn);
@@ -392,6 +439,12 @@ static void submit(struct call *c)
     call_ticket(c, &t);
     c->submitting = true;
     pool_agent_submit(c->pool->agent, &t, on_submitted, c);
+}
+
+void call_ask_again(struct call *c)
+{
+    if (c->state == CALL_QUEUED && !c->submitting)
+        submit(c);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -424,14 +477,19 @@ void call_start(struct call *c)
     c->starting = false;
 }
 
-void call_start_granted(struct call *c, const struct store_grant *grant, int64_t tries)
+void call_start_granted(struct call *c, const struct store_grant *grant,
+                        const struct call_past *past)
 {
     scheduler_remove_call(c->sched, c->held.id);
     (void)snprintf(c->held.id, sizeof(c->held.id), "%s", grant->id);
-    c->attempts = tries;
+    c->attempts = past->tries;
+    c->queue_ms = past->queue_ms;
+    c->waited = past->queue_ms > 0;
+    if (!past->granted)
+        count_grant(c);
     if (scheduler_add_call(c->sched, c, c->held.id) < 0)
         log_write(LOG_ERROR, "no memory to index a job", "id", c->held.id, NULL);
-    c->held.fence = grant->fence;
+    c->held.fence = c->last_fence = grant->fence;
     pool_agent_hold(c->pool->agent, &c->held);
     call_enter(c, CALL_SENDING);
     send_request(c);

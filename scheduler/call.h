@@ -67,9 +67,15 @@ struct call *call_new(struct scheduler *s, const struct call_spec *spec,
                       const struct call_sink *sink, void *arg, struct call_failure *failure);
 /* Sends its ticket to the queue. */
 void call_start(struct call *c);
-/* A job's call: its ticket runs already under this fence; sends the request. tries: attempts
- * before this one, on any instance. */
-void call_start_granted(struct call *c, const struct store_grant *grant, int64_t tries);
+/* What a job's ticket has been through before this grant, on any instance. */
+struct call_past {
+    int64_t tries;
+    int64_t queue_ms;
+    bool granted; /* before: its wait was counted then */
+};
+/* A job's call: its ticket runs already under this fence; sends the request. */
+void call_start_granted(struct call *c, const struct store_grant *grant,
+                        const struct call_past *past);
 void call_cancel(struct call *c);
 /* Frees a call that was never started. */
 void call_discard(struct call *c);
@@ -95,7 +101,7 @@ int64_t call_queue_ms(const struct call *c);     /* waited so far */
 int64_t call_upstream_ms(const struct call *c);  /* of the last attempt, to its first byte */
 int64_t call_overhead_us(const struct call *c); /* spent here, queue left out, before it was sent */
 int64_t call_input_estimate(const struct call *c);
-int64_t call_attempts(const struct call *c);
+int64_t call_attempts(const struct call *c); /* requests sent to the provider so far */
 const struct wire_usage *call_usage(const struct call *c);
 /* Its ticket, for a submit elsewhere (jobs): cost and class filled in, fields left empty. */
 void call_ticket(const struct call *c, struct store_ticket *ret);
@@ -105,6 +111,9 @@ void call_on_grant(struct call *c, const struct store_grant *grant);
 bool call_holds(const struct call *c, int64_t fence);
 void call_on_lost(struct call *c);
 void call_on_cancel(struct call *c);
+/* Redis was away, or the channel: one that waits submits its ticket again under the same id, and
+ * learns of a grant that nobody heard; when Redis has lost the ticket it has a new one. */
+void call_ask_again(struct call *c);
 void call_free(struct list *grave); /* the link by which it was buried */
 
 #endif

@@ -90,7 +90,7 @@ int64_t call_input_estimate(const struct call *c)
 
 int64_t call_attempts(const struct call *c)
 {
-    return c->attempts + c->refusals + 1;
+    return c->sends;
 }
 
 const struct wire_usage *call_usage(const struct call *c)

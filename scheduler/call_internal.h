@@ -47,6 +47,7 @@ struct call {
     bool submitting;     /* a submit is unanswered: the call must stay in memory */
     bool abandoned;      /* ended while submitting: the answer takes the ticket out */
     bool waited;
+    int64_t last_fence;          /* of the last grant that was taken */
     int64_t queued_us;           /* since when it waits; 0: it does not */
     int64_t queue_ms;            /* waits that are over */
     struct call_failure failure; /* with starting */
@@ -64,14 +65,17 @@ struct call {
     struct wire_answer refusal; /* an error event before any output */
     bool refused;
     struct wire_usage usage;
-    int64_t attempts, refusals;
+    int64_t attempts, refusals; /* that count, and those that only wait */
+    int64_t sends;              /* transfers of this call */
     int64_t sent_us, first_us;
+    struct retry_plan outcome; /* of the last transfer: what its settle says */
 };
 
 /* call.c */
 void call_enter(struct call *c, enum call_state next);
-/* Settles as plan says and queues the ticket again; or ends with the failure. */
-void call_requeue(struct call *c, const struct retry_plan *plan);
+/* Settles as c->outcome says and queues the ticket again. */
+void call_requeue(struct call *c);
+int64_t call_wait_left_ms(const struct call *c); /* in the queue, at least 1 */
 void call_fail(struct call *c, const struct call_failure *failure);
 void call_succeed(struct call *c);
 

@@ -47,6 +47,30 @@ static struct wire_answer classify(const struct call *c, struct http_transfer *t
     return wire_classify(wire_format_of(c->spec.endpoint), &reply, clock_wall_ms());
 }
 
+/* A provider may quote the key that it refuses; the service's own is not the caller's to see. */
+static void hide_key(const struct call *c, char *bytes, size_t len)
+{
+    const char *key = c->provider->api_key;
+    size_t key_len = key ? strlen(key) : 0;
+    if (key_len == 0)
+        return;
+    for (char *at; len >= key_len && (at = memmem(bytes, len, key, key_len));) {
+        memset(at, '*', key_len);
+        len -= (size_t)(at - bytes) + key_len;
+        bytes = at + key_len;
+    }
+}
+
+/* An event that ends a stream which has begun, without our key. */
+static void pass_error_event(struct call *c, const struct sse_event *event)
+{
+    buf_clear(&c->reply);
+    if (buf_add(&c->reply, event->raw, event->raw_len) < 0)
+        return; /* without memory the stream ends without it */
+    hide_key(c, c->reply.data, c->reply.len);
+    c->sink.data(c->arg, c->reply.data, c->reply.len);
+}
+
 static void on_event(void *arg, const struct sse_event *event)
 {
     struct call *c = arg;
@@ -71,7 +95,11 @@ static void on_event(void *arg, const struct sse_event *event)
     if (c->state == CALL_SENDING)
         call_enter(c, CALL_STREAMING);
     start(c);
-    if (c->state == CALL_STREAMING)
+    if (c->state != CALL_STREAMING)
+        return;
+    if (verdict == WIRE_FAIL)
+        pass_error_event(c, event);
+    else
         c->sink.data(c->arg, event->raw, event->raw_len);
 }
 
@@ -132,6 +160,8 @@ static void pass_answer(struct call *c)
     if (c->state == CALL_SENDING)
         call_enter(c, CALL_STREAMING);
     start(c);
+    if (c->status >= 400)
+        hide_key(c, c->reply.data, c->reply.len);
     if (c->state == CALL_STREAMING && c->reply.len > 0)
         c->sink.data(c->arg, c->reply.data, c->reply.len);
     if (c->state == CALL_STREAMING)
@@ -147,14 +177,15 @@ static void unsuccessful(struct call *c, enum http_result result, const struct w
         .attempts = c->attempts + 1,
         .max_attempts = c->provider->max_attempts,
         .refusals = c->refusals + 1,
+        .wait_left_ms = call_wait_left_ms(c),
         .output_given = c->started,
     };
     count_answer(c, result, answer->failure);
-    struct retry_plan plan = retry_decide(&what, scheduler_rand(c->sched));
-    c->attempts += plan.counts || !plan.again;
-    c->refusals += plan.again && !plan.counts;
-    if (plan.again) {
-        call_requeue(c, &plan);
+    c->outcome = retry_decide(&what, scheduler_rand(c->sched));
+    c->attempts += c->outcome.counts || !c->outcome.again;
+    c->refusals += c->outcome.again && !c->outcome.counts;
+    if (c->outcome.again) {
+        call_requeue(c);
         return;
     }
     if (result == HTTP_DONE && !c->started && !c->streaming) {
@@ -190,9 +221,10 @@ static void answered(struct call *c, struct http_transfer *t, enum http_result r
     struct wire_answer answer = {.failure = WIRE_SERVER, .may_retry = true, .retry_after_ms = -1};
     if (c->streaming) {
         /* What only waited for the line feed of its last carriage return is whole now. */
-        if (c->state != CALL_CANCELLED && sse_finish(&c->events, on_event, c) < 0)
+        if (sse_finish(&c->events, on_event, c) < 0)
             result = HTTP_TOO_LARGE;
-        stream_done(c, result, detail);
+        if (!call_state_is_final(c->state)) /* a sink may have cancelled it */
+            stream_done(c, result, detail);
         return;
     }
     if (result == HTTP_DONE)

@@ -349,7 +349,8 @@ static void on_cursor(void *arg, struct store_pool *pool, const struct store_tur
 {
     struct listing *l = arg;
     (void)pool;
-    l->before_us = turn->status == REDIS_OK ? int_at(turn, 0) : 0;
+    bool own = turn->status == REDIS_OK && strcmp(text_at(turn, 1, NULL), l->tenant) == 0;
+    l->before_us = own ? int_at(turn, 0) : 0;
     if (l->before_us == 0) {
         struct call_failure f;
         call_failure_set(
@@ -364,7 +365,7 @@ static void on_cursor(void *arg, struct store_pool *pool, const struct store_tur
 
 void job_list(struct jobs *j, const struct job_page *page, job_list_fn fn, void *arg)
 {
-    static const char *const created[] = {"cr"};
+    static const char *const created[] = {"cr", "ten"};
     struct listing *l = calloc(1, sizeof(*l));
     struct pool_view *pool = page->after ? job_pool(j, page->after) : NULL;
     size_t pools = 0, at = 0;
@@ -392,7 +393,7 @@ void job_list(struct jobs *j, const struct job_page *page, job_list_fn fn, void 
         ask_pools(l);
         return;
     }
-    struct store_look look = {page->after, created, 1};
+    struct store_look look = {page->after, created, 2};
     pool_store_peek(scheduler_options(j->scheduler)->store, pool_agent_pool(pool->agent), &look,
                     on_cursor, l);
 }

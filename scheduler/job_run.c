@@ -8,8 +8,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const fields[] = {"ep", "rq", "ten", "w", "cl", "tr"};
-enum { F_EP, F_REQUEST, F_TENANT, F_WEIGHT, F_CLASS, F_TRIES, F_COUNT };
+static const char *const fields[] = {"ep", "rq", "ten", "w",  "cl",
+                                     "tr", "at", "t0",  "t1", "cancel"};
+enum {
+    F_EP,
+    F_REQUEST,
+    F_TENANT,
+    F_WEIGHT,
+    F_CLASS,
+    F_TRIES,
+    F_GRANTS,
+    F_QUEUED,
+    F_STARTED,
+    F_CANCEL,
+    F_COUNT
+};
 _Static_assert(sizeof(fields) / sizeof(fields[0]) == F_COUNT, "one place for each field");
 #define PEEK_WORDS 4
 #define NOTE_BYTES (2 * KIB)
@@ -21,6 +34,7 @@ struct run {
     struct pool_agent *agent;
     struct store_grant grant;
     struct call *call;
+    bool cancelled; /* before the call was made */
     struct buf body, usage, error;
     char code[16], tries[16];
 };
@@ -28,8 +42,10 @@ struct run {
 static void run_free(struct run *r)
 {
     list_remove(&r->link);
-    if (r->jobs)
+    if (r->jobs) {
         r->jobs->running--;
+        scheduler_count_job(r->jobs->scheduler, -1);
+    }
     buf_release(&r->body);
     buf_release(&r->usage);
     buf_release(&r->error);
@@ -82,10 +98,10 @@ static size_t on_result(void *arg, const struct call_failure *failure, struct st
                        u->input, u->output, u->cache_read);
         out[n++] = (struct store_field){"us", r->usage.data, r->usage.len};
     }
-    if (r->body.len > 0) {
+    if (call_status(r->call) > 0) {
         (void)snprintf(r->code, sizeof(r->code), "%d", call_status(r->call));
         out[n++] = (struct store_field){"rc", r->code, strlen(r->code)};
-        out[n++] = (struct store_field){"rs", r->body.data, r->body.len};
+        out[n++] = (struct store_field){"rs", r->body.data ? r->body.data : "", r->body.len};
     }
     return n;
 }
@@ -146,13 +162,13 @@ static void fail_run(struct run *r, const struct call_failure *f)
     run_free(r);
 }
 
-/* Not to be run here and now: back to its place. */
-static void hand_back(struct run *r)
+/* Not to be run here and now: back to its place, or, when it was cancelled, to its end. */
+static void hand_back(struct run *r, enum ticket_state state)
 {
     struct store_outcome o = {
         .id = r->grant.id,
         .fence = r->grant.fence,
-        .state = TICKET_QUEUED,
+        .state = state,
         .delay_ms = 1000,
         .unsent = true,
         .fair_actual = -1,
@@ -167,6 +183,11 @@ static const char *text_at(const struct store_turn *turn, int field, size_t *ret
     return text ? text : "";
 }
 
+static int64_t int_at(const struct store_turn *turn, int field, int64_t otherwise)
+{
+    return reply_int(reply_at(turn->items, PEEK_WORDS + (size_t)field), otherwise);
+}
+
 static void begin(struct run *r, const struct store_turn *turn)
 {
     struct call_failure f;
@@ -174,8 +195,8 @@ static void begin(struct run *r, const struct store_turn *turn)
     const char *body = text_at(turn, F_REQUEST, &len);
     struct call_spec spec = {
         .tenant = text_at(turn, F_TENANT, NULL),
-        .weight = reply_int(reply_at(turn->items, PEEK_WORDS + F_WEIGHT), 1),
-        .class = (enum pool_class)reply_int(reply_at(turn->items, PEEK_WORDS + F_CLASS), 1),
+        .weight = int_at(turn, F_WEIGHT, 1),
+        .class = (enum pool_class)int_at(turn, F_CLASS, 1),
         .max_wait_ms = INT64_MAX / 4,
         .is_job = true,
         .pool = scheduler_pool_of(r->jobs->scheduler, r->agent),
@@ -183,7 +204,7 @@ static void begin(struct run *r, const struct store_turn *turn)
         .body_len = len,
     };
     if (!spec.body) {
-        hand_back(r);
+        hand_back(r, TICKET_QUEUED);
         return;
     }
     memcpy(spec.body, body, len);
@@ -194,12 +215,16 @@ static void begin(struct run *r, const struct store_turn *turn)
         fail_run(r, &f);
         return;
     }
+    struct call_past past = {
+        .tries = int_at(turn, F_TRIES, 0),
+        .queue_ms = int_at(turn, F_STARTED, 0) - int_at(turn, F_QUEUED, 0),
+        .granted = int_at(turn, F_GRANTS, 1) > 1,
+    };
     r->call = call_new(r->jobs->scheduler, &spec, &sink, r, &f);
     if (!r->call)
         fail_run(r, &f);
     else
-        call_start_granted(r->call, &r->grant,
-                           reply_int(reply_at(turn->items, PEEK_WORDS + F_TRIES), 0));
+        call_start_granted(r->call, &r->grant, &past);
 }
 
 static void on_record(void *arg, struct store_pool *pool, const struct store_turn *turn)
@@ -209,9 +234,11 @@ static void on_record(void *arg, struct store_pool *pool, const struct store_tur
     if (!r->jobs)
         run_free(r); /* the service stops: the lease ends by itself */
     else if (turn->status != REDIS_OK)
-        hand_back(r);
-    else if (strcmp(turn->result, "running") != 0)
-        run_free(r); /* cancelled or taken back meanwhile */
+        hand_back(r, r->cancelled ? TICKET_CANCELLED : TICKET_QUEUED);
+    else if (strcmp(turn->result, "running") != 0 || int_at(turn, F_GRANTS, 0) != r->grant.fence)
+        run_free(r); /* taken back meanwhile, and perhaps granted anew */
+    else if (r->cancelled || int_at(turn, F_CANCEL, 0) != 0)
+        hand_back(r, TICKET_CANCELLED);
     else
         begin(r, turn);
 }
@@ -231,9 +258,20 @@ void job_run(void *arg, struct pool_agent *agent, const struct store_grant *gran
     list_init(&r->link);
     list_add_last(&j->runs, &r->link);
     j->running++;
+    scheduler_count_job(j->scheduler, 1);
     struct store_look look = {r->grant.id, fields, F_COUNT};
     pool_store_peek(scheduler_options(j->scheduler)->store, pool_agent_pool(agent), &look,
                     on_record, r);
+}
+
+void job_run_cancel(void *arg, const char *id)
+{
+    struct jobs *j = arg;
+    for (struct list *at = j->runs.next; at != &j->runs; at = at->next) {
+        struct run *r = LIST_ITEM(at, struct run, link);
+        if (strcmp(r->grant.id, id) == 0)
+            r->cancelled = true;
+    }
 }
 
 /* Calls are cancelled without a settle of their jobs: those go back by their leases. */

@@ -26,13 +26,14 @@ static int64_t with_jitter(int64_t ms, struct rand *r)
 /* A refusal for the rate: the pause is the provider's own wait, else it grows by itself. */
 static struct retry_plan pause_for(const struct retry_case *c, struct rand *r)
 {
-    struct retry_plan plan = {.again = true};
+    struct retry_plan plan = {.again = false};
     bool ramp = c->answer.failure == WIRE_RAMP;
     int64_t ms = c->answer.retry_after_ms;
 
     if (ms < 0)
         ms = ramp ? RAMP_PAUSE_MS : doubled(PAUSE_LEAST_MS, PAUSE_MOST_MS, c->refusals - 1);
     plan.pause_ms = with_jitter(ms > 0 ? ms : 1, r);
+    plan.again = plan.pause_ms < c->wait_left_ms;
     bool named = !ramp && c->answer.dimension[0] != '\0';
     (void)snprintf(plan.pause_dim, sizeof(plan.pause_dim), "%s", named ? c->answer.dimension : "*");
     return plan;
@@ -54,10 +55,10 @@ struct retry_plan retry_decide(const struct retry_case *c, struct rand *r)
     plan.again = (fault || (done && c->answer.may_retry)) && c->attempts < c->max_attempts;
     if (!plan.again)
         return plan;
-    plan.counts = true;
     int64_t most = doubled(BACKOFF_FIRST_MS, BACKOFF_MOST_MS, c->attempts - 1);
     plan.delay_ms = 1 + rand_below(r, most);
     if (done && c->answer.retry_after_ms > plan.delay_ms)
         plan.delay_ms = with_jitter(c->answer.retry_after_ms, r);
+    plan.again = plan.counts = plan.delay_ms < c->wait_left_ms;
     return plan;
 }

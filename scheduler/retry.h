@@ -8,7 +8,8 @@
  *                     retry-after when that is later; bounded attempts.
  *   everything else   told to the caller as it is.
  *
- * Never once output has reached the caller.
+ * Never once output has reached the caller, and not when the wait would be longer than the caller's
+ * own: what the provider said is worth more now than a timeout later. The pause holds all the same.
  */
 #ifndef SCHEDULER_RETRY_H
 #define SCHEDULER_RETRY_H
@@ -22,7 +23,8 @@ struct retry_case {
     struct wire_answer answer; /* when result is HTTP_DONE */
     int64_t attempts;          /* this one included, rate refusals left out */
     int64_t max_attempts;
-    int64_t refusals; /* rate refusals so far, this one included */
+    int64_t refusals;     /* rate refusals so far, this one included */
+    int64_t wait_left_ms; /* that the caller may still spend in the queue */
     bool output_given;
 };
 

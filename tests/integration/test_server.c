@@ -44,6 +44,65 @@ struct refusal {
         text, sizeof(text) - 1, status                                                             \
     }
 
+static const struct refusal hostile[] = {
+    REFUSED(POST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" EVIL, 400),
+    REFUSED(POST "Content-Length: 5\r\nContent-Length: 0\r\n\r\nhello" EVIL, 400),
+    REFUSED(POST "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello", 400),
+    REFUSED(POST "Content-Length: +5\r\n\r\nhello", 400),
+    REFUSED(POST "Content-Length: 5,5\r\n\r\nhello", 400),
+    REFUSED(POST "Content-Length: -1\r\n\r\nhello", 400),
+    REFUSED(POST "Content-Length: 0x5\r\n\r\nhello", 400),
+    REFUSED(POST "Content-Length: 9223372036854775808\r\n\r\nhello", 400),
+    REFUSED(POST "Content-Length: \r\n\r\nhello", 400),
+    REFUSED(POST "Transfer-Encoding: gzip, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 400),
+    REFUSED(POST "Transfer-Encoding: chunked, gzip\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 400),
+    REFUSED(POST "Transfer-Encoding: identity\r\n\r\n" EVIL, 400),
+    REFUSED(POST "Transfer-Encoding: xchunked\r\n\r\n" EVIL, 400),
+    REFUSED(POST "Transfer-Encoding: \x0b"
+                 "chunked\r\n\r\n" EVIL,
+            400),
+    REFUSED(POST "Transfer-Encoding : chunked\r\n\r\n" EVIL, 400),
+    REFUSED(POST "Transfer-Encoding : chunked\r\nContent-Length: 5\r\n\r\nhello", 400),
+    REFUSED("POST /p HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    REFUSED("HEAD /p HTTP/1.1\r\nHost: a\r\nContent-Length: 38\r\n\r\n" EVIL, 400),
+    REFUSED(CHUNKED "0x5\r\nhello\r\n0\r\n\r\n" EVIL, 400),
+    REFUSED(CHUNKED "+5\r\nhello\r\n0\r\n\r\n" EVIL, 400),
+    REFUSED(CHUNKED " 5\r\nhello\r\n0\r\n\r\n" EVIL, 400),
+    REFUSED(CHUNKED "5 junk\r\nhello\r\n0\r\n\r\n" EVIL, 400),
+    REFUSED(CHUNKED "5;a=b\r\nhello\r\n0\r\n\r\n", 400),
+    REFUSED(CHUNKED "5\r\nhello0\r\n\r\n" EVIL, 400),
+    REFUSED(CHUNKED "5\nhello\n0\n\n" EVIL, 400),
+    REFUSED(CHUNKED "-5\r\nhello\r\n0\r\n\r\n", 400),
+    REFUSED(CHUNKED "ffffffffffffffff\r\nhello\r\n0\r\n\r\n", 400),
+    REFUSED("GET /f HTTP/1.1\r\nHost: a\r\nX-A: 1\r\n 2\r\n\r\n", 400),
+    REFUSED("GET /lf HTTP/1.1\nHost: a\n\n", 400),
+    REFUSED("GET /cr HTTP/1.1\r\nHost: a\r\nX-A: 1\rX-B: 2\r\n\r\n", 400),
+    REFUSED("GET /nul HTTP/1.1\r\nHost: a\r\nX-A: 1\0002\r\nX-C: 3\r\n\r\n", 400),
+    REFUSED("GET /nul2 HTTP/1.1\r\nHost: a\r\nX\000A: 1\r\n\r\n", 400),
+    REFUSED("GET /e HTTP/1.1\r\nHost: a\r\n: v\r\n\r\n", 400),
+    REFUSED("GET /e HTTP/1.1\r\nHost: a\r\nX A: v\r\n\r\n", 400),
+    REFUSED("GET /e HTTP/1.1\r\nHost: a\r\nnocolon\r\n\r\n", 400),
+    REFUSED("GET /nohost HTTP/1.1\r\n\r\n", 400),
+    REFUSED("GET /2host HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+    REFUSED("GET http://evil/x HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    REFUSED("GET /a\000b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    REFUSED("GET /a%00b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    REFUSED("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    REFUSED("GET /\r\n\r\n", 400),
+    REFUSED("GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
+    REFUSED("GET / HTTP/1.99999999999\r\nHost: a\r\n\r\n", 505),
+    REFUSED("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 501),
+    REFUSED("\x16\x03\x01\x00\xc8\x01\x00\x00\xc4\x03\x03", 400),
+    REFUSED("BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 501),
+    REFUSED("TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 501),
+    REFUSED(POST "Expect: xyz\r\nContent-Length: 5\r\n\r\nhello", 417),
+    REFUSED(POST "Expect: 100-continue\r\nContent-Length: 99999999\r\n\r\n", 413),
+    REFUSED(POST "Authorization: a\r\nauthorization: b\r\n\r\n", 400),
+    REFUSED(POST "x-api-key: a\r\nX-API-Key: a\r\n\r\n", 400),
+    REFUSED(POST "Idempotency-Key: a\r\nIdempotency-Key: b\r\n\r\n", 400),
+    REFUSED(POST "Content-Type: a\r\nContent-Type: b\r\n\r\n", 400),
+};
+
 /* Each is refused in JSON with one answer, closed, and reaches no handler. */
 static void check_refused(struct rig *rig, const struct refusal *r, size_t i)
 {
@@ -67,66 +126,8 @@ static void check_refused(struct rig *rig, const struct refusal *r, size_t i)
 
 static void hostile_requests_are_refused_in_json_and_never_run_twice(void **state)
 {
-    static const struct refusal cases[] = {
-        REFUSED(POST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" EVIL, 400),
-        REFUSED(POST "Content-Length: 5\r\nContent-Length: 0\r\n\r\nhello" EVIL, 400),
-        REFUSED(POST "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello", 400),
-        REFUSED(POST "Content-Length: +5\r\n\r\nhello", 400),
-        REFUSED(POST "Content-Length: 5,5\r\n\r\nhello", 400),
-        REFUSED(POST "Content-Length: -1\r\n\r\nhello", 400),
-        REFUSED(POST "Content-Length: 0x5\r\n\r\nhello", 400),
-        REFUSED(POST "Content-Length: 9223372036854775808\r\n\r\nhello", 400),
-        REFUSED(POST "Content-Length: \r\n\r\nhello", 400),
-        REFUSED(POST "Transfer-Encoding: gzip, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 400),
-        REFUSED(POST "Transfer-Encoding: chunked, gzip\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 400),
-        REFUSED(POST "Transfer-Encoding: identity\r\n\r\n" EVIL, 400),
-        REFUSED(POST "Transfer-Encoding: xchunked\r\n\r\n" EVIL, 400),
-        REFUSED(POST "Transfer-Encoding: \x0b"
-                     "chunked\r\n\r\n" EVIL,
-                400),
-        REFUSED(POST "Transfer-Encoding : chunked\r\n\r\n" EVIL, 400),
-        REFUSED(POST "Transfer-Encoding : chunked\r\nContent-Length: 5\r\n\r\nhello", 400),
-        REFUSED("POST /p HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-        REFUSED("HEAD /p HTTP/1.1\r\nHost: a\r\nContent-Length: 38\r\n\r\n" EVIL, 400),
-        REFUSED(CHUNKED "0x5\r\nhello\r\n0\r\n\r\n" EVIL, 400),
-        REFUSED(CHUNKED "+5\r\nhello\r\n0\r\n\r\n" EVIL, 400),
-        REFUSED(CHUNKED " 5\r\nhello\r\n0\r\n\r\n" EVIL, 400),
-        REFUSED(CHUNKED "5 junk\r\nhello\r\n0\r\n\r\n" EVIL, 400),
-        REFUSED(CHUNKED "5;a=b\r\nhello\r\n0\r\n\r\n", 400),
-        REFUSED(CHUNKED "5\r\nhello0\r\n\r\n" EVIL, 400),
-        REFUSED(CHUNKED "5\nhello\n0\n\n" EVIL, 400),
-        REFUSED(CHUNKED "-5\r\nhello\r\n0\r\n\r\n", 400),
-        REFUSED(CHUNKED "ffffffffffffffff\r\nhello\r\n0\r\n\r\n", 400),
-        REFUSED("GET /f HTTP/1.1\r\nHost: a\r\nX-A: 1\r\n 2\r\n\r\n", 400),
-        REFUSED("GET /lf HTTP/1.1\nHost: a\n\n", 400),
-        REFUSED("GET /cr HTTP/1.1\r\nHost: a\r\nX-A: 1\rX-B: 2\r\n\r\n", 400),
-        REFUSED("GET /nul HTTP/1.1\r\nHost: a\r\nX-A: 1\0002\r\nX-C: 3\r\n\r\n", 400),
-        REFUSED("GET /nul2 HTTP/1.1\r\nHost: a\r\nX\000A: 1\r\n\r\n", 400),
-        REFUSED("GET /e HTTP/1.1\r\nHost: a\r\n: v\r\n\r\n", 400),
-        REFUSED("GET /e HTTP/1.1\r\nHost: a\r\nX A: v\r\n\r\n", 400),
-        REFUSED("GET /e HTTP/1.1\r\nHost: a\r\nnocolon\r\n\r\n", 400),
-        REFUSED("GET /nohost HTTP/1.1\r\n\r\n", 400),
-        REFUSED("GET /2host HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
-        REFUSED("GET http://evil/x HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-        REFUSED("GET /a\000b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-        REFUSED("GET /a%00b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-        REFUSED("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-        REFUSED("GET /\r\n\r\n", 400),
-        REFUSED("GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
-        REFUSED("GET / HTTP/1.99999999999\r\nHost: a\r\n\r\n", 505),
-        REFUSED("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 501),
-        REFUSED("\x16\x03\x01\x00\xc8\x01\x00\x00\xc4\x03\x03", 400),
-        REFUSED("BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 501),
-        REFUSED("TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 501),
-        REFUSED(POST "Expect: xyz\r\nContent-Length: 5\r\n\r\nhello", 417),
-        REFUSED(POST "Expect: 100-continue\r\nContent-Length: 99999999\r\n\r\n", 413),
-        REFUSED(POST "Authorization: a\r\nauthorization: b\r\n\r\n", 400),
-        REFUSED(POST "x-api-key: a\r\nX-API-Key: a\r\n\r\n", 400),
-        REFUSED(POST "Idempotency-Key: a\r\nIdempotency-Key: b\r\n\r\n", 400),
-        REFUSED(POST "Content-Type: a\r\nContent-Type: b\r\n\r\n", 400),
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        check_refused(*state, &cases[i], i);
+    for (size_t i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++)
+        check_refused(*state, &hostile[i], i);
 }
 
 static void a_bad_request_after_a_good_one_is_refused_after_its_answer(void **state)
@@ -176,6 +177,8 @@ static void pipelined_requests_are_answered_in_order(void **state)
     assert_non_null(one);
     assert_non_null(two);
     assert_true(one < two && two < strstr(c.in, "\r\n\r\nhello"));
+    assert_int_equal(client_count(&c, "oneHTTP/1.1 "), 1); /* and nothing between them */
+    assert_int_equal(client_count(&c, "twoHTTP/1.1 "), 1);
     assert_int_equal(client_count(&c, "Connection: close\r\n"), 1);
     client_close(&c);
 }
@@ -234,6 +237,9 @@ static void a_body_of_the_maximum_passes_and_one_byte_more_is_413(void **state)
         /* and the connection serves on */
         client_send(&c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         client_until(&c, "\r\n\r\nhello");
+        post_body(&c, "/hello", RIG_MAX_BODY, chunked);
+        while (client_count(&c, "\r\n\r\nhello") < 2)
+            client_until_bytes(&c, c.len + 1);
         client_close(&c);
     }
     size_t handled = rig->requests;
@@ -260,6 +266,25 @@ static void a_huge_body_is_told_413_though_the_client_sends_it_all(void **state)
     assert_int_equal(strncmp(c.in, "HTTP/1.1 413 ", 13), 0);
     assert_false(c.reset);
     assert_int_equal(rig->requests, 0);
+    client_close(&c);
+}
+
+static void a_refused_client_cannot_send_for_ever(void **state)
+{
+    struct rig *rig = *state;
+    struct client c;
+    static char block[256 * KIB];
+    size_t pushed = 0;
+    client_open(&c, rig);
+    client_send(&c, POST "Content-Length: 999999999999\r\n\r\n");
+    client_until(&c, "HTTP/1.1 413 ");
+    client_stop_reading(&c); /* the end that the server sent is not to be looked at */
+    while (pushed < HTTP_LINGER_BYTES + 64 * MIB && server_connections(rig->server) == 1) {
+        pushed += client_push(&c, block, sizeof(block));
+        rig_turn(rig);
+    }
+    rig_until_connections(rig, 0);
+    assert_in_range(pushed, 0, HTTP_LINGER_BYTES + 32 * MIB);
     client_close(&c);
 }
 
@@ -422,6 +447,7 @@ int main(void)
         WITH_SERVER(a_request_may_come_one_byte_at_a_time),
         WITH_SERVER(a_body_of_the_maximum_passes_and_one_byte_more_is_413),
         WITH_SERVER(a_huge_body_is_told_413_though_the_client_sends_it_all),
+        WITH_SERVER(a_refused_client_cannot_send_for_ever),
         WITH_SERVER(header_lines_have_a_maximum_count_and_size),
         WITH_SERVER(expect_100_is_answered_before_the_body),
         WITH_SERVER(head_has_the_length_and_no_body),

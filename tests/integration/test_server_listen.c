@@ -131,7 +131,7 @@ static void a_stale_unix_socket_is_replaced_and_a_file_is_not(void **state)
     assert_non_null(mkdtemp(dir));
     (void)snprintf(address, sizeof(address), "unix:%s/s", dir);
     struct sockaddr_un at = {.sun_family = AF_UNIX};
-    strcpy(at.sun_path, address + strlen("unix:"));
+    (void)snprintf(at.sun_path, sizeof(at.sun_path), "%s", address + strlen("unix:"));
 
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
@@ -305,9 +305,9 @@ static void count_lines(FILE *log, int *ret_lines)
 static void without_descriptors_it_neither_spins_nor_stays_away(void **state)
 {
     (void)state;
-    enum { CLIENTS = 40 };
-    int stop[2], tell[2], port = 0, used_ms = 0, lines, status, busy = 0;
-    struct pollfd fds[CLIENTS];
+    enum { CLIENTS = 200 };
+    int stop[2] = {0}, tell[2] = {0}, port = 0, used_ms = 0, lines, status, busy = 0;
+    struct pollfd fds[CLIENTS] = {0};
     char answer[1024];
     FILE *log = tmpfile();
     assert_non_null(log);
@@ -343,7 +343,7 @@ static void without_descriptors_it_neither_spins_nor_stays_away(void **state)
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
     count_lines(log, &lines);
-    assert_in_range(lines, 1, 30);    /* five a second, not 400,000 */
+    assert_in_range(lines, 1, 50);    /* five a second: not one for each client */
     assert_in_range(used_ms, 0, 500); /* a spinning loop takes all of that second */
     (void)fclose(told);
     (void)fclose(log);

@@ -105,6 +105,27 @@ static void a_body_that_stops_is_cut_with_408(void **state)
     client_close(&c);
 }
 
+static void a_body_may_take_long_while_it_moves(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct client c;
+    static char block[HTTP_BODY_STEP_BYTES];
+    struct server_options options = rig_options();
+    options.max_body_bytes = 4 * sizeof(block);
+    options.body_ms = 1000;
+    rig_start(&rig, &options);
+    client_open(&c, &rig);
+    client_send(&c, "POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 262144\r\n\r\n");
+    for (int i = 0; i < 4; i++) {
+        rig_pass(&rig, 400);
+        client_send_bytes(&c, block, sizeof(block));
+    }
+    client_until(&c, "\r\n\r\nhello");
+    client_close(&c);
+    rig_stop(&rig);
+}
+
 static void silent_connections_are_closed_without_a_word(void **state)
 {
     struct rig *rig = *state;
@@ -119,6 +140,26 @@ static void silent_connections_are_closed_without_a_word(void **state)
     client_until_end(&used);
     assert_int_equal(client_count(&used, "HTTP/1.1 "), 1);
     client_close(&used);
+}
+
+static void a_used_connection_may_idle_longer_than_a_new_one(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct client used, fresh;
+    struct server_options options = rig_options();
+    options.header_ms = 100;
+    options.idle_ms = 60000;
+    rig_start(&rig, &options);
+    client_open(&used, &rig);
+    client_send(&used, HELLO);
+    client_until(&used, "\r\n\r\nhello");
+    client_open(&fresh, &rig); /* has the header deadline, and later than `used` had it */
+    client_until_end(&fresh);
+    assert_false(used.ended);
+    client_close(&fresh);
+    client_close(&used);
+    rig_stop(&rig);
 }
 
 static void silence_longer_than_every_deadline_does_not_cut_an_answer(void **state)
@@ -327,6 +368,35 @@ static void a_queue_that_was_high_says_when_it_is_low(void **state)
     client_close(&c);
 }
 
+/* Writes until more than bytes are queued, with the kernel's buffers full. */
+static void fill_queue(struct rig *rig, size_t bytes)
+{
+    char block[10000];
+    memset(block, 'x', sizeof(block));
+    while (exchange_stream_queued(rig->held) <= bytes) {
+        (void)exchange_stream_write(rig->held, block, sizeof(block));
+        rig_turn(rig);
+    }
+}
+
+static void a_queue_that_was_never_high_says_nothing(void **state)
+{
+    struct rig *rig = *state;
+    struct client c;
+    ask(rig, &c, STREAM);
+    client_stop_reading(&c);
+    fill_queue(rig, HTTP_STREAM_HIGH_BYTES);
+    client_read_on(&c);
+    rig_until(rig, &rig->drains, 1);
+    client_stop_reading(&c);
+    fill_queue(rig, (HTTP_STREAM_LOW_BYTES + HTTP_STREAM_HIGH_BYTES) / 2);
+    (void)exchange_stream_write(rig->held, "the last", 8);
+    client_read_on(&c);
+    client_until(&c, "the last");
+    assert_int_equal(rig->drains, 1);
+    client_close(&c);
+}
+
 static void a_small_stream_never_drains(void **state)
 {
     struct rig *rig = *state;
@@ -388,7 +458,7 @@ static void without_chunks_only_a_reset_tells_of_an_abort(void **state)
     for (int aborted = 0; aborted < 2; aborted++) {
         struct client c;
         rig->held = NULL;
-        ask(rig, &c, "GET /stream HTTP/1.0\r\n\r\n");
+        ask(rig, &c, "GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
         (void)exchange_stream_write(rig->held, "half", 4);
         client_until(&c, "\r\n\r\nhalf");
         if (aborted)
@@ -435,7 +505,9 @@ int main(void)
         HASTY(a_later_head_that_drips_in_is_cut_too),
         HASTY(a_head_pipelined_in_part_is_cut_too),
         HASTY(a_body_that_stops_is_cut_with_408),
+        cmocka_unit_test(a_body_may_take_long_while_it_moves),
         HASTY(silent_connections_are_closed_without_a_word),
+        cmocka_unit_test(a_used_connection_may_idle_longer_than_a_new_one),
         HASTY(silence_longer_than_every_deadline_does_not_cut_an_answer),
         HASTY(a_client_that_takes_nothing_is_cut),
         WITH_SERVER(leaving_is_told_once_before_and_during_an_answer),
@@ -445,6 +517,7 @@ int main(void)
         WITH_SERVER(bytes_on_a_waiting_request_are_the_next_request),
         WITH_SERVER(a_flood_during_an_answer_takes_no_memory),
         WITH_SERVER(a_queue_that_was_high_says_when_it_is_low),
+        WITH_SERVER(a_queue_that_was_never_high_says_nothing),
         WITH_SERVER(a_small_stream_never_drains),
         WITH_SERVER(a_large_answer_arrives_whole_before_the_close),
         WITH_SERVER(an_abort_is_not_a_clean_end),

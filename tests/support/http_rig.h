@@ -20,7 +20,7 @@
 #include <stddef.h>
 
 #define RIG_PATIENCE_S 20
-#define RIG_MAX_BODY   65536
+#define RIG_MAX_BODY   200000 /* more than HTTP_READ_AHEAD_BYTES */
 
 struct event;
 struct event_base;

@@ -1,0 +1,10 @@
+/*
+ * cmd_jobs: `sluice jobs ls|get|wait|cancel`: jobs of a running service.
+ */
+#ifndef API_CLIENT_CMD_JOBS_H
+#define API_CLIENT_CMD_JOBS_H
+
+/* argv[0] is "jobs". The exit code: 0; 1 failed, or a job waited for did not succeed; 2 usage. */
+int cmd_jobs(int argc, char **argv);
+
+#endif
