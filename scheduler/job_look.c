@@ -344,12 +344,17 @@ static void ask_pools(struct listing *l)
         all_listed(l);
 }
 
-/* The page begins behind a job: its creation time is the cursor. */
-static void on_cursor(void *arg, struct store_pool *pool, const struct store_turn *turn)
+/* The page begins behind a job: its place in the index is the cursor. */
+static void on_cursor(void *arg, enum redis_status status, int64_t created_us)
 {
     struct listing *l = arg;
-    (void)pool;
-    l->before_us = turn->status == REDIS_OK ? int_at(turn, 0) : 0;
+    l->before_us = created_us;
+    if (status != REDIS_OK) {
+        struct call_failure f;
+        job_storage_failed(&f, status);
+        listing_end(l, false, &f);
+        return;
+    }
     if (l->before_us == 0) {
         struct call_failure f;
         call_failure_set(
@@ -364,7 +369,6 @@ static void on_cursor(void *arg, struct store_pool *pool, const struct store_tur
 
 void job_list(struct jobs *j, const struct job_page *page, job_list_fn fn, void *arg)
 {
-    static const char *const created[] = {"cr"};
     struct listing *l = calloc(1, sizeof(*l));
     struct pool_view *pool = page->after ? job_pool(j, page->after) : NULL;
     size_t pools = 0, at = 0;
@@ -392,7 +396,7 @@ void job_list(struct jobs *j, const struct job_page *page, job_list_fn fn, void 
         ask_pools(l);
         return;
     }
-    struct store_look look = {page->after, created, 1};
-    pool_store_peek(scheduler_options(j->scheduler)->store, pool_agent_pool(pool->agent), &look,
-                    on_cursor, l);
+    struct job_entry from = {
+        .pool = pool_agent_pool(pool->agent)->id, .tenant = l->tenant, .id = page->after};
+    job_store_place(scheduler_options(j->scheduler)->jobs, &from, on_cursor, l);
 }
