@@ -24,6 +24,7 @@
 
 #define INSTANCE_DIGITS 16
 #define DRAIN_LOOK_MS   100
+#define FLUSH_MS        500  /* at the very end: for what is on its way to Redis */
 #define SETTLE_WAIT_MS  3000 /* after the last request: for settles that Redis has not answered */
 
 struct service {
@@ -73,7 +74,8 @@ static void on_redis(void *arg, bool up, const char *reason)
     log_write(up ? LOG_INFO : LOG_WARN, up ? "redis connected" : "redis connection lost", "reason",
               reason, NULL);
     scheduler_connected(s->scheduler, up);
-    instance_connected(s->presence, up);
+    if (s->presence)
+        instance_connected(s->presence, up);
     if (up && redis_check(s->conn, 5000, on_checked, s) < 0)
         log_write(LOG_WARN, "no memory to check redis", NULL);
 }
@@ -298,28 +300,55 @@ static void free_event(struct event *e)
         event_free(e);
 }
 
-void service_free(struct service *s)
+/* What was just settled goes out, and what is on its way is answered; not for ever. */
+static void flush(struct service *s)
 {
-    if (!s)
-        return;
+    int64_t until_ms = clock_mono_ms() + FLUSH_MS;
+    while (redis_conn_is_up(s->conn) && redis_conn_pending(s->conn) > 0 &&
+           clock_mono_ms() < until_ms) {
+        struct timeval soon = {.tv_usec = 10000};
+        event_base_loopexit(s->base, &soon);
+        event_base_loop(s->base, EVLOOP_ONCE);
+    }
+}
+
+/* From the outside in, and Redis before those whom its answers go to. */
+static void stop(struct service *s)
+{
     if (s->server)
         server_free(s->server); /* open exchanges are told, and so their calls cancelled */
-    jobs_free(s->jobs);
-    if (s->http)
-        http_client_free(s->http);
-    scheduler_free(s->scheduler);
+    if (s->jobs)
+        jobs_stop(s->jobs);
+    if (s->scheduler)
+        scheduler_stop(s->scheduler);
     instance_free(s->presence);
+    s->presence = NULL;
+    if (s->scheduler)
+        flush(s);
     if (s->channel)
         redis_conn_free(s->channel);
     if (s->conn)
         redis_conn_free(s->conn);
-    pool_store_free(s->store);
-    job_store_free(s->job_store);
-    redis_server_stop(s->redis);
+    if (s->scheduler)
+        scheduler_connected(s->scheduler, false);
+}
+
+void service_free(struct service *s)
+{
+    if (!s)
+        return;
     free_event(s->on_term);
     free_event(s->on_int);
     free_event(s->on_hup);
     free_event(s->drain_tick);
+    stop(s);
+    jobs_free(s->jobs);
+    if (s->http)
+        http_client_free(s->http);
+    scheduler_free(s->scheduler);
+    pool_store_free(s->store);
+    job_store_free(s->job_store);
+    redis_server_stop(s->redis);
     if (s->base)
         event_base_free(s->base);
     free(s->config_path);

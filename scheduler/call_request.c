@@ -1,6 +1,7 @@
 #include "scheduler/call_internal.h"
 
 #include "common/digest.h"
+#include "common/utf8.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -13,6 +14,18 @@
 #define ACCOUNT_DIGITS    16
 #define ANTHROPIC_VERSION "2023-06-01"
 
+/* What a request named stands in the text, and may be cut inside a character or be none at all;
+ * JSON takes only whole ones. */
+static void mend(char text[ERROR_TEXT_BYTES])
+{
+    unsigned char whole[ERROR_TEXT_BYTES * UTF8_REPLACEMENT_BYTES];
+    size_t len = utf8_repair(text, strlen(text), whole);
+    if (len >= ERROR_TEXT_BYTES)
+        len = utf8_floor(whole, len, ERROR_TEXT_BYTES - 1);
+    memcpy(text, whole, len);
+    text[len] = '\0';
+}
+
 void call_failure_set(struct call_failure *f, int status, const char *code, const char *format, ...)
 {
     va_list args;
@@ -20,6 +33,7 @@ void call_failure_set(struct call_failure *f, int status, const char *code, cons
     va_start(args, format);
     (void)vsnprintf(f->message, sizeof(f->message), format, args);
     va_end(args);
+    mend(f->message);
 }
 
 static char *put(char **at, const char *text)

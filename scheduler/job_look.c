@@ -344,7 +344,8 @@ static void ask_pools(struct listing *l)
         all_listed(l);
 }
 
-/* The page begins behind a job: its place in the index is the cursor. */
+/* The page begins behind a job: its place in the tenant's index is the cursor, so another tenant's
+ * job is none. */
 static void on_cursor(void *arg, enum redis_status status, int64_t created_us)
 {
     struct listing *l = arg;
