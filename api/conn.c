@@ -294,11 +294,11 @@ struct bufferevent *conn_open(struct event_base *base, void *arg)
 
 void conn_free_all(struct server *s)
 {
-    while (s->conns) {
-        struct conn *c = s->conns;
-        struct bufferevent *bev = c->bev;
+    struct conn *next;
+    for (struct conn *c = s->conns; c; c = next) {
+        next = c->next;
+        bufferevent_decref(c->bev);
         conn_free(c);
-        bufferevent_decref(bev);
     }
 }
 
@@ -420,8 +420,8 @@ static int send_refusal(struct conn *c, int status, const char *why)
     const char *date = http_date_text(&c->server->date, clock_wall_ms());
     struct iovec parts[] = {
         {start, http_reply_start(start, status, date, HTTP_LENGTH, len)},
-        {(char *)(uintptr_t)busy, status == 503 ? sizeof(busy) - 1 : 0},
-        {(char *)(uintptr_t)rest, sizeof(rest) - 1},
+        {(char *)busy, status == 503 ? sizeof(busy) - 1 : 0},
+        {(char *)rest, sizeof(rest) - 1},
         {evbuffer_pullup(body, -1), c->guard.is_head ? 0 : len},
     };
     int rc = conn_write(c, parts, (int)(sizeof(parts) / sizeof(parts[0])));

@@ -104,7 +104,8 @@ size_t conn_queued(const struct conn *c);
 /* The answer is complete; c may be gone on return. keep: for another request. */
 void conn_finish(struct conn *c, bool keep);
 /* Closes once what is queued is written; with reset, so that the client sees an error
- * where the end of the connection would otherwise be the end of the body. */
+ * where the end of the connection would otherwise be the end of the body (a unix socket has
+ * no reset, so there it does not). */
 void conn_abort(struct conn *c, bool reset);
 /* Answers an error of the server's own and closes. */
 void conn_refuse(struct conn *c, int status, const char *why);

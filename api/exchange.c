@@ -81,7 +81,7 @@ static void set_peer(struct exchange *x)
     uint16_t port;
     evhttp_connection_get_peer(x->conn->evcon, &address, &port);
     if (listener_is_unix(x->conn->server->listener) || !address)
-        address = (char *)(uintptr_t) "unix";
+        address = (char *)"unix";
     (void)snprintf(x->peer, sizeof(x->peer), "%s", address);
 }
 
@@ -261,8 +261,8 @@ static int write_head(struct exchange *x, int status, enum http_framing framing,
     struct iovec parts[] = {
         {start, http_reply_start(start, status, date, framing, len)},
         {c->head.data, c->head.len},
-        {(char *)(uintptr_t)end, strlen(end)},
-        {(void *)(uintptr_t)body, body && !x->is_head ? len : 0},
+        {(char *)end, strlen(end)},
+        {(void *)body, body && !x->is_head ? len : 0},
     };
     return conn_write(c, parts, (int)(sizeof(parts) / sizeof(parts[0])));
 }
@@ -319,8 +319,8 @@ size_t exchange_stream_write(struct exchange *x, const void *bytes, size_t len)
     int n = x->chunked ? snprintf(size, sizeof(size), "%zx\r\n", len) : 0;
     struct iovec parts[] = {
         {size, (size_t)n},
-        {(void *)(uintptr_t)bytes, len},
-        {(char *)(uintptr_t) "\r\n", x->chunked ? 2 : 0},
+        {(void *)bytes, len},
+        {(char *)"\r\n", x->chunked ? 2 : 0},
     };
     if (conn_write(c, parts, 3))
         conn_abort(c, true);

@@ -41,7 +41,9 @@ static bool is_text(unsigned char c)
 
 static char lower(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+    if (c >= 'A' && c <= 'Z')
+        c = (char)(c | 0x20);
+    return c;
 }
 
 static void refuse(struct http_guard *g, uint16_t status, const char *why)

@@ -1,13 +1,11 @@
 #include "api/listener.h"
 
+#include "api/tcp_bind.h"
 #include "common/limits.h"
 #include "common/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,9 +19,8 @@
 #include <event2/http.h>
 #include <event2/listener.h>
 
-#define ADDRESS_BYTES 160
-#define UNIX_PREFIX   "unix:"
-#define CHECK_MS      3600000
+#define UNIX_PREFIX "unix:"
+#define CHECK_MS    3600000
 
 struct listener {
     struct evhttp *http;
@@ -31,7 +28,7 @@ struct listener {
     struct event *check;
     bool is_unix;
     int spare_fd; /* given up for a moment when there is no other; -1 while it is */
-    char address[ADDRESS_BYTES];
+    char address[TCP_ADDRESS_BYTES];
     char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)]; /* of a unix socket, or "" */
 };
 
@@ -48,89 +45,9 @@ static int open_spare(void)
 
 /* ---- opening */
 
-static int split_address(const char *address, char *host, size_t size, const char **ret_port)
-{
-    const char *colon = strrchr(address, ':');
-    if (!colon || colon == address || colon[1] == '\0')
-        return -EINVAL;
-    size_t len = (size_t)(colon - address);
-    if (address[0] == '[') {
-        if (len < 3 || address[len - 1] != ']')
-            return -EINVAL;
-        address++;
-        len -= 2;
-    }
-    if (len >= size)
-        return -EINVAL;
-    memcpy(host, address, len);
-    host[len] = '\0';
-    *ret_port = colon + 1;
-    return 0;
-}
-
-/* Set on the listening socket: Linux gives them on to every accepted one. A peer that
- * vanished without a word is found after about two minutes. */
-static void set_tcp_options(int fd)
-{
-    static const struct {
-        int level, name, value;
-    } options[] = {
-        {IPPROTO_TCP, TCP_NODELAY, 1},   {SOL_SOCKET, SO_KEEPALIVE, 1},
-        {IPPROTO_TCP, TCP_KEEPIDLE, 60}, {IPPROTO_TCP, TCP_KEEPINTVL, 15},
-        {IPPROTO_TCP, TCP_KEEPCNT, 4},   {IPPROTO_TCP, TCP_USER_TIMEOUT, 120000},
-        {SOL_SOCKET, SO_REUSEADDR, 1},
-    };
-    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-        (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
-}
-
-static int bind_tcp(const struct addrinfo *found, bool reuse_port)
-{
-    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    set_tcp_options(fd);
-    int on = 1;
-    if ((reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on))) ||
-        bind(fd, found->ai_addr, found->ai_addrlen)) {
-        int rc = -errno;
-        close(fd);
-        return rc;
-    }
-    return fd;
-}
-
-static void name_tcp(struct listener *l, int fd)
-{
-    struct sockaddr_storage at;
-    socklen_t len = sizeof(at);
-    char host[NI_MAXHOST], port[NI_MAXSERV];
-    if (getsockname(fd, (struct sockaddr *)&at, &len) ||
-        getnameinfo((struct sockaddr *)&at, len, host, sizeof(host), port, sizeof(port),
-                    NI_NUMERICHOST | NI_NUMERICSERV))
-        return;
-    (void)snprintf(l->address, sizeof(l->address), strchr(host, ':') ? "[%.80s]:%s" : "%.80s:%s",
-                   host, port);
-}
-
 static int open_tcp(struct listener *l, const char *address, bool reuse_port, struct error *e)
 {
-    char host[128];
-    const char *port;
-    if (split_address(address, host, sizeof(host), &port))
-        return error_set(e, -EINVAL, "'%s' is not an address: HOST:PORT or unix:PATH", address);
-
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-    struct addrinfo *found;
-    int failed = getaddrinfo(host, port, &hints, &found);
-    if (failed)
-        return error_set(e, -EINVAL, "cannot listen on %s: %s", address, gai_strerror(failed));
-    int fd = bind_tcp(found, reuse_port);
-    freeaddrinfo(found);
-    if (fd < 0)
-        return error_set(e, fd, "cannot listen on %s: %s", address, strerror(-fd));
-    name_tcp(l, fd);
-    return fd;
+    return tcp_bind(address, reuse_port, l->address, e);
 }
 
 /* Removes a socket that nobody serves any more; leaves everything else alone. */
@@ -192,7 +109,7 @@ static int open_unix(struct listener *l, const char *address, struct error *e)
 
 static void check_again_in(struct listener *l, int ms)
 {
-    struct timeval wait = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    struct timeval wait = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000L};
     (void)event_add(l->check, &wait);
 }
 

@@ -84,7 +84,7 @@ static void on_http_request(struct evhttp_request *request, void *arg)
 static struct timeval common_timeout(struct event_base *base, int ms, int default_ms)
 {
     ms = ms > 0 ? ms : default_ms;
-    struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000L};
     const struct timeval *common = event_base_init_common_timeout(base, &tv);
     return common ? *common : tv;
 }

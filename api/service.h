@@ -27,6 +27,8 @@ struct service_options {
     const char *config_path; /* NULL: from the environment; read again on SIGHUP */
     const char *listen;      /* NULL: as the configuration says */
     const char *data_dir;    /* NULL: as the configuration says */
+    const char *redis_url;   /* NULL: as the configuration says (a worker: its supervisor's) */
+    bool reuse_port;         /* other processes listen on the same port */
     bool allow_volatile;     /* a Redis that may lose jobs is warned about, not refused */
 };
 

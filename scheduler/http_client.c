@@ -558,9 +558,12 @@ void http_client_free(struct http_client *c)
     if (!c)
         return;
     assert(!c->reporting && (!c->loop || !http_loop_inside(c->loop)));
-    for (struct http_transfer *t; (t = TAILQ_FIRST(&c->running));)
+    struct http_transfer *next;
+    for (struct http_transfer *t = TAILQ_FIRST(&c->running); t; t = next) {
+        next = TAILQ_NEXT(t, link);
         http_transfer_cancel(t);
-    for (struct http_transfer *t = TAILQ_FIRST(&c->idle), *next; t; t = next) {
+    }
+    for (struct http_transfer *t = TAILQ_FIRST(&c->idle); t; t = next) {
         next = TAILQ_NEXT(t, link);
         transfer_free(t);
     }

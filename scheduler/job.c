@@ -16,6 +16,7 @@
 
 /* One job on its way into the queue. */
 struct submission {
+    struct list link;
     struct jobs *jobs;
     struct call *call; /* never started: it has read, routed and priced the request */
     char id[TICKET_ID_BYTES];
@@ -37,19 +38,16 @@ struct jobs *jobs_new(struct scheduler *s)
     j->scheduler = s;
     list_init(&j->watches);
     list_init(&j->runs);
-    scheduler_on_job(s, job_run, j);
+    list_init(&j->submissions);
+    scheduler_on_job(s, job_run, job_run_cancel, j);
     return j;
 }
 
-void jobs_free(struct jobs *j)
+void jobs_stop(struct jobs *j)
 {
-    if (!j)
-        return;
-    scheduler_on_job(j->scheduler, NULL, NULL);
+    j->stopped = true;
+    scheduler_on_job(j->scheduler, NULL, NULL, NULL);
     job_runs_drop(j);
-    while (!list_is_empty(&j->watches))
-        list_remove(j->watches.next);
-    free(j);
 }
 
 size_t jobs_running(const struct jobs *j)
@@ -61,6 +59,7 @@ size_t jobs_running(const struct jobs *j)
 
 static void submission_free(struct submission *s)
 {
+    list_remove(&s->link);
     if (s->call)
         call_discard(s->call);
     if (s->again)
@@ -74,6 +73,20 @@ static void refused(struct submission *s, const struct call_failure *f)
 {
     s->fn(s->arg, NULL, false, f);
     submission_free(s);
+}
+
+void jobs_free(struct jobs *j)
+{
+    struct call_failure f;
+    if (!j)
+        return;
+    jobs_stop(j);
+    job_storage_failed(&f, REDIS_DOWN);
+    while (!list_is_empty(&j->submissions))
+        refused(LIST_ITEM(j->submissions.next, struct submission, link), &f);
+    while (!list_is_empty(&j->watches))
+        list_remove(j->watches.next);
+    free(j);
 }
 
 static struct pool_agent *agent_of(const struct submission *s)
@@ -104,11 +117,23 @@ static void too_large(const struct submission *s, const struct store_turn *turn,
 
 static void submit(struct submission *s);
 
+static void pass_on(const struct submission *s, const struct store_grant *grant)
+{
+    struct store_outcome o = {.id = grant->id,
+                              .fence = grant->fence,
+                              .state = TICKET_QUEUED,
+                              .unsent = true,
+                              .fair_actual = -1};
+    pool_agent_settle(agent_of(s), &o, NULL, NULL);
+}
+
 static void on_submitted(void *arg, struct store_pool *pool, const struct store_turn *turn)
 {
     struct submission *s = arg;
     struct call_failure f;
-    if (turn->status == REDIS_DOWN || turn->status == REDIS_LOST || turn->status == REDIS_LOADING) {
+    bool may_pass =
+        turn->status == REDIS_DOWN || turn->status == REDIS_LOST || turn->status == REDIS_LOADING;
+    if (may_pass && !s->jobs->stopped) {
         struct timeval tv = {.tv_usec = RESUBMIT_MS * 1000};
         /* The same id again: when the first one arrived after all, it is known. */
         if (++s->tries < MOST_TRIES && evtimer_add(s->again, &tv) == 0)
@@ -135,7 +160,11 @@ static void on_submitted(void *arg, struct store_pool *pool, const struct store_
     if (turn->submit == SUBMIT_GRANTED) {
         struct store_grant grant = {.fence = turn->fence, .seq = turn->seq, .is_job = true};
         (void)snprintf(grant.id, sizeof(grant.id), "%s", s->id);
-        job_run(s->jobs, agent_of(s), &grant);
+        /* The fast path of submit grants whatever this instance has room for. */
+        if (scheduler_job_room(s->jobs->scheduler) > 0)
+            job_run(s->jobs, agent_of(s), &grant);
+        else
+            pass_on(s, &grant);
     }
     struct store_ticket t;
     call_ticket(s->call, &t);
@@ -286,6 +315,16 @@ static struct call *check(struct jobs *j, const struct job_spec *spec, struct ca
     return c;
 }
 
+/* Of the body and where it goes: the same body means something else to another endpoint. */
+static void take_fingerprint(struct submission *s, const char *body, size_t len)
+{
+    char both[DIGEST_HEX_BYTES + 64];
+    digest_hex(body, len, s->fingerprint, DIGEST_HEX_BYTES - 1);
+    int n =
+        snprintf(both, sizeof(both), "%s %s", s->fingerprint, wire_path(call_endpoint(s->call)));
+    digest_hex(both, (size_t)n, s->fingerprint, DIGEST_HEX_BYTES - 1);
+}
+
 static bool fill(struct submission *s, const struct job_spec *spec, size_t body_len,
                  const char *body)
 {
@@ -298,7 +337,7 @@ static bool fill(struct submission *s, const struct job_spec *spec, size_t body_
     s->again = evtimer_new(scheduler_options(j->scheduler)->base, on_again, s);
     s->metadata = spec->metadata ? strdup(spec->metadata) : NULL;
     s->key = spec->idempotency_key ? strdup(spec->idempotency_key) : NULL;
-    digest_hex(body, body_len, s->fingerprint, DIGEST_HEX_BYTES - 1);
+    take_fingerprint(s, body, body_len);
     return s->again && (!spec->metadata || s->metadata) && (!spec->idempotency_key || s->key);
 }
 
@@ -318,6 +357,7 @@ void job_submit(struct jobs *j, const struct job_spec *spec, job_fn fn, void *ar
         return;
     }
     *s = (struct submission){.jobs = j, .call = c, .fn = fn, .arg = arg};
+    list_add_last(&j->submissions, &s->link);
     const char *body = call_body(c, &len);
     if (!fill(s, spec, len, body)) {
         call_failure_set(&f, 503, "out_of_memory", "Sluice is out of memory.");

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "storage/redis_reply.h"
 
+#include <assert.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,13 +25,13 @@ struct pool_agent {
     struct event *tick;  /* heartbeat, reap, flush */
     struct event *retry; /* settles that wait for another try */
     struct list held;
-    size_t held_count;
+    size_t held_count, waiting;
     struct list unsettled;
     size_t unsettled_count;
     struct store_level levels[POOL_MAX_DIMS];
     size_t level_count;
     int64_t queued;
-    bool looking, up, freed;
+    bool looking, up, stopped, freed;
     int64_t up_since_ms, beat_ms, flush_ms;
     size_t inflight; /* store calls that will still call back */
 };
@@ -85,7 +86,7 @@ static void take_turn(struct pool_agent *a, const struct store_turn *turn)
     memcpy(a->levels, turn->levels, sizeof(a->levels));
     a->level_count = turn->level_count;
     a->queued = turn->queued;
-    if (turn->wait_ms >= 0)
+    if (turn->wait_ms >= 0 && !a->stopped)
         arm(a->look, turn->wait_ms);
     else if (turn->wait_ms != POOL_WAIT_KEEP)
         event_del(a->look);
@@ -94,9 +95,17 @@ static void take_turn(struct pool_agent *a, const struct store_turn *turn)
         a->hooks.on_grant(a->hooks.arg, a, &turn->grants[i]);
 }
 
+/* Calls that wait here are granted whatever else runs: only this instance can take them. */
 static int room(const struct pool_agent *a)
 {
-    return a->hooks.room(a->hooks.arg);
+    int most = a->hooks.room(a->hooks.arg);
+    return most > 0 || a->waiting == 0 ? most : 1;
+}
+
+/* The queue may hold tickets of ours that no reply has told of: one in its backoff is not in it. */
+static bool is_busy(const struct pool_agent *a)
+{
+    return a->held_count > 0 || a->waiting > 0 || a->queued > 0 || a->unsettled_count > 0;
 }
 
 static void on_looked(void *arg, struct store_pool *pool, const struct store_turn *turn)
@@ -198,7 +207,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     int64_t now_ms = clock_mono_ms();
-    bool busy = a->held_count > 0 || a->queued > 0 || a->unsettled_count > 0;
+    bool busy = is_busy(a);
     arm(a->tick, busy ? TICK_BUSY_MS : TICK_IDLE_MS);
     if (!a->up)
         return;
@@ -225,30 +234,31 @@ static void closing_free(struct closing *c)
 
 static void send_closing(struct closing *c);
 
+/* The end of a closing, with what Redis answered or why it will not any more. */
+static void closing_end(struct closing *c, const struct store_turn *turn)
+{
+    struct pool_agent *a = c->agent;
+    pool_store_fn fn = c->fn;
+    void *arg = c->arg;
+    closing_free(c);
+    if (fn)
+        fn(arg, &a->pool, turn);
+}
+
 static void on_closed(void *arg, struct store_pool *pool, const struct store_turn *turn)
 {
     struct closing *c = arg;
     struct pool_agent *a = c->agent;
     (void)pool;
-    if (a->freed) {
-        closing_free(c);
-        (void)end(a);
-        return;
-    }
     c->sent = false;
-    if (turn->status != REDIS_OK) {
-        (void)end(a);
-        if (a->up)
-            arm(a->retry, RETRY_MS);
+    if (turn->status == REDIS_OK || a->stopped) {
+        closing_end(c, turn);
+        if (end(a))
+            take_turn(a, turn);
         return;
     }
-    pool_store_fn fn = c->fn;
-    void *fn_arg = c->arg;
-    closing_free(c);
-    if (fn)
-        fn(fn_arg, &a->pool, turn);
-    if (end(a))
-        take_turn(a, turn);
+    if (end(a) && a->up)
+        arm(a->retry, RETRY_MS);
 }
 
 static void send_closing(struct closing *c)
@@ -304,6 +314,19 @@ static struct closing *closing_new(struct pool_agent *a, const struct store_outc
     return c;
 }
 
+/* Those that nobody will send any more. */
+static void drop_closings(struct pool_agent *a)
+{
+    const struct store_turn down = {
+        .status = REDIS_DOWN, .result = "", .detail = "", .binding = ""};
+    for (struct list *at = a->unsettled.next, *next; at != &a->unsettled; at = next) {
+        struct closing *c = LIST_ITEM(at, struct closing, link);
+        next = at->next;
+        if (!c->sent)
+            closing_end(c, &down);
+    }
+}
+
 void pool_agent_settle(struct pool_agent *a, const struct store_outcome *o, pool_store_fn fn,
                        void *arg)
 {
@@ -320,6 +343,8 @@ void pool_agent_settle(struct pool_agent *a, const struct store_outcome *o, pool
     c->arg = arg;
     if (a->up)
         send_closing(c);
+    else if (a->stopped)
+        drop_closings(a);
 }
 
 void pool_agent_cancel(struct pool_agent *a, const char *id, pool_store_fn fn, void *arg)
@@ -371,6 +396,17 @@ void pool_agent_release(struct pool_agent *a, struct holding *h)
     a->held_count--;
 }
 
+void pool_agent_expect(struct pool_agent *a)
+{
+    a->waiting++;
+}
+
+void pool_agent_unexpect(struct pool_agent *a)
+{
+    assert(a->waiting > 0);
+    a->waiting--;
+}
+
 static void on_configured(void *arg, struct store_pool *pool, const struct store_turn *turn)
 {
     struct pool_agent *a = arg;
@@ -400,7 +436,7 @@ void pool_agent_connected(struct pool_agent *a, bool up)
         return;
     a->up_since_ms = clock_mono_ms();
     a->beat_ms = a->up_since_ms;
-    if (a->held_count > 0 || a->queued > 0)
+    if (is_busy(a))
         beat(a);
     on_retry(-1, 0, a);
     begin(a);
@@ -436,21 +472,24 @@ struct pool_agent *pool_agent_new(struct event_base *base, struct pool_store *st
     return a;
 }
 
-void pool_agent_free(struct pool_agent *a)
+void pool_agent_stop(struct pool_agent *a)
 {
-    if (!a)
+    if (a->stopped)
         return;
+    a->stopped = true;
     event_del(a->look);
     event_del(a->tick);
     event_del(a->retry);
     if (a->up)
         flush(a);
-    for (struct list *at = a->unsettled.next, *next; at != &a->unsettled; at = next) {
-        struct closing *c = LIST_ITEM(at, struct closing, link);
-        next = at->next;
-        if (!c->sent)
-            closing_free(c);
-    }
+    drop_closings(a);
+}
+
+void pool_agent_free(struct pool_agent *a)
+{
+    if (!a)
+        return;
+    pool_agent_stop(a);
     a->freed = true;
     if (a->inflight == 0)
         agent_destroy(a);

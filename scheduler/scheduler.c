@@ -24,7 +24,9 @@ struct scheduler {
     struct list graves;
     struct event *undertaker;
     scheduler_job_fn on_job;
+    scheduler_job_cancel_fn on_job_cancel;
     void *job_arg;
+    int64_t running_jobs;
     bool connected, draining;
 };
 
@@ -99,17 +101,17 @@ static void lost(void *arg, struct pool_agent *agent, const struct store_lease *
     call_on_lost(call);
 }
 
+int scheduler_job_room(const struct scheduler *s)
+{
+    int64_t left = s->plan->config->jobs.max_running - s->running_jobs;
+    if (s->draining || left < 0)
+        return 0;
+    return (int)(left < DISPATCH_MAX_GRANTS ? left : DISPATCH_MAX_GRANTS);
+}
+
 static int room(void *arg)
 {
-    struct scheduler *s = arg;
-    int64_t most = s->plan->config->jobs.max_running;
-    int64_t left = most - (int64_t)s->calls.count;
-    if (s->draining && s->calls.count == 0)
-        return 0;
-    /* Calls that wait here must be granted whatever runs: a grant is always taken. */
-    if (left < 1)
-        left = 1;
-    return (int)(left < DISPATCH_MAX_GRANTS ? left : DISPATCH_MAX_GRANTS);
+    return scheduler_job_room(arg);
 }
 
 static struct pool_view *add_pool(struct scheduler *s, const struct config_provider *provider,
@@ -227,6 +229,8 @@ void scheduler_message(struct scheduler *s, const char *payload)
     if (strcmp(verb, "cancel") == 0) {
         if (call)
             call_on_cancel(call);
+        else if (s->on_job_cancel)
+            s->on_job_cancel(s->job_arg, id);
         return;
     }
     struct pool_view *v = key_id_hash(id, hash) ? scheduler_pool_by_hash(s, hash) : NULL;
@@ -272,6 +276,14 @@ void scheduler_drain(struct scheduler *s)
     s->draining = true;
 }
 
+void scheduler_stop(struct scheduler *s)
+{
+    size_t at = 0;
+    s->draining = true;
+    for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at))
+        pool_agent_stop(v->agent);
+}
+
 bool scheduler_is_draining(const struct scheduler *s)
 {
     return s->draining;
@@ -290,10 +302,17 @@ size_t scheduler_unsettled(struct scheduler *s)
     return n;
 }
 
-void scheduler_on_job(struct scheduler *s, scheduler_job_fn fn, void *arg)
+void scheduler_on_job(struct scheduler *s, scheduler_job_fn fn, scheduler_job_cancel_fn cancel,
+                      void *arg)
 {
     s->on_job = fn;
+    s->on_job_cancel = cancel;
     s->job_arg = arg;
+}
+
+void scheduler_count_job(struct scheduler *s, int by)
+{
+    s->running_jobs += by;
 }
 
 const struct scheduler_options *scheduler_options(const struct scheduler *s)

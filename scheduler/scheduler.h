@@ -33,6 +33,9 @@ struct scheduler_options {
 };
 
 struct scheduler *scheduler_new(const struct scheduler_options *options, struct config *config);
+/* The end, in this order: the owners have cancelled their calls; scheduler_stop(); the connection
+ * to Redis is freed, which answers all that is open; scheduler_free(). */
+void scheduler_stop(struct scheduler *s);
 void scheduler_free(struct scheduler *s);
 
 /* All or nothing was decided by config_load(); from here the new one holds for new requests, and
@@ -55,7 +58,12 @@ size_t scheduler_unsettled(struct scheduler *s);
 /* A granted durable job was handed to this instance. */
 typedef void (*scheduler_job_fn)(void *arg, struct pool_agent *agent,
                                  const struct store_grant *grant);
-void scheduler_on_job(struct scheduler *s, scheduler_job_fn fn, void *arg);
+/* The job of this id is to be cancelled; told when no call stands for it (yet). */
+typedef void (*scheduler_job_cancel_fn)(void *arg, const char *id);
+void scheduler_on_job(struct scheduler *s, scheduler_job_fn fn, scheduler_job_cancel_fn cancel,
+                      void *arg);
+int scheduler_job_room(const struct scheduler *s);     /* jobs that this instance may take on now */
+void scheduler_count_job(struct scheduler *s, int by); /* one more or one less runs here */
 
 /* ---- pools: one for (provider, account, group) */
 

@@ -124,9 +124,10 @@ void job_store_index(struct job_store *s, const struct job_entry *entry)
     char score[24], ttl[24];
     (void)snprintf(score, sizeof(score), "%" PRId64, entry->created_us);
     (void)snprintf(ttl, sizeof(ttl), "%" PRId64, entry->ttl_ms);
-    const char *add[] = {"ZADD", key.text, score, entry->id};
+    /* NX: a repeated submit must not move the job away from the time in its record. */
+    const char *add[] = {"ZADD", key.text, "NX", score, entry->id};
     const char *expire[] = {"PEXPIRE", key.text, ttl};
-    send(s, 4, add, NULL, NULL);
+    send(s, 5, add, NULL, NULL);
     send(s, 3, expire, NULL, NULL);
 }
 

@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 
     struct sse_log whole;
     (void)sse_log_read(&whole, text, len, NULL, NULL);
-    if (whole.raw.len > len || (whole.raw.len && memcmp(whole.raw.data, text, whole.raw.len)))
+    if (whole.raw.len > len || (whole.raw.len && memcmp(whole.raw.data, text, whole.raw.len) != 0))
         abort();
     check(&whole, text, len, next_slice, &seed);
     check(&whole, text, len, one, NULL);

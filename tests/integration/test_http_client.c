@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <event2/event.h>
 
 #define OK_2 "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -307,6 +308,26 @@ static void connections_are_reused(void **state)
     assert_int_equal(fake_provider_connections(f->provider), 1);
 }
 
+/* A number that stayed registered would be taken for whoever gets it next. */
+static void a_closed_connection_leaves_nothing_on_the_loop(void **state)
+{
+    struct http_calls *f = *state;
+    static const struct fake_step steps[] = {
+        {.op = FAKE_READ},
+        {.op = FAKE_SEND,
+         .bytes = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}"},
+        {.op = FAKE_CLOSE}};
+    FAKE_SCRIPT(f->provider, steps);
+    http_calls_settle(f);
+    int before = event_base_get_num_events(f->base, EVENT_BASE_COUNT_ADDED);
+    struct http_call call = {0};
+    http_call_post(f, &call);
+    RUN_UNTIL(f, call.done);
+    http_calls_settle(f);
+
+    assert_int_equal(event_base_get_num_events(f->base, EVENT_BASE_COUNT_ADDED), before);
+}
+
 static void a_connection_closed_between_requests_is_replaced(void **state)
 {
     struct http_calls *f = *state;
@@ -425,6 +446,7 @@ int main(void)
         CASE(proxies_of_the_environment_are_ignored),
         CASE(a_host_name_is_resolved_without_the_loop),
         CASE(connections_are_reused),
+        CASE(a_closed_connection_leaves_nothing_on_the_loop),
         CASE(a_connection_closed_between_requests_is_replaced),
         CASE(a_transfer_may_be_started_inside_on_done),
         CASE(two_hundred_transfers_run_at_once),

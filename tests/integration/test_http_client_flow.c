@@ -142,7 +142,7 @@ static void a_paused_reply_does_not_time_out_and_a_resumed_one_does(void **state
     http_call_start(f, &calls[0], &r);
     http_call_start(f, &calls[1], &r);
     RUN_UNTIL(f, calls[0].paused && calls[1].paused);
-    int64_t later_ms = clock_mono_ms() + 5 * 60;
+    int64_t later_ms = clock_mono_ms() + 300;
     RUN_UNTIL(f, clock_mono_ms() > later_ms);
     assert_int_equal(calls[0].done, 0);
 
@@ -252,11 +252,12 @@ static void ended_transfers_may_be_cancelled_before_their_report(void **state)
     assert_int_equal(after, 0);
 }
 
-/* All refuse at once, so that all ends are collected in one pass. */
+/* The kernel refuses TCP to a broadcast address on the spot, so that all ends are collected
+ * in one pass. */
 static void transfers_that_failed_together_may_be_cancelled_before_their_report(void **state)
 {
     struct http_calls *f = *state;
-    struct http_request r = {.method = "GET", .url = "http://127.0.0.1:1/"};
+    struct http_request r = {.method = "GET", .url = "http://255.255.255.255/"};
     struct http_call calls[RIVALS] = {{0}};
     rivals = calls;
     for (size_t i = 0; i < RIVALS; i++) {
@@ -269,15 +270,14 @@ static void transfers_that_failed_together_may_be_cancelled_before_their_report(
     for (size_t i = 0; i < RIVALS; i++)
         done += calls[i].done;
     assert_int_equal(done, 1);
+    assert_int_equal(calls[0].result, HTTP_NOT_SENT);
 
-    /* Nothing is lost in the lists: two more end, in one way or the other. */
-    FAKE_SCRIPT(f->provider, large);
+    /* Nothing is lost in the lists: the teardown frees what runs now (or leaks it). */
+    FAKE_SCRIPT(f->provider, half_then_stall);
     struct http_call last[2] = {{0}};
     http_call_post(f, &last[0]);
     http_call_post(f, &last[1]);
-    http_call_cancel(&last[0]);
-    RUN_UNTIL(f, last[1].done);
-    assert_int_equal(last[1].result, HTTP_DONE);
+    RUN_UNTIL(f, last[0].bytes == 3 && last[1].bytes == 3);
 }
 
 static void a_transfer_may_be_cancelled_from_outside_at_any_time(void **state)

@@ -131,7 +131,7 @@ static void a_stale_unix_socket_is_replaced_and_a_file_is_not(void **state)
     assert_non_null(mkdtemp(dir));
     (void)snprintf(address, sizeof(address), "unix:%s/s", dir);
     struct sockaddr_un at = {.sun_family = AF_UNIX};
-    strcpy(at.sun_path, address + strlen("unix:"));
+    (void)snprintf(at.sun_path, sizeof(at.sun_path), "%s", address + strlen("unix:"));
 
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
@@ -306,8 +306,8 @@ static void without_descriptors_it_neither_spins_nor_stays_away(void **state)
 {
     (void)state;
     enum { CLIENTS = 200 };
-    int stop[2], tell[2], port = 0, used_ms = 0, lines, status, busy = 0;
-    struct pollfd fds[CLIENTS];
+    int stop[2] = {0}, tell[2] = {0}, port = 0, used_ms = 0, lines, status, busy = 0;
+    struct pollfd fds[CLIENTS] = {0};
     char answer[1024];
     FILE *log = tmpfile();
     assert_non_null(log);

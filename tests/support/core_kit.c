@@ -117,11 +117,14 @@ void core_kit_start(struct core_kit *k, const char *limits, const char *more)
 /* In the order of service_free(). */
 static void stop(struct core_kit *k)
 {
+    jobs_stop(k->jobs);
+    scheduler_stop(k->scheduler);
+    redis_conn_free(k->channel);
+    redis_conn_free(k->conn);
+    scheduler_connected(k->scheduler, false);
     jobs_free(k->jobs);
     http_client_free(k->http);
     scheduler_free(k->scheduler);
-    redis_conn_free(k->channel);
-    redis_conn_free(k->conn);
     pool_store_free(k->store);
     job_store_free(k->job_store);
 }

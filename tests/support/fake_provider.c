@@ -293,8 +293,10 @@ void fake_provider_free(struct fake_provider *p)
 {
     if (!p)
         return;
-    for (struct conn *conn; (conn = LIST_FIRST(&p->conns));)
+    for (struct conn *conn = LIST_FIRST(&p->conns), *next; conn; conn = next) {
+        next = LIST_NEXT(conn, link);
         conn_close(conn);
+    }
     event_del(&p->accept);
     (void)close(p->fd);
     free(p);

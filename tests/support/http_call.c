@@ -49,6 +49,13 @@ void http_calls_step(struct http_calls *f)
     (void)event_base_loop(f->base, EVLOOP_ONCE);
 }
 
+void http_calls_wait(struct http_calls *f, int64_t until_ms, const char *condition)
+{
+    if (clock_mono_ms() > until_ms)
+        fail_msg("waited in vain for %s", condition);
+    http_calls_step(f);
+}
+
 void http_calls_settle(struct http_calls *f)
 {
     uint64_t sent = fake_provider_sent(f->provider);

@@ -74,13 +74,8 @@ void http_calls_settle(struct http_calls *f);
 
 /* Runs the loop until the condition holds; the test fails after HTTP_CALL_WAIT_MS. */
 #define RUN_UNTIL(f, condition)                                                                    \
-    do {                                                                                           \
-        int64_t run_until_ms = clock_mono_ms() + HTTP_CALL_WAIT_MS;                                \
-        while (!(condition)) {                                                                     \
-            if (clock_mono_ms() > run_until_ms)                                                    \
-                fail_msg("waited in vain for %s", #condition);                                     \
-            http_calls_step(f);                                                                    \
-        }                                                                                          \
-    } while (0)
+    for (int64_t run_until_ms = clock_mono_ms() + HTTP_CALL_WAIT_MS; !(condition);)                \
+    http_calls_wait((f), run_until_ms, #condition)
+void http_calls_wait(struct http_calls *f, int64_t until_ms, const char *condition);
 
 #endif

@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -83,6 +85,7 @@ struct server_options rig_options(void)
 void rig_start(struct rig *rig, const struct server_options *options)
 {
     struct error e = {0};
+    (void)signal(SIGPIPE, SIG_IGN);
     *rig = (struct rig){.base = event_base_new()};
     assert_non_null(rig->base);
     rig->patience = evtimer_new(rig->base, on_patience_end, rig);
@@ -223,7 +226,7 @@ static int connect_to(const char *address)
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     bool is_unix = strncmp(address, "unix:", 5) == 0;
     if (is_unix)
-        strcpy(un.sun_path, address + 5);
+        (void)snprintf(un.sun_path, sizeof(un.sun_path), "%s", address + 5);
     else
         in.sin_port = htons((uint16_t)atoi(strrchr(address, ':') + 1));
     int fd = socket(is_unix ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
