@@ -167,7 +167,8 @@ int64_t core_level(struct core_kit *k, const char *dim)
 {
     char level[32];
     (void)snprintf(level, sizeof(level), "%s:L", dim);
-    return ask_number(k, REDIS_ARGS("HGET", CORE_PREFIX "b", level)) / (60 * 1000);
+    /* Dimensions of the kit are per minute: a token is 60,000 units of token x ms. */
+    return ask_number(k, REDIS_ARGS("HGET", CORE_PREFIX "b", level)) / 60000;
 }
 
 int64_t core_field(struct core_kit *k, const char *id, const char *field)
