@@ -558,6 +558,11 @@ size_t pool_agent_held(const struct pool_agent *a)
     return a->held_count;
 }
 
+bool pool_agent_is_idle(const struct pool_agent *a)
+{
+    return a->held_count == 0 && a->waiting == 0 && a->unsettled_count == 0 && a->inflight == 0;
+}
+
 size_t pool_agent_unsettled(const struct pool_agent *a)
 {
     return a->unsettled_count;
