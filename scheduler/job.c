@@ -13,6 +13,7 @@
 
 #define RESUBMIT_MS            250
 #define MOST_TRIES             20 /* a submit is repeated over an outage of 5 s */
+#define INDEX_TTL_MS           (INT64_C(31) * 86400000) /* a job may wait a month for its deadline */
 #define NUMBER_BYTES           24
 #define FINGERPRINT_TEXT_BYTES 256
 
@@ -211,7 +212,7 @@ static void submit(struct submission *s)
         .tenant = t.tenant,
         .id = s->id,
         .created_us = s->created_us,
-        .ttl_ms = pool->finished_ttl_ms * 2,
+        .ttl_ms = pool->finished_ttl_ms + INDEX_TTL_MS,
     };
     /* First the index, behind it the job: an entry without a job is left out of lists, a job
      * without an entry would be missing from them. */
