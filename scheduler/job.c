@@ -11,9 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RESUBMIT_MS            250
-#define MOST_TRIES             20 /* a submit is repeated over an outage of 5 s */
-#define INDEX_TTL_MS           (INT64_C(31) * 86400000) /* a job may wait a month for its deadline */
+#define RESUBMIT_MS 250
+#define MOST_TRIES  20 /* a submit is repeated over an outage of 5 s */
+/* Of the index behind the last job: one may wait a month for its deadline. */
+#define INDEX_TTL_MS           (INT64_C(31) * 86400000)
 #define NUMBER_BYTES           24
 #define FINGERPRINT_TEXT_BYTES 256
 
