@@ -22,12 +22,15 @@ static const struct route routes[] = {
     {"DELETE", "/v1/jobs/{id}", route_jobs_cancel, false},
     {"GET", "/v1/jobs/{id}/events", route_jobs_events, false},
     {"GET", "/v1/stats", route_stats, false},
+    {"GET", "/v1/stats/stream", route_stats_stream, false},
+    {"GET", "/metrics", route_metrics, false},
     {"GET", "/healthz", route_healthz, true},
     {"GET", "/health/liveliness", route_healthz, true},
     {"GET", "/readyz", route_readyz, true},
     {"GET", "/health/readiness", route_readyz, true},
     {"GET", "/openapi.yaml", route_openapi, true},
     {"GET", "/", route_dashboard, true},
+    {"GET", "/ui/{id}", route_www, true},
 };
 #define ROUTES (sizeof(routes) / sizeof(routes[0]))
 

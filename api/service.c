@@ -1,8 +1,10 @@
 #include "api/service.h"
 
 #include "api/answer.h"
+#include "api/loop_lag.h"
 #include "api/route.h"
 #include "api/server.h"
+#include "api/stats.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -41,6 +43,8 @@ struct service {
     struct scheduler *scheduler;
     struct jobs *jobs;
     struct server *server;
+    struct stats *stats;
+    struct loop_lag *loop_lag;
     struct event *on_term, *on_int, *on_hup, *drain_tick;
     int64_t started_ms, drain_until_ms, idle_since_ms;
     bool draining;
@@ -226,7 +230,9 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     }
     s->scheduler = scheduler_new(&options, config);
     s->jobs = s->scheduler ? jobs_new(s->scheduler) : NULL;
-    return s->jobs ? 0 : error_set(e, -ENOMEM, "out of memory");
+    s->stats = stats_new(s);
+    s->loop_lag = loop_lag_new(s->base);
+    return s->jobs && s->stats && s->loop_lag ? 0 : error_set(e, -ENOMEM, "out of memory");
 }
 
 static int listen_on(struct service *s, const struct service_options *o, struct error *e)
@@ -317,6 +323,10 @@ static void stop(struct service *s)
 {
     if (s->server)
         server_free(s->server); /* open exchanges are told, and so their calls cancelled */
+    stats_free(s->stats);
+    loop_lag_free(s->loop_lag);
+    s->stats = NULL;
+    s->loop_lag = NULL;
     if (s->jobs)
         jobs_stop(s->jobs);
     if (s->scheduler)
@@ -388,6 +398,16 @@ struct job_store *service_job_store(const struct service *s)
 struct instance *service_presence(const struct service *s)
 {
     return s->presence;
+}
+
+struct stats *service_stats(const struct service *s)
+{
+    return s->stats;
+}
+
+struct loop_lag *service_loop_lag(const struct service *s)
+{
+    return s->loop_lag;
 }
 
 const struct config *service_config(const struct service *s)

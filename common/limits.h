@@ -102,6 +102,9 @@
 #define CLIENT_BATCH_LINES     500       /* jobs of one call, and */
 #define CLIENT_BATCH_BYTES     (4 * MIB) /* their bytes, unless a single one is larger */
 
+/* Numbers */
+#define METRICS_MAX_BYTES (32 * MIB) /* of GET /metrics */
+
 /* Simulated provider */
 #define SIM_MAX_BODY_BYTES       (64 * MIB)
 #define SIM_MAX_REPLY_BYTES      (128 * MIB)
