@@ -9,6 +9,7 @@
 #include "common/rand.h"
 #include "scheduler/http_client.h"
 #include "scheduler/job.h"
+#include "scheduler/prompt/count.h"
 #include "scheduler/scheduler.h"
 #include "storage/instance.h"
 #include "storage/redis_check.h"
@@ -39,6 +40,7 @@ struct service {
     struct http_client *http;
     struct scheduler *scheduler;
     struct jobs *jobs;
+    struct counter *counter;
     struct server *server;
     struct event *on_term, *on_int, *on_hup, *drain_tick;
     int64_t started_ms, drain_until_ms, idle_since_ms;
@@ -218,7 +220,8 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     options.jobs = s->job_store = job_store_new(s->conn, store.timeout_ms);
     options.http = s->http = http_client_new(s->base);
     s->presence = instance_new(s->base, s->conn, s->instance);
-    if (!s->store || !s->job_store || !s->http || !s->presence) {
+    if (!s->store || !s->job_store || !s->http || !s->presence ||
+        counter_new(options.seed, &s->counter) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
     }
@@ -309,6 +312,7 @@ void service_free(struct service *s)
         http_client_free(s->http);
     scheduler_free(s->scheduler);
     instance_free(s->presence);
+    counter_free(s->counter);
     if (s->channel)
         redis_conn_free(s->channel);
     if (s->conn)
@@ -359,6 +363,11 @@ struct job_store *service_job_store(const struct service *s)
 struct instance *service_presence(const struct service *s)
 {
     return s->presence;
+}
+
+struct counter *service_counter(const struct service *s)
+{
+    return s->counter;
 }
 
 const struct config *service_config(const struct service *s)

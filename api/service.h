@@ -22,6 +22,7 @@ struct jobs;
 struct pool_store;
 struct job_store;
 struct instance;
+struct counter;
 
 struct service_options {
     const char *config_path; /* NULL: from the environment; read again on SIGHUP */
@@ -47,6 +48,7 @@ struct jobs *service_jobs(const struct service *s);
 struct pool_store *service_store(const struct service *s);
 struct job_store *service_job_store(const struct service *s);
 struct instance *service_presence(const struct service *s);
+struct counter *service_counter(const struct service *s);
 const struct config *service_config(const struct service *s);
 const char *service_instance(const struct service *s);
 bool service_is_ready(const struct service *s, const char **ret_why); /* Redis up, not draining */
