@@ -40,7 +40,7 @@ static void read(enum wire_endpoint endpoint, const char *messages, char body[MA
     "{'role':'assistant','content':null,'tool_calls':[{'id':'1','function':"                       \
     "{'name':'f','arguments':'{}'}}]}"
 #define TOOL      "{'role':'tool','tool_call_id':'1','content':'r'}"
-#define USE       "{'role':'assistant','content':[{'type':'tool_use','id':'1','name':'f','input':{}}]}"
+#define USE       "{'role':'assistant','content':[{'type':'tool_use','id':'1','input':{}}]}"
 #define RESULT    "{'type':'tool_result','tool_use_id':'1','content':'r'}"
 #define RESULTS   "{'role':'user','content':[" RESULT "]}"
 #define ITEM_CALL "{'type':'function_call','call_id':'1','name':'f','arguments':'{}'}"
