@@ -182,10 +182,15 @@ bool trim_turn_may_go(const struct trim_state *s, uint32_t turn)
     const struct transcript *t = s->t;
     if (turn >= t->turns || (s->policy->keep_first_turn && turn <= 1))
         return false;
-    for (uint32_t i = s->turn_first[turn]; i < s->turn_first[turn + 1]; i++)
-        if (t->messages[i].pinned && t->messages[i].role != ROLE_SYSTEM)
+    bool any = false;
+    for (uint32_t i = s->turn_first[turn]; i < s->turn_first[turn + 1]; i++) {
+        if (t->messages[i].role == ROLE_SYSTEM)
+            continue;
+        if (t->messages[i].pinned)
             return false;
-    return s->turn_first[turn] < s->turn_first[turn + 1];
+        any = true;
+    }
+    return any;
 }
 
 struct trim_size trim_turn_size(const struct trim_state *s, uint32_t turn)

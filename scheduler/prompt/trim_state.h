@@ -70,7 +70,7 @@ void trim_insert(struct trim_state *s, uint32_t before, size_t len, const char *
 
 /* ---- turns */
 
-/* Whether the turn can go as a whole: nothing pinned in it but system messages. */
+/* Whether the turn can go: there is more in it than system messages, and nothing else pinned. */
 bool trim_turn_may_go(const struct trim_state *s, uint32_t turn);
 /* Drops what is left of it, system messages excepted; the tokens saved. */
 int64_t trim_drop_turn(struct trim_state *s, uint32_t turn, const char *why);

@@ -30,10 +30,10 @@ static bool is_too_old(const struct trim_state *s, uint32_t turn)
 {
     const struct trim_input *in = s->in;
     uint32_t end = s->turn_first[turn + 1];
-    if (s->policy->max_age_ms == 0 || !in->message_ms || in->message_ms_count != s->t->count ||
-        end == s->turn_first[turn])
+    if (s->policy->max_age_ms == 0 || !in->message_ms || in->message_ms_count != s->t->count)
         return false;
-    return in->now_ms - in->message_ms[end - 1] > s->policy->max_age_ms;
+    return end == s->turn_first[turn] ||
+           in->now_ms - in->message_ms[end - 1] > s->policy->max_age_ms;
 }
 
 void trim_window(struct trim_state *s)
