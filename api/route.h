@@ -48,5 +48,8 @@ void route_jobs_list(const struct route_request *r);
 void route_jobs_get(const struct route_request *r);
 void route_jobs_cancel(const struct route_request *r);
 void route_jobs_events(const struct route_request *r);
+void route_tokens_count(const struct route_request *r); /* route_prompt.c */
+void route_messages_count(const struct route_request *r);
+void route_context_trim(const struct route_request *r);
 
 #endif

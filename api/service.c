@@ -11,6 +11,7 @@
 #include "common/rand.h"
 #include "scheduler/http_client.h"
 #include "scheduler/job.h"
+#include "scheduler/prompt/count.h"
 #include "scheduler/scheduler.h"
 #include "storage/instance.h"
 #include "storage/redis_check.h"
@@ -42,6 +43,7 @@ struct service {
     struct http_client *http;
     struct scheduler *scheduler;
     struct jobs *jobs;
+    struct counter *counter;
     struct server *server;
     struct stats *stats;
     struct loop_lag *loop_lag;
@@ -224,7 +226,8 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     options.jobs = s->job_store = job_store_new(s->conn, store.timeout_ms);
     options.http = s->http = http_client_new(s->base);
     s->presence = instance_new(s->base, s->conn, s->instance);
-    if (!s->store || !s->job_store || !s->http || !s->presence) {
+    if (!s->store || !s->job_store || !s->http || !s->presence ||
+        counter_new(options.seed, &s->counter) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
     }
@@ -335,6 +338,8 @@ static void stop(struct service *s)
     s->presence = NULL;
     if (s->scheduler)
         flush(s);
+    counter_free(s->counter);
+    s->counter = NULL;
     if (s->channel)
         redis_conn_free(s->channel);
     if (s->conn)
@@ -408,6 +413,11 @@ struct stats *service_stats(const struct service *s)
 struct loop_lag *service_loop_lag(const struct service *s)
 {
     return s->loop_lag;
+}
+
+struct counter *service_counter(const struct service *s)
+{
+    return s->counter;
 }
 
 const struct config *service_config(const struct service *s)

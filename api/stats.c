@@ -33,7 +33,7 @@ struct gathering {
 
 struct pool_gathering {
     struct gathering *all;
-    struct pool_agent *agent; /* lives as long as the scheduler, so as long as owner is set */
+    struct pool_view *pool; /* counted as a user; gone with the scheduler, that is with owner */
     struct stats_pool *out;
     struct pool_limits limits; /* at the time of the look: a reload may change them meanwhile */
 };
@@ -206,6 +206,14 @@ static void set_limits(struct stats_pool *out, const struct pool_limits *limits,
     }
 }
 
+static void pool_gathered(struct pool_gathering *p)
+{
+    if (p->all->owner)
+        p->pool->users--;
+    finish(p->all);
+    free(p);
+}
+
 static void on_peeked(void *arg, struct store_pool *pool, const struct store_turn *turn)
 {
     struct pool_gathering *p = arg;
@@ -225,8 +233,7 @@ static void on_peeked(void *arg, struct store_pool *pool, const struct store_tur
         out->paused_ms = reply_int(reply_at(turn->items, PEEK_WORDS + 2 * CLASS_COUNT), 0);
     }
     set_limits(out, &p->limits, turn);
-    finish(p->all);
-    free(p);
+    pool_gathered(p);
 }
 
 static void set_count(struct stats_counters *out, const char *name, int64_t value)
@@ -252,12 +259,11 @@ static void on_count(void *arg, const char *name, int64_t value)
         return;
     }
     if (!p->all->owner) {
-        finish(p->all);
-        free(p);
+        pool_gathered(p);
         return;
     }
     struct store_look look = {.id = NULL};
-    struct store_pool *pool = pool_agent_pool(p->agent);
+    struct store_pool *pool = pool_agent_pool(p->pool->agent);
     p->limits = pool->limits;
     pool_store_peek(service_store(p->all->owner->service), pool, &look, on_peeked, p);
 }
@@ -270,7 +276,7 @@ static void note_unsent(struct stats_counters *out, const struct pool_stats *own
     memcpy(out->waits, own->waits_unsent, sizeof(out->waits));
 }
 
-static bool gather_pool(struct gathering *g, const struct pool_view *v, struct stats_pool *out)
+static bool gather_pool(struct gathering *g, struct pool_view *v, struct stats_pool *out)
 {
     const struct store_pool *pool = pool_agent_pool(v->agent);
     struct pool_gathering *p = calloc(1, sizeof(*p));
@@ -282,7 +288,8 @@ static bool gather_pool(struct gathering *g, const struct pool_view *v, struct s
     (void)snprintf(out->provider, sizeof(out->provider), "%s", v->provider);
     out->of_callers = strncmp(pool->id + provider, ":default:", 9) != 0;
     note_unsent(&out->unsent, pool_agent_stats(v->agent));
-    *p = (struct pool_gathering){.all = g, .agent = v->agent, .out = out};
+    *p = (struct pool_gathering){.all = g, .pool = v, .out = out};
+    v->users++; /* until Redis has answered */
     g->open++;
     pool_store_counts(service_store(g->owner->service), pool, on_count, p);
     return true;

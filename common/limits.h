@@ -64,6 +64,10 @@
 
 /* Tokens */
 #define TOKENIZER_MAX_PIECE_BYTES (256 * KIB) /* a word or run that is merged as a whole */
+#define TRANSCRIPT_MAX_MESSAGES   20000       /* of a request that is trimmed */
+#define TRANSCRIPT_MAX_BLOCKS     65536       /* and their texts, calls, results and media */
+#define COUNT_MEMO_SETS           16384       /* remembered counts of messages: sets of 4 */
+#define COUNT_MAX_IMAGE_BYTES     (64 * KIB)  /* of an image, decoded to look for its size */
 #define TOKENS_MAX_FILE_BYTES     (64 * MIB)  /* one input of `sluice tokens` */
 #define TOKENS_MAX_REPORT_BYTES   (64 * MIB)  /* its --json; more than ARG_MAX allows */
 
@@ -89,6 +93,7 @@
 #define REAP_MAX_LEASES        100    /* ended leases that one call takes back */
 #define POOL_MAX_ENDED         16384  /* ended tickets that a pool in memory still knows */
 #define FAIR_MAX_TOKENS        1000000000000 /* fair cost of one ticket */
+#define JOB_MAX_LISTED         200000 /* jobs of a tenant in a pool that its list remembers */
 #define JOB_MAX_METADATA_BYTES (16 * KIB)
 #define IDEMPOTENCY_KEY_BYTES  255
 #define REQUEST_ID_BYTES       128

@@ -14,6 +14,7 @@
 #define TICK_IDLE_MS  5000
 #define FLUSH_MS      2000
 #define RETRY_MS      1000  /* a settle that Redis refused (busy, full, loading) */
+#define MOST_REFUSALS 5     /* of one settle, by an error of no known kind: it will not pass */
 #define REAP_GRACE_MS 10000 /* after a reconnect: twice the longest reconnect backoff */
 
 struct pool_agent {
@@ -30,7 +31,7 @@ struct pool_agent {
     size_t unsettled_count;
     struct store_level levels[POOL_MAX_DIMS];
     size_t level_count;
-    int64_t queued;
+    int64_t queued, data_losses;
     bool looking, up, stopped, freed;
     int64_t up_since_ms, beat_ms, flush_ms;
     size_t inflight; /* store calls that will still call back */
@@ -41,6 +42,9 @@ struct closing {
     struct list link;
     struct pool_agent *agent;
     struct store_outcome outcome; /* fence 0: a cancel */
+    char dims[POOL_MAX_DIMS][8];  /* what outcome.actual stands in the order of */
+    size_t dim_count;
+    int refusals; /* by Redis itself, with an error that may be for good */
     struct store_field fields[STORE_MAX_FIELDS];
     char id[TICKET_ID_BYTES];
     char pause_dim[8];
@@ -79,6 +83,15 @@ static bool end(struct pool_agent *a)
     return false;
 }
 
+static void notice_loss(struct pool_agent *a)
+{
+    if (a->data_losses == a->pool.data_losses)
+        return;
+    a->data_losses = a->pool.data_losses;
+    if (a->hooks.on_data_lost)
+        a->hooks.on_data_lost(a->hooks.arg, a);
+}
+
 static void take_turn(struct pool_agent *a, const struct store_turn *turn)
 {
     if (turn->status != REDIS_OK)
@@ -90,6 +103,7 @@ static void take_turn(struct pool_agent *a, const struct store_turn *turn)
         arm(a->look, turn->wait_ms);
     else if (turn->wait_ms != POOL_WAIT_KEEP)
         event_del(a->look);
+    notice_loss(a);
     /* Last: a hook may submit or settle, and so come back here. */
     for (size_t i = 0; i < turn->grant_count; i++)
         a->hooks.on_grant(a->hooks.arg, a, &turn->grants[i]);
@@ -140,6 +154,7 @@ static void on_beat(void *arg, struct store_pool *pool, const struct store_turn 
     (void)pool;
     if (!end(a) || turn->status != REDIS_OK)
         return;
+    notice_loss(a);
     size_t n = reply_count(turn->items);
     for (size_t i = 1; i + 1 < n; i += 2) {
         struct store_lease lease = {.id = reply_text(reply_at(turn->items, i), NULL),
@@ -251,7 +266,10 @@ static void on_closed(void *arg, struct store_pool *pool, const struct store_tur
     struct pool_agent *a = c->agent;
     (void)pool;
     c->sent = false;
-    if (turn->status == REDIS_OK || a->stopped) {
+    if (turn->status == REDIS_ERROR && ++c->refusals == MOST_REFUSALS)
+        log_write(LOG_ERROR, "redis does not take a settle; its lease will end", "ticket", c->id,
+                  "pool", a->pool.id, NULL);
+    if (turn->status == REDIS_OK || a->stopped || c->refusals == MOST_REFUSALS) {
         closing_end(c, turn);
         if (end(a))
             take_turn(a, turn);
@@ -261,15 +279,31 @@ static void on_closed(void *arg, struct store_pool *pool, const struct store_tur
         arm(a->retry, RETRY_MS);
 }
 
+/* The limits may have changed since: the actuals follow the names of their dimensions. */
+static struct store_outcome outcome_now(const struct closing *c)
+{
+    const struct pool_limits *now = &c->agent->pool.limits;
+    struct store_outcome o = c->outcome;
+    for (size_t i = 0; i < now->dim_count; i++) {
+        o.actual[i] = -1;
+        for (size_t k = 0; k < c->dim_count; k++) {
+            if (strcmp(c->dims[k], now->dims[i].name) == 0)
+                o.actual[i] = c->outcome.actual[k];
+        }
+    }
+    return o;
+}
+
 static void send_closing(struct closing *c)
 {
     struct pool_agent *a = c->agent;
+    struct store_outcome o = outcome_now(c);
     c->sent = true;
     begin(a);
-    if (c->outcome.fence == 0)
+    if (o.fence == 0)
         pool_store_cancel(a->store, &a->pool, c->id, room(a), on_closed, c);
     else
-        pool_store_settle(a->store, &a->pool, &c->outcome, room(a), on_closed, c);
+        pool_store_settle(a->store, &a->pool, &o, room(a), on_closed, c);
 }
 
 static void on_retry(evutil_socket_t fd, short what, void *arg)
@@ -296,6 +330,9 @@ static struct closing *closing_new(struct pool_agent *a, const struct store_outc
         return NULL;
     c->agent = a;
     c->outcome = *o;
+    c->dim_count = a->pool.limits.dim_count;
+    for (size_t i = 0; i < c->dim_count; i++)
+        memcpy(c->dims[i], a->pool.limits.dims[i].name, sizeof(c->dims[i]));
     (void)snprintf(c->id, sizeof(c->id), "%s", o->id);
     c->outcome.id = c->id;
     if (o->pause_dim) {
@@ -519,6 +556,11 @@ int64_t pool_agent_queued(const struct pool_agent *a)
 size_t pool_agent_held(const struct pool_agent *a)
 {
     return a->held_count;
+}
+
+bool pool_agent_is_idle(const struct pool_agent *a)
+{
+    return a->held_count == 0 && a->waiting == 0 && a->unsettled_count == 0 && a->inflight == 0;
 }
 
 size_t pool_agent_unsettled(const struct pool_agent *a)
