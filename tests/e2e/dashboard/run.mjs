@@ -68,10 +68,11 @@ after(async () => {
   await stack?.stop();
 });
 
-test("the numbers on the page are those of /v1/stats, under load", async () => {
+test("the numbers on the page are those of /v1/stats, under load", async (t) => {
   const page = await openPage(stack.url);
   const load = new Load(stack.url, 1, [["gpt-4o", "interactive", 60], ["gpt-4o", "normal", 80],
     ["gpt-4o", "batch", 80], ["gpt-4o", "batch", 80], ["gpt-4o-mini", "normal", 60]]);
+  t.after(() => load.stop());
   await until("something waits on the page", WAIT_MS, async () => number(await tile(page, "Waiting")) > 0);
   const seen = [];
   // They change all the while, so a view of before or after the look may be what is shown.
@@ -102,7 +103,6 @@ test("the numbers on the page are those of /v1/stats, under load", async () => {
       all.filter((one) => one.getAttribute("d")).length)) >= 5);
   assert.equal(await page.locator(".badge:visible").count() > 0,
     await page.locator(".card.troubled").count() > 0);
-  load.stop();
   await closeClean(page);
 });
 
@@ -150,8 +150,9 @@ test("names with markup in them are shown as text", async () => {
   await closeClean(page);
 });
 
-test("a job is shown with its place, and can be cancelled", async () => {
+test("a job is shown with its place, and can be cancelled", async (t) => {
   const load = new Load(stack.url, 2, Array.from({ length: 6 }, () => ["gpt-4o", "interactive", 80]));
+  t.after(() => load.stop());
   const { body } = await post(stack.url, "/v1/jobs", { endpoint: "/v1/chat/completions",
     body: chat("gpt-4o", { max_tokens: 3000 }), priority: "batch" });
   const page = await openPage(`${stack.url}/#/jobs/${body.id}`);
@@ -163,7 +164,6 @@ test("a job is shown with its place, and can be cancelled", async () => {
     (await page.locator(".pill").textContent()) === "cancelled");
   assert.equal((await getJson(`${stack.url}/v1/jobs/${body.id}`)).status, "cancelled");
   assert.equal(await page.getByRole("button", { name: "Cancel this job" }).isVisible(), false);
-  load.stop();
   await closeClean(page);
 });
 
