@@ -493,6 +493,51 @@ static void what_can_never_fit_and_what_the_queue_cannot_hold_is_refused(void **
     CORE_UNTIL(k, core_running(k) == 0 && core_queued(k) == 0);
 }
 
+static const struct fake_step refuses_for_long[] = {
+    {.op = FAKE_READ},
+    {.op = FAKE_SEND,
+     .bytes = CORE_REPLY("429 Too Many", "Content-Length: 69\r\nretry-after: 100\r\n", RATE_BODY)},
+    {.op = FAKE_CLOSE}};
+
+static void a_ticket_that_is_made_again_begins_with_its_first_fence(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call c = {0};
+    core_kit_start(k, "rpm: 600", NULL);
+    FAKE_SCRIPT(k->provider, refuses_for_long);
+    core_call_begin(k, &c, CORE_BODY, 10 * WAIT_MS);
+    CORE_UNTIL(k, core_is(k, c.id, "queued")); /* was granted once */
+    FAKE_SCRIPT(k->provider, answers);
+    redis_fixture_kill(&k->redis); /* the pool begins anew, empty: it is queued, then granted */
+    CORE_UNTIL(k, !k->up);
+    assert_int_equal(redis_fixture_restart(&k->redis), 0);
+    CORE_UNTIL(k, core_call_over(&c));
+    assert_int_equal(c.ends, 1);
+    assert_int_equal(core_field(k, c.id, "at"), 1);
+    CORE_UNTIL(k, core_running(k) == 0);
+}
+
+static void a_grant_that_was_given_back_is_not_taken_again(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call c = {0};
+    char key[128];
+    core_kit_start(k, "rpm: 600", NULL);
+    FAKE_SCRIPT(k->provider, refuses_for_long);
+    core_call_begin(k, &c, CORE_BODY, 10 * WAIT_MS);
+    CORE_UNTIL(k, core_is(k, c.id, "queued"));
+    /* As if its settle were still on the way. */
+    (void)snprintf(key, sizeof(key), CORE_PREFIX "j:%s", c.id);
+    assert_int_equal(redis_fixture_ask_int(&k->redis, REDIS_ARGS("HSET", key, "st", "running")), 0);
+    int64_t scripts = redis_fixture_info(&k->redis, "cmdstat_evalsha");
+    scheduler_channel_back(k->scheduler);
+    CORE_UNTIL(k, redis_fixture_info(&k->redis, "cmdstat_evalsha") > scripts);
+    for (int i = 0; i < 50; i++)
+        core_kit_step(k);
+    assert_int_equal(fake_provider_requests(k->provider), 1);
+    core_call_cancel(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -518,6 +563,8 @@ int main(void)
         CORE_TEST(a_client_that_does_not_read_holds_the_provider_back),
         CORE_TEST(a_call_goes_on_and_is_settled_when_redis_was_away_meanwhile),
         CORE_TEST(a_submit_outlives_a_short_outage),
+        CORE_TEST(a_ticket_that_is_made_again_begins_with_its_first_fence),
+        CORE_TEST(a_grant_that_was_given_back_is_not_taken_again),
         CORE_TEST(what_can_never_fit_and_what_the_queue_cannot_hold_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
