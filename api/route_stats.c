@@ -55,6 +55,16 @@ static json_t *counters(const int64_t counts[COUNT_MAX], bool tokens)
     return object;
 }
 
+/* Of this instance: the others are not asked. */
+static json_t *outage_of(struct scheduler *s)
+{
+    struct scheduler_outage o;
+    scheduler_outage(s, &o);
+    return json_pack("{s:s, s:I, s:I, s:I}", "mode", o.mode, "waiting_here", (json_int_t)o.waiting,
+                     "running_here", (json_int_t)o.running, "uncharged_pools",
+                     (json_int_t)o.uncharged);
+}
+
 static void finish(struct gathering *g)
 {
     if (--g->open > 0)
@@ -69,11 +79,12 @@ static void finish(struct gathering *g)
     } else {
         answer_json(
             g->exchange, 200,
-            json_pack("{s:s, s:I, s:o, s:o, s:[], s:{s:o, s:o, s:I, s:I}}", "object", "stats",
+            json_pack("{s:s, s:I, s:o, s:o, s:o, s:[], s:{s:o, s:o, s:I, s:I}}", "object", "stats",
                       "created_at", (json_int_t)(clock_wall_ms() / 1000), "instances", g->instances,
-                      "pools", g->pools, "tenants", "totals", "counts", totals, "tokens", tokens,
-                      "jobs_running_here", (json_int_t)jobs_running(service_jobs(g->service)),
-                      "requests_open_here", (json_int_t)service_open_exchanges(g->service)));
+                      "outage", outage_of(service_scheduler(g->service)), "pools", g->pools,
+                      "tenants", "totals", "counts", totals, "tokens", tokens, "jobs_running_here",
+                      (json_int_t)jobs_running(service_jobs(g->service)), "requests_open_here",
+                      (json_int_t)service_open_exchanges(g->service)));
     }
     free(g);
 }
