@@ -23,6 +23,7 @@ struct gathering {
     struct service *service;
     struct exchange *exchange;
     bool gone;
+    enum redis_status status; /* of the first pool that could not be looked at */
     size_t open;
     json_t *pools, *instances;
     int64_t totals[COUNT_MAX];
@@ -65,18 +66,32 @@ static json_t *outage_of(struct scheduler *s)
                      (json_int_t)o.uncharged);
 }
 
+/* Zeroes in the place of what is not known would look like an idle service. */
+static void answer_outage(struct gathering *g)
+{
+    struct call_failure f;
+    struct scheduler_outage o;
+    scheduler_outage(service_scheduler(g->service), &o);
+    call_failure_set(&f, 503, "storage_unavailable",
+                     "Sluice cannot reach its store now (redis: %s), where the numbers are kept; "
+                     "calls meanwhile: %s (redis.on_outage).",
+                     redis_status_name(g->status), o.mode);
+    f.retry_after_ms = 1000;
+    answer_failure(g->exchange, WIRE_OPENAI, &f);
+}
+
 static void finish(struct gathering *g)
 {
     if (--g->open > 0)
         return;
-    json_t *totals = counters(g->totals, false);
-    json_t *tokens = counters(g->totals, true);
-    if (g->gone) {
+    if (g->gone || g->status != REDIS_OK) {
         json_decref(g->pools);
         json_decref(g->instances);
-        json_decref(totals);
-        json_decref(tokens);
+        if (!g->gone)
+            answer_outage(g);
     } else {
+        json_t *totals = counters(g->totals, false);
+        json_t *tokens = counters(g->totals, true);
         answer_json(
             g->exchange, 200,
             json_pack("{s:s, s:I, s:o, s:o, s:o, s:[], s:{s:o, s:o, s:I, s:I}}", "object", "stats",
@@ -130,6 +145,8 @@ static void on_peeked(void *arg, struct store_pool *pool, const struct store_tur
 {
     struct pool_gathering *p = arg;
     const char *binding = reply_text(reply_at(turn->items, 3), NULL);
+    if (turn->status != REDIS_OK && p->all->status == REDIS_OK)
+        p->all->status = turn->status;
     set(p->pool, "limits", limits_of(&pool->limits, turn));
     set(p->pool, "queue", queue_of(turn));
     set(p->pool, "in_flight", json_integer(reply_int(reply_at(turn->items, 1), 0)));
@@ -241,6 +258,7 @@ void route_stats(const struct route_request *r)
     }
     g->service = r->service;
     g->exchange = r->exchange;
+    g->status = REDIS_OK;
     g->open = 1; /* the instances */
     exchange_on_gone(r->exchange, on_gone, g);
     for (struct pool_view *v = scheduler_next_pool(s, &at); v; v = scheduler_next_pool(s, &at))

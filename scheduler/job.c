@@ -4,15 +4,17 @@
 #include "common/digest.h"
 #include "common/log.h"
 
+#include <assert.h>
 #include <event2/event.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define RESUBMIT_MS  250
-#define MOST_TRIES   20 /* a submit is repeated over an outage of 5 s */
-#define NUMBER_BYTES 24
+#define RESUBMIT_MS            250
+#define MOST_TRIES             20 /* a submit is repeated over an outage of 5 s */
+#define NUMBER_BYTES           24
+#define FINGERPRINT_TEXT_BYTES 256
 
 /* One job on its way into the queue. */
 struct submission {
@@ -315,14 +317,19 @@ static struct call *check(struct jobs *j, const struct job_spec *spec, struct ca
     return c;
 }
 
-/* Of the body and where it goes: the same body means something else to another endpoint. */
-static void take_fingerprint(struct submission *s, const char *body, size_t len)
+/* Of all that the request says: under one key, the same body for another endpoint, priority or
+ * deadline is another request. */
+static void take_fingerprint(struct submission *s, const struct job_spec *spec, const char *body,
+                             size_t len)
 {
-    char both[DIGEST_HEX_BYTES + 64];
-    digest_hex(body, len, s->fingerprint, DIGEST_HEX_BYTES - 1);
-    int n =
-        snprintf(both, sizeof(both), "%s %s", s->fingerprint, wire_path(call_endpoint(s->call)));
-    digest_hex(both, (size_t)n, s->fingerprint, DIGEST_HEX_BYTES - 1);
+    char of_body[DIGEST_HEX_BYTES], of_metadata[DIGEST_HEX_BYTES], text[FINGERPRINT_TEXT_BYTES];
+    const char *metadata = spec->metadata ? spec->metadata : "";
+    digest_hex(body, len, of_body, DIGEST_HEX_BYTES - 1);
+    digest_hex(metadata, strlen(metadata), of_metadata, DIGEST_HEX_BYTES - 1);
+    int n = snprintf(text, sizeof(text), "%s %s %" PRId64 " %s %s", wire_path(spec->endpoint),
+                     pool_class_name(spec->class), spec->deadline_ms, of_body, of_metadata);
+    assert(n > 0 && (size_t)n < sizeof(text));
+    digest_hex(text, (size_t)n, s->fingerprint, DIGEST_HEX_BYTES - 1);
 }
 
 static bool fill(struct submission *s, const struct job_spec *spec, size_t body_len,
@@ -337,7 +344,7 @@ static bool fill(struct submission *s, const struct job_spec *spec, size_t body_
     s->again = evtimer_new(scheduler_options(j->scheduler)->base, on_again, s);
     s->metadata = spec->metadata ? strdup(spec->metadata) : NULL;
     s->key = spec->idempotency_key ? strdup(spec->idempotency_key) : NULL;
-    take_fingerprint(s, body, body_len);
+    take_fingerprint(s, spec, body, body_len);
     return s->again && (!spec->metadata || s->metadata) && (!spec->idempotency_key || s->key);
 }
 

@@ -344,13 +344,18 @@ static void ask_pools(struct listing *l)
         all_listed(l);
 }
 
-/* The page begins behind a job: its creation time is the cursor. */
-static void on_cursor(void *arg, struct store_pool *pool, const struct store_turn *turn)
+/* The page begins behind a job: its place in the tenant's index is the cursor, so another tenant's
+ * job is none. */
+static void on_cursor(void *arg, enum redis_status status, int64_t created_us)
 {
     struct listing *l = arg;
-    (void)pool;
-    bool own = turn->status == REDIS_OK && strcmp(text_at(turn, 1, NULL), l->tenant) == 0;
-    l->before_us = own ? int_at(turn, 0) : 0;
+    l->before_us = created_us;
+    if (status != REDIS_OK) {
+        struct call_failure f;
+        job_storage_failed(&f, status);
+        listing_end(l, false, &f);
+        return;
+    }
     if (l->before_us == 0) {
         struct call_failure f;
         call_failure_set(
@@ -365,7 +370,6 @@ static void on_cursor(void *arg, struct store_pool *pool, const struct store_tur
 
 void job_list(struct jobs *j, const struct job_page *page, job_list_fn fn, void *arg)
 {
-    static const char *const created[] = {"cr", "ten"};
     struct listing *l = calloc(1, sizeof(*l));
     struct pool_view *pool = page->after ? job_pool(j, page->after) : NULL;
     size_t pools = 0, at = 0;
@@ -393,7 +397,7 @@ void job_list(struct jobs *j, const struct job_page *page, job_list_fn fn, void 
         ask_pools(l);
         return;
     }
-    struct store_look look = {page->after, created, 2};
-    pool_store_peek(scheduler_options(j->scheduler)->store, pool_agent_pool(pool->agent), &look,
-                    on_cursor, l);
+    struct job_entry from = {
+        .pool = pool_agent_pool(pool->agent)->id, .tenant = l->tenant, .id = page->after};
+    job_store_place(scheduler_options(j->scheduler)->jobs, &from, on_cursor, l);
 }

@@ -20,6 +20,9 @@ struct closing {
     struct list link;
     struct pool_agent *agent;
     struct store_outcome outcome; /* fence 0: a cancel */
+    char dims[POOL_MAX_DIMS][8];  /* what outcome.actual stands in the order of */
+    size_t dim_count;
+    int refusals; /* by Redis itself, with an error that may be for good */
     struct store_field fields[STORE_MAX_FIELDS];
     char id[TICKET_ID_BYTES];
     char pause_dim[8];
@@ -231,7 +234,10 @@ static void on_closed(void *arg, struct store_pool *pool, const struct store_tur
     struct pool_agent *a = c->agent;
     (void)pool;
     c->sent = false;
-    if (turn->status == REDIS_OK || a->stopped) {
+    if (turn->status == REDIS_ERROR && ++c->refusals == AGENT_MOST_REFUSALS)
+        log_write(LOG_ERROR, "redis does not take a settle; its lease will end", "ticket", c->id,
+                  "pool", a->pool.id, NULL);
+    if (turn->status == REDIS_OK || a->stopped || c->refusals == AGENT_MOST_REFUSALS) {
         closing_end(c, turn);
         if (pool_agent_end(a))
             pool_agent_take_turn(a, turn);
@@ -241,15 +247,31 @@ static void on_closed(void *arg, struct store_pool *pool, const struct store_tur
         pool_agent_arm(a->retry, AGENT_RETRY_MS);
 }
 
+/* The limits may have changed since: the actuals follow the names of their dimensions. */
+static struct store_outcome outcome_now(const struct closing *c)
+{
+    const struct pool_limits *now = &c->agent->pool.limits;
+    struct store_outcome o = c->outcome;
+    for (size_t i = 0; i < now->dim_count; i++) {
+        o.actual[i] = -1;
+        for (size_t k = 0; k < c->dim_count; k++) {
+            if (strcmp(c->dims[k], now->dims[i].name) == 0)
+                o.actual[i] = c->outcome.actual[k];
+        }
+    }
+    return o;
+}
+
 static void send_closing(struct closing *c)
 {
     struct pool_agent *a = c->agent;
+    struct store_outcome o = outcome_now(c);
     c->sent = true;
     pool_agent_begin(a);
-    if (c->outcome.fence == 0)
+    if (o.fence == 0)
         pool_store_cancel(a->store, &a->pool, c->id, pool_agent_room(a), on_closed, c);
     else
-        pool_store_settle(a->store, &a->pool, &c->outcome, pool_agent_room(a), on_closed, c);
+        pool_store_settle(a->store, &a->pool, &o, pool_agent_room(a), on_closed, c);
 }
 
 static void on_retry(evutil_socket_t fd, short what, void *arg)
@@ -280,6 +302,9 @@ static struct closing *closing_new(struct pool_agent *a, const struct store_outc
         return NULL;
     c->agent = a;
     c->outcome = *o;
+    c->dim_count = a->pool.limits.dim_count;
+    for (size_t i = 0; i < c->dim_count; i++)
+        memcpy(c->dims[i], a->pool.limits.dims[i].name, sizeof(c->dims[i]));
     (void)snprintf(c->id, sizeof(c->id), "%s", o->id);
     c->outcome.id = c->id;
     if (o->pause_dim) {

@@ -11,7 +11,8 @@
 #include "scheduler/pool_agent.h"
 #include "scheduler/pool_local.h"
 
-#define AGENT_RETRY_MS 1000 /* a settle or a charge that Redis refused (busy, full, loading) */
+#define AGENT_RETRY_MS      1000 /* a settle or a charge that Redis refused (busy, full, loading) */
+#define AGENT_MOST_REFUSALS 5    /* of one, by an error of no known kind: it will not pass */
 
 struct event;
 
@@ -36,6 +37,7 @@ struct pool_agent {
     const struct outage *outage;
     struct pool_local *local; /* made by the first outage */
     bool charging, unshared;
+    int charge_refusals;
     int64_t up_since_ms, beat_ms, flush_ms;
     size_t inflight; /* store calls that will still call back */
 };

@@ -101,13 +101,20 @@ static void on_charged(void *arg, struct store_pool *pool, const struct store_tu
     a->charging = false;
     if (!pool_agent_end(a) || a->stopped)
         return;
-    if (turn->status != REDIS_OK) {
+    bool taken = turn->status == REDIS_OK;
+    if (turn->status == REDIS_ERROR && ++a->charge_refusals == AGENT_MOST_REFUSALS) {
+        log_write(LOG_ERROR, "redis does not take a charge; it is dropped", "pool", a->pool.id,
+                  NULL);
+        taken = true;
+    }
+    if (!taken) {
         /* Full, busy, or gone again: calls go on here until the next try. */
         pool_local_hold(a->local, false);
         if (a->linked)
             pool_agent_arm(a->retry, AGENT_RETRY_MS);
         return;
     }
+    a->charge_refusals = 0;
     pool_local_charged(a->local);
     pool_agent_take_turn(a, turn);
     if (a->up)

@@ -387,6 +387,7 @@ static void reconfigure(struct scheduler *s, const struct config_provider *p,
             continue;
         v->profile = profile_of(p);
         limits_of(s->plan->config, v->profile, &row->limits, &limits);
+        pool_agent_pool(v->agent)->finished_ttl_ms = s->plan->config->jobs.result_ttl_s * 1000;
         pool_agent_configure(v->agent, &limits);
     }
 }

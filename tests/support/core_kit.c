@@ -165,11 +165,10 @@ int64_t core_queued(struct core_kit *k)
 
 int64_t core_level(struct core_kit *k, const char *dim)
 {
-    char level[32], period[32];
+    char level[32];
     (void)snprintf(level, sizeof(level), "%s:L", dim);
-    (void)snprintf(period, sizeof(period), "%s:P", dim);
-    int64_t p = ask_number(k, REDIS_ARGS("HGET", CORE_PREFIX "b", period));
-    return ask_number(k, REDIS_ARGS("HGET", CORE_PREFIX "b", level)) / (p > 0 ? p : 1);
+    /* Dimensions of the kit are per minute: a token is 60,000 units of token x ms. */
+    return ask_number(k, REDIS_ARGS("HGET", CORE_PREFIX "b", level)) / 60000;
 }
 
 int64_t core_field(struct core_kit *k, const char *id, const char *field)
