@@ -154,6 +154,7 @@ static void on_peeked(void *arg, struct store_pool *pool, const struct store_tur
     set(p->pool, "binding_limit", binding && *binding ? json_string(binding) : json_null());
     set(p->pool, "paused_ms", json_integer(0));
     set(p->pool, "circuit", json_string("closed"));
+    p->view->users--;
     finish(p->all);
     free(p);
 }
@@ -216,6 +217,7 @@ static void gather_pool(struct gathering *g, struct pool_view *v)
     }
     p->all = g;
     p->view = v;
+    v->users++; /* until Redis has answered */
     p->pool = pool;
     g->open++;
     pool_store_counts(service_store(g->service), pool_agent_pool(v->agent), on_count, p);

@@ -548,6 +548,8 @@ void call_free(struct list *grave)
     struct call *c = LIST_ITEM(grave, struct call, grave);
     if (c->timer)
         event_free(c->timer);
+    if (c->pool)
+        c->pool->users--;
     buf_release(&c->sent);
     buf_release(&c->reply);
     sse_release(&c->events);

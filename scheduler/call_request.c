@@ -111,12 +111,24 @@ static int route(struct call *c, struct call_failure *f)
     return 0;
 }
 
+static int use_pool(struct call *c, struct pool_view *pool, struct call_failure *f)
+{
+    if (!pool) {
+        call_failure_set(f, 503, "too_many_accounts",
+                         "Too many accounts are in use here at once; try again in a moment.");
+        f->retry_after_ms = 1000;
+        return -ENOSPC;
+    }
+    c->pool = pool;
+    pool->users++;
+    return 0;
+}
+
 static int find_pool(struct call *c, struct call_failure *f)
 {
     char account[ACCOUNT_DIGITS + 1] = "default";
-    c->pool = c->spec.pool;
-    if (c->pool)
-        return 0;
+    if (c->spec.pool)
+        return use_pool(c, c->spec.pool, f);
     if (!c->provider->api_key && c->spec.is_job) {
         call_failure_set(f, 400, "key_not_configured",
                          "A job runs when its caller is gone, so the provider '%s' must have an "
@@ -135,8 +147,7 @@ static int find_pool(struct call *c, struct call_failure *f)
         }
         digest_hex(key, strlen(key), account, ACCOUNT_DIGITS);
     }
-    c->pool = scheduler_pool(c->sched, c->provider, c->row, account);
-    return c->pool ? 0 : fail_memory(f);
+    return use_pool(c, scheduler_pool(c->sched, c->provider, c->row, account), f);
 }
 
 /* What it will cost: the input as estimated, the output it asks for and the one foreseen. */

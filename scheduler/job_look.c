@@ -55,7 +55,8 @@ void job_storage_failed(struct call_failure *f, enum redis_status status)
 struct pool_view *job_pool(struct jobs *j, const char *id)
 {
     char hash[POOL_HASH_BYTES];
-    return key_id_hash(id, hash) ? scheduler_pool_by_hash(j->scheduler, hash) : NULL;
+    struct pool_view *v = key_id_hash(id, hash) ? scheduler_pool_by_hash(j->scheduler, hash) : NULL;
+    return v && !v->transient ? v : NULL; /* those hold no jobs, and do not stay */
 }
 
 static const char *status_of(const char *state)
@@ -319,12 +320,21 @@ static void on_listed(void *arg, enum redis_status status, const char *id, int64
         all_listed(l);
 }
 
+/* The next pool that may hold jobs. */
+static struct pool_view *next_pool(const struct scheduler *s, size_t *at)
+{
+    struct pool_view *v = scheduler_next_pool(s, at);
+    while (v && v->transient)
+        v = scheduler_next_pool(s, at);
+    return v;
+}
+
 static void ask_pools(struct listing *l)
 {
     struct scheduler *s = l->jobs->scheduler;
     size_t at = 0;
     l->pools_open = 1; /* held until every pool was asked */
-    for (struct pool_view *v = scheduler_next_pool(s, &at); v; v = scheduler_next_pool(s, &at)) {
+    for (struct pool_view *v = next_pool(s, &at); v; v = next_pool(s, &at)) {
         struct job_range range = {
             .pool = pool_agent_pool(v->agent)->id,
             .tenant = l->tenant,
@@ -374,7 +384,7 @@ void job_list(struct jobs *j, const struct job_page *page, job_list_fn fn, void 
     struct pool_view *pool = page->after ? job_pool(j, page->after) : NULL;
     size_t pools = 0, at = 0;
     struct call_failure f;
-    while (scheduler_next_pool(j->scheduler, &at))
+    while (next_pool(j->scheduler, &at))
         pools++;
     if (l)
         l->entries = calloc((pools + 1) * (size_t)(page->limit + 1), sizeof(*l->entries));

@@ -61,6 +61,15 @@ bool pool_agent_end(struct pool_agent *a)
     return false;
 }
 
+static void notice_loss(struct pool_agent *a)
+{
+    if (a->data_losses == a->pool.data_losses)
+        return;
+    a->data_losses = a->pool.data_losses;
+    if (a->hooks.on_data_lost)
+        a->hooks.on_data_lost(a->hooks.arg, a);
+}
+
 void pool_agent_take_turn(struct pool_agent *a, const struct store_turn *turn)
 {
     if (turn->status != REDIS_OK)
@@ -72,6 +81,7 @@ void pool_agent_take_turn(struct pool_agent *a, const struct store_turn *turn)
         pool_agent_arm(a->look, turn->wait_ms);
     else if (turn->wait_ms != POOL_WAIT_KEEP)
         event_del(a->look);
+    notice_loss(a);
     /* Last: a hook may submit or settle, and so come back here. */
     for (size_t i = 0; i < turn->grant_count; i++)
         a->hooks.on_grant(a->hooks.arg, a, &turn->grants[i]);
@@ -122,6 +132,7 @@ static void on_beat(void *arg, struct store_pool *pool, const struct store_turn 
     (void)pool;
     if (!pool_agent_end(a) || turn->status != REDIS_OK)
         return;
+    notice_loss(a);
     size_t n = reply_count(turn->items);
     for (size_t i = 1; i + 1 < n; i += 2) {
         struct store_lease lease = {.id = reply_text(reply_at(turn->items, i), NULL),
@@ -552,6 +563,12 @@ int64_t pool_agent_queued(const struct pool_agent *a)
 size_t pool_agent_held(const struct pool_agent *a)
 {
     return a->held_count;
+}
+
+bool pool_agent_is_idle(const struct pool_agent *a)
+{
+    return a->held_count == 0 && a->waiting == 0 && pool_agent_unsettled(a) == 0 &&
+           a->inflight == 0;
 }
 
 size_t pool_agent_unsettled(const struct pool_agent *a)

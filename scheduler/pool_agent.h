@@ -51,6 +51,8 @@ struct pool_agent_hooks {
      * grant is asked for all the same, which may be a job's. */
     int (*room)(void *arg);
     void *arg;
+    /* Redis lost the pool's data, and so the tickets that waited in it. May be NULL. */
+    void (*on_data_lost)(void *arg, struct pool_agent *agent);
 };
 
 struct pool_agent *pool_agent_new(struct event_base *base, struct pool_store *store,
@@ -66,6 +68,7 @@ struct pool_stats *pool_agent_stats(struct pool_agent *a);
 /* Levels as the last reply told them (order of limits.dims), for x-ratelimit headers. */
 const struct store_level *pool_agent_levels(const struct pool_agent *a, size_t *ret_count);
 int64_t pool_agent_queued(const struct pool_agent *a); /* tickets in the pool, as last told */
+bool pool_agent_is_idle(const struct pool_agent *a);   /* nothing of ours is in it or on its way */
 size_t pool_agent_held(const struct pool_agent *a);
 
 /* Redis came up or went away. */

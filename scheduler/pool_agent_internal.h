@@ -31,7 +31,7 @@ struct pool_agent {
     size_t unsettled_count;
     struct store_level levels[POOL_MAX_DIMS];
     size_t level_count;
-    int64_t queued;
+    int64_t queued, data_losses;
     bool looking, up, stopped, freed;
     bool linked; /* connected; up only once it was told what was granted without it */
     const struct outage *outage;

@@ -130,12 +130,61 @@ static void again(void *arg, struct pool_agent *agent, const char *id)
     }
 }
 
+static void data_lost(void *arg, struct pool_agent *agent)
+{
+    log_write(LOG_WARN, "redis lost a pool's data; what waits is submitted again", "pool",
+              pool_agent_pool(agent)->id, NULL);
+    scheduler_channel_back(arg);
+}
+
+static bool is_default(const struct pool_view *v, const char *id)
+{
+    size_t len = strlen(v->provider);
+    return strncmp(id + len, ":default:", 9) == 0;
+}
+
+/* Job ids lead to their pools by this. The pools of callers' keys hold no jobs, and would only grow
+ * a hash that nobody trims. */
+static void register_pool(struct scheduler *s, const struct pool_view *v)
+{
+    const struct store_pool *pool = pool_agent_pool(v->agent);
+    if (!v->transient)
+        job_store_register_pool(s->options.jobs, pool->hash, pool->id);
+}
+
+static void free_pool(struct pool_view *v)
+{
+    pool_agent_free(v->agent);
+    free(v);
+}
+
+/* Callers with keys of their own come and go, and each leaves a pool behind: an idle one goes. */
+static bool make_room(struct scheduler *s)
+{
+    size_t at = 0;
+    struct pool_view *v = NULL;
+    if (s->pools.count < MAX_POOLS)
+        return true;
+    do
+        v = map_next(&s->pools, &at);
+    while (v && !(v->transient && v->users == 0 && pool_agent_is_idle(v->agent)));
+    if (!v)
+        return false;
+    (void)map_remove(&s->pools, pool_agent_pool(v->agent)->hash);
+    free_pool(v);
+    return true;
+}
+
 static struct pool_view *add_pool(struct scheduler *s, const struct config_provider *provider,
                                   const struct config_model *row, const char *id)
 {
     struct pool_view *v = calloc(1, sizeof(*v));
-    struct pool_agent_hooks hooks = {
-        .on_grant = hand_out, .on_lost = lost, .on_again = again, .room = room, .arg = s};
+    struct pool_agent_hooks hooks = {.on_grant = hand_out,
+                                     .on_lost = lost,
+                                     .on_again = again,
+                                     .room = room,
+                                     .on_data_lost = data_lost,
+                                     .arg = s};
     struct pool_limits limits;
     struct store_pool pool;
     if (!v)
@@ -154,8 +203,9 @@ static struct pool_view *add_pool(struct scheduler *s, const struct config_provi
         return NULL;
     }
     pool_agent_use_outage(v->agent, &s->outage);
+    v->transient = !is_default(v, pool.id);
     if (s->connected) {
-        job_store_register_pool(s->options.jobs, pool.hash, pool.id);
+        register_pool(s, v);
         pool_agent_connected(v->agent, true);
     }
     return v;
@@ -170,9 +220,11 @@ struct pool_view *scheduler_pool(struct scheduler *s, const struct config_provid
         return NULL; /* config_load() bounds the names so that this cannot be */
     key_pool_hash(id, hash);
     struct pool_view *v = map_get(&s->pools, hash);
+    if (v && strcmp(pool_agent_pool(v->agent)->id, id) != 0)
+        return NULL; /* two pools of one hash would share their limits */
     if (v)
         return v;
-    return s->pools.count < MAX_POOLS ? add_pool(s, provider, row, id) : NULL;
+    return make_room(s) ? add_pool(s, provider, row, id) : NULL;
 }
 
 struct pool_view *scheduler_pool_by_hash(struct scheduler *s, const char *hash)
@@ -267,9 +319,8 @@ void scheduler_connected(struct scheduler *s, bool up)
     s->connected = up;
     s->outage.ever_up |= up;
     for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at)) {
-        const struct store_pool *pool = pool_agent_pool(v->agent);
         if (up)
-            job_store_register_pool(s->options.jobs, pool->hash, pool->id);
+            register_pool(s, v);
         pool_agent_connected(v->agent, up);
     }
     if (up)
@@ -447,8 +498,7 @@ void scheduler_free(struct scheduler *s)
         return;
     on_undertaker(-1, 0, s);
     for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at)) {
-        pool_agent_free(v->agent);
-        free(v);
+        free_pool(v);
     }
     map_release(&s->pools);
     map_release(&s->calls);

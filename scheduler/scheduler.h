@@ -84,10 +84,12 @@ struct pool_view {
     const struct profile *profile;
     struct quantile output; /* of answers, for predicting */
     char provider[64], group[POOL_NAME_BYTES];
+    bool transient; /* of a caller's own key: it holds no jobs, and makes room when it is idle */
+    unsigned users; /* who keep a pointer to it over a turn of the loop; counted by themselves */
 };
 
 /* The pool of a row; made when it is new. account: "default", or a hash of the caller's key.
- * NULL: no memory, or too many pools. */
+ * NULL: no memory, too many pools in use, or one whose short hash is another's. */
 struct pool_view *scheduler_pool(struct scheduler *s, const struct config_provider *provider,
                                  const struct config_model *row, const char *account);
 /* By the hash that stands in job ids; NULL when this instance does not know it. */

@@ -237,6 +237,7 @@ static void on_reply(void *arg, enum redis_status status, const struct redisRepl
         const char *text = reply_error(reply);
         if (text && strncmp(text, "NOPOOL", 6) == 0) {
             op->repeated = true;
+            op->pool->data_losses += op->pool->configured;
             pool_store_configure(op->store, op->pool, on_configured_then_repeat, op);
             return;
         }

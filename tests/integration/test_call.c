@@ -538,6 +538,24 @@ static void a_grant_that_was_given_back_is_not_taken_again(void **state)
     core_call_cancel(&c);
 }
 
+static void a_waiting_call_goes_on_when_all_data_are_flushed(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call first = {0}, second = {0};
+    core_kit_start(k, "max_parallel_requests: 1", NULL);
+    FAKE_SCRIPT(k->provider, hangs);
+    core_call_begin(k, &first, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, fake_provider_stalled(k->provider) == 1);
+    core_call_begin(k, &second, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, second.queued == 1);
+    FAKE_SCRIPT(k->provider, answers);
+    assert_true(redis_fixture_says(&k->redis, "OK", REDIS_ARGS("FLUSHALL")));
+    CORE_UNTIL(k, core_call_over(&second)); /* at the next heartbeat or settle */
+    assert_int_equal(second.ends, 1);
+    core_call_cancel(&first);
+    CORE_UNTIL(k, scheduler_unsettled(k->scheduler) == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -565,6 +583,7 @@ int main(void)
         CORE_TEST(a_submit_outlives_a_short_outage),
         CORE_TEST(a_ticket_that_is_made_again_begins_with_its_first_fence),
         CORE_TEST(a_grant_that_was_given_back_is_not_taken_again),
+        CORE_TEST(a_waiting_call_goes_on_when_all_data_are_flushed),
         CORE_TEST(what_can_never_fit_and_what_the_queue_cannot_hold_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
