@@ -90,6 +90,7 @@
 #define REAP_MAX_LEASES        100    /* ended leases that one call takes back */
 #define POOL_MAX_ENDED         16384  /* ended tickets that a pool in memory still knows */
 #define FAIR_MAX_TOKENS        1000000000000 /* fair cost of one ticket */
+#define JOB_MAX_LISTED         200000 /* jobs of a tenant in a pool that its list remembers */
 #define JOB_MAX_METADATA_BYTES (16 * KIB)
 #define IDEMPOTENCY_KEY_BYTES  255
 #define REQUEST_ID_BYTES       128

@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RESUBMIT_MS            250
-#define MOST_TRIES             20 /* a submit is repeated over an outage of 5 s */
+#define RESUBMIT_MS 250
+#define MOST_TRIES  20 /* a submit is repeated over an outage of 5 s */
+/* Of the index behind the last job: one may wait a month for its deadline. */
+#define INDEX_TTL_MS           (INT64_C(31) * 86400000)
 #define NUMBER_BYTES           24
 #define FINGERPRINT_TEXT_BYTES 256
 
@@ -211,7 +213,7 @@ static void submit(struct submission *s)
         .tenant = t.tenant,
         .id = s->id,
         .created_us = s->created_us,
-        .ttl_ms = pool->finished_ttl_ms * 2,
+        .ttl_ms = pool->finished_ttl_ms + INDEX_TTL_MS,
     };
     /* First the index, behind it the job: an entry without a job is left out of lists, a job
      * without an entry would be missing from them. */

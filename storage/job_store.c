@@ -121,12 +121,15 @@ void job_store_claim(struct job_store *s, const struct job_claim *claim, job_sto
 void job_store_index(struct job_store *s, const struct job_entry *entry)
 {
     struct key key = key_jobs(entry->pool, entry->tenant);
-    char score[24], ttl[24];
+    char score[24], ttl[24], oldest[24];
+    (void)snprintf(oldest, sizeof(oldest), "%d", -JOB_MAX_LISTED - 1);
     (void)snprintf(score, sizeof(score), "%" PRId64, entry->created_us);
     (void)snprintf(ttl, sizeof(ttl), "%" PRId64, entry->ttl_ms);
     const char *add[] = {"ZADD", key.text, "NX", score, entry->id};
+    const char *trim[] = {"ZREMRANGEBYRANK", key.text, "0", oldest};
     const char *expire[] = {"PEXPIRE", key.text, ttl};
     send(s, 5, add, NULL, NULL);
+    send(s, 4, trim, NULL, NULL);
     send(s, 3, expire, NULL, NULL);
 }
 

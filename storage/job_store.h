@@ -6,7 +6,7 @@
  *
  *   registry     pool hash -> pool id, so that an id finds its pool on any instance
  *   index        a tenant's jobs of a pool by time, for lists; entries whose record is gone are
- *                left out and removed on reading
+ *                left out and removed on reading; the oldest leave when there are too many
  *   idempotency  key -> "FINGERPRINT ID": the id is chosen before the submit, so that a crash
  *                between the two is healed by submitting the same id again
  *

@@ -353,6 +353,33 @@ static void watches_hear_of_changes_and_of_those_they_may_have_missed(void **sta
     assert_int_equal(leaves.calls, 1);
 }
 
+#define FILL                                                                                       \
+    "for i = 1, tonumber(ARGV[1]) do redis.call('ZADD', KEYS[1], i, 'old' .. i) end return 1"
+
+static void the_list_of_a_tenant_does_not_grow_without_end(void **state)
+{
+    struct core_kit *k = *state;
+    struct key key = key_jobs(CORE_POOL, "default");
+    char many[16];
+    core_kit_start(k, "rpm: 100", NULL);
+    FAKE_SCRIPT(k->provider, answers);
+    (void)snprintf(many, sizeof(many), "%d", JOB_MAX_LISTED - 1);
+    assert_int_equal(
+        redis_fixture_ask_int(&k->redis, REDIS_ARGS("EVAL", FILL, "1", key.text, many)), 1);
+    struct told last = submit_job(k, CORE_BODY, NULL); /* the last that fits */
+    assert_int_equal(redis_fixture_ask_int(&k->redis, REDIS_ARGS("ZCARD", key.text)),
+                     JOB_MAX_LISTED);
+    assert_true(index_time(k, "old1") == 1);
+    struct told beyond = submit_job(k, CORE_BODY, NULL);
+    assert_int_equal(redis_fixture_ask_int(&k->redis, REDIS_ARGS("ZCARD", key.text)),
+                     JOB_MAX_LISTED);
+    assert_true(index_time(k, "old1") == -1);
+    assert_true(index_time(k, beyond.id) > index_time(k, last.id));
+    assert_true(redis_fixture_ask_int(&k->redis, REDIS_ARGS("PTTL", key.text)) >
+                INT64_C(31) * 86400000);
+    CORE_UNTIL(k, jobs_running(k->jobs) == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -368,6 +395,7 @@ int main(void)
         CORE_TEST(a_job_is_submitted_over_a_short_outage),
         CORE_TEST(a_job_whose_model_is_gone_fails_with_the_reason),
         CORE_TEST(a_waiting_job_is_cancelled_and_another_tenants_is_not),
+        CORE_TEST(the_list_of_a_tenant_does_not_grow_without_end),
         CORE_TEST(watches_hear_of_changes_and_of_those_they_may_have_missed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,7 +50,8 @@ static struct pool_limits limits_of(const struct profile_rates *rates, int64_t l
 static struct pool_agent *begin(struct core_kit *k, struct notes *n,
                                 const struct profile_rates *rates, int64_t lease_ms)
 {
-    const struct pool_agent_hooks hooks = {on_grant, on_lost, on_room, n};
+    const struct pool_agent_hooks hooks = {
+        .on_grant = on_grant, .on_lost = on_lost, .room = on_room, .arg = n};
     struct pool_limits limits = limits_of(rates, lease_ms);
     struct store_pool pool;
     core_kit_start(k, "rpm: 10", NULL);
