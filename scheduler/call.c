@@ -308,7 +308,7 @@ static void store_failed(struct call *c, enum redis_status status)
                      redis_status_name(status));
     f.retry_after_ms = 1000;
     if (status == REDIS_LOST)
-        pool_agent_cancel(c->pool->agent, c->held.id, NULL, NULL);
+        pool_agent_abandon(c->pool->agent, c->held.id);
     fail_submit(c, &f);
 }
 
@@ -433,7 +433,7 @@ static void take_back(struct call *c, const struct store_turn *turn)
         pool_agent_hold(c->pool->agent, &c->held);
         settle(c, TICKET_CANCELLED, NULL);
     } else if (turn->status == REDIS_OK || turn->status == REDIS_LOST) {
-        pool_agent_cancel(c->pool->agent, c->held.id, NULL, NULL);
+        pool_agent_abandon(c->pool->agent, c->held.id);
     }
 }
 
@@ -456,7 +456,7 @@ static void submit(struct call *c)
     struct store_ticket t;
     /* To be granted here: a ticket that Redis may hold as well must not be granted twice. */
     if (c->place == PLACE_UNSURE && pool_agent_is_cut_off(agent)) {
-        pool_agent_cancel(agent, c->held.id, NULL, NULL);
+        pool_agent_abandon(agent, c->held.id);
         if (!take_new_id(c))
             log_write(LOG_ERROR, "no memory to index a call", "id", c->held.id, NULL);
     }

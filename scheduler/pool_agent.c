@@ -15,22 +15,6 @@
 #define FLUSH_MS      2000
 #define REAP_GRACE_MS 10000 /* after a reconnect: twice the longest reconnect backoff */
 
-/* A settle or cancel, kept until Redis has answered it. One block with copies of all texts. */
-struct closing {
-    struct list link;
-    struct pool_agent *agent;
-    struct store_outcome outcome; /* fence 0: a cancel */
-    char dims[POOL_MAX_DIMS][8];  /* what outcome.actual stands in the order of */
-    size_t dim_count;
-    int refusals; /* by Redis itself, with an error that may be for good */
-    struct store_field fields[STORE_MAX_FIELDS];
-    char id[TICKET_ID_BYTES];
-    char pause_dim[8];
-    pool_store_fn fn;
-    void *arg;
-    bool sent;
-};
-
 void pool_agent_arm(struct event *timer, int64_t ms)
 {
     struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
@@ -219,72 +203,6 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-static void closing_free(struct closing *c)
-{
-    list_remove(&c->link);
-    c->agent->unsettled_count--;
-    free(c);
-}
-
-static void send_closing(struct closing *c);
-
-/* The end of a closing, with what Redis answered or why it will not any more. */
-static void closing_end(struct closing *c, const struct store_turn *turn)
-{
-    struct pool_agent *a = c->agent;
-    pool_store_fn fn = c->fn;
-    void *arg = c->arg;
-    closing_free(c);
-    if (fn)
-        fn(arg, &a->pool, turn);
-}
-
-static void on_closed(void *arg, struct store_pool *pool, const struct store_turn *turn)
-{
-    struct closing *c = arg;
-    struct pool_agent *a = c->agent;
-    (void)pool;
-    c->sent = false;
-    if (turn->status == REDIS_ERROR && ++c->refusals == AGENT_MOST_REFUSALS)
-        log_write(LOG_ERROR, "redis does not take a settle; its lease will end", "ticket", c->id,
-                  "pool", a->pool.id, NULL);
-    if (turn->status == REDIS_OK || a->stopped || c->refusals == AGENT_MOST_REFUSALS) {
-        closing_end(c, turn);
-        if (pool_agent_end(a))
-            pool_agent_take_turn(a, turn);
-        return;
-    }
-    if (pool_agent_end(a) && a->up)
-        pool_agent_arm(a->retry, AGENT_RETRY_MS);
-}
-
-/* The limits may have changed since: the actuals follow the names of their dimensions. */
-static struct store_outcome outcome_now(const struct closing *c)
-{
-    const struct pool_limits *now = &c->agent->pool.limits;
-    struct store_outcome o = c->outcome;
-    for (size_t i = 0; i < now->dim_count; i++) {
-        o.actual[i] = -1;
-        for (size_t k = 0; k < c->dim_count; k++) {
-            if (strcmp(c->dims[k], now->dims[i].name) == 0)
-                o.actual[i] = c->outcome.actual[k];
-        }
-    }
-    return o;
-}
-
-static void send_closing(struct closing *c)
-{
-    struct pool_agent *a = c->agent;
-    struct store_outcome o = outcome_now(c);
-    c->sent = true;
-    pool_agent_begin(a);
-    if (o.fence == 0)
-        pool_store_cancel(a->store, &a->pool, c->id, pool_agent_room(a), on_closed, c);
-    else
-        pool_store_settle(a->store, &a->pool, &o, pool_agent_room(a), on_closed, c);
-}
-
 static void on_retry(evutil_socket_t fd, short what, void *arg)
 {
     struct pool_agent *a = arg;
@@ -294,88 +212,7 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
         pool_agent_recover(a);
     else if (a->up)
         (void)pool_agent_charge(a);
-    for (struct list *at = a->unsettled.next, *next; at != &a->unsettled && a->up; at = next) {
-        struct closing *c = LIST_ITEM(at, struct closing, link);
-        next = at->next;
-        if (!c->sent)
-            send_closing(c);
-    }
-}
-
-/* A copy of o with all it points to, in one block. */
-static struct closing *closing_new(struct pool_agent *a, const struct store_outcome *o)
-{
-    size_t bytes = 0;
-    for (size_t i = 0; i < o->field_count; i++)
-        bytes += o->fields[i].len;
-    struct closing *c = calloc(1, sizeof(*c) + bytes);
-    if (!c)
-        return NULL;
-    c->agent = a;
-    c->outcome = *o;
-    c->dim_count = a->pool.limits.dim_count;
-    for (size_t i = 0; i < c->dim_count; i++)
-        memcpy(c->dims[i], a->pool.limits.dims[i].name, sizeof(c->dims[i]));
-    (void)snprintf(c->id, sizeof(c->id), "%s", o->id);
-    c->outcome.id = c->id;
-    if (o->pause_dim) {
-        (void)snprintf(c->pause_dim, sizeof(c->pause_dim), "%s", o->pause_dim);
-        c->outcome.pause_dim = c->pause_dim;
-    }
-    char *at = (char *)(c + 1);
-    for (size_t i = 0; i < o->field_count; i++) {
-        memcpy(at, o->fields[i].value, o->fields[i].len);
-        c->fields[i] = (struct store_field){o->fields[i].name, at, o->fields[i].len};
-        at += o->fields[i].len;
-    }
-    c->outcome.fields = c->fields;
-    list_add_last(&a->unsettled, &c->link);
-    a->unsettled_count++;
-    return c;
-}
-
-/* Those that nobody will send any more. */
-static void drop_closings(struct pool_agent *a)
-{
-    const struct store_turn down = {
-        .status = REDIS_DOWN, .result = "", .detail = "", .binding = ""};
-    for (struct list *at = a->unsettled.next, *next; at != &a->unsettled; at = next) {
-        struct closing *c = LIST_ITEM(at, struct closing, link);
-        next = at->next;
-        if (!c->sent)
-            closing_end(c, &down);
-    }
-}
-
-void pool_agent_settle(struct pool_agent *a, const struct store_outcome *o, pool_store_fn fn,
-                       void *arg)
-{
-    struct closing *c;
-    if (pool_agent_is_local(a, o->id)) {
-        pool_agent_settle_local(a, o, fn, arg);
-        return;
-    }
-    c = closing_new(a, o);
-    if (!c) {
-        /* The lease ends by itself and the ticket is taken back; nothing better without memory. */
-        struct store_turn turn = {.status = REDIS_BUSY_LOCAL, .result = "", .detail = ""};
-        log_write(LOG_ERROR, "no memory to settle a ticket", "ticket", o->id, NULL);
-        if (fn)
-            fn(arg, &a->pool, &turn);
-        return;
-    }
-    c->fn = fn;
-    c->arg = arg;
-    if (a->up)
-        send_closing(c);
-    else if (a->stopped)
-        drop_closings(a);
-}
-
-void pool_agent_cancel(struct pool_agent *a, const char *id, pool_store_fn fn, void *arg)
-{
-    struct store_outcome o = {.id = id};
-    pool_agent_settle(a, &o, fn, arg);
+    pool_agent_send_closings(a);
 }
 
 struct submission {
@@ -475,7 +312,7 @@ void pool_agent_go_central(struct pool_agent *a)
     a->beat_ms = a->up_since_ms;
     if (is_busy(a))
         beat(a);
-    on_retry(-1, 0, a);
+    pool_agent_send_closings(a);
     pool_agent_begin(a);
     pool_store_configure(a->store, &a->pool, on_configured, a);
     if (a->local)
@@ -524,7 +361,7 @@ void pool_agent_stop(struct pool_agent *a)
         pool_local_stop(a->local);
     if (a->up)
         flush(a);
-    drop_closings(a);
+    pool_agent_drop_closings(a);
 }
 
 void pool_agent_free(struct pool_agent *a)

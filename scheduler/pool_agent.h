@@ -103,6 +103,9 @@ void pool_agent_settle(struct pool_agent *a, const struct store_outcome *o, pool
                        void *arg);
 /* Takes a waiting ticket out; repeated like a settle. fn may be NULL. */
 void pool_agent_cancel(struct pool_agent *a, const char *id, pool_store_fn fn, void *arg);
+/* Takes out a ticket of a call, whose submit may or may not have arrived: one that was granted
+ * meanwhile is given back. Repeated like a settle. */
+void pool_agent_abandon(struct pool_agent *a, const char *id);
 /* Looks at the queue now. */
 void pool_agent_wake(struct pool_agent *a);
 size_t pool_agent_unsettled(const struct pool_agent *a);

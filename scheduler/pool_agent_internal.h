@@ -1,8 +1,9 @@
 /*
  * pool_agent_internal: the fields of struct pool_agent. Only for scheduler/pool_agent*.c.
  *
- *   pool_agent.c        what it tells Redis and hears from it
- *   pool_agent_local.c  the time without Redis: in, out, and the charge between
+ *   pool_agent.c          what it tells Redis and hears from it
+ *   pool_agent_closing.c  settles and cancels, until Redis has answered them
+ *   pool_agent_local.c    the time without Redis: in, out, and the charge between
  */
 #ifndef SCHEDULER_POOL_AGENT_INTERNAL_H
 #define SCHEDULER_POOL_AGENT_INTERNAL_H
@@ -51,6 +52,10 @@ bool pool_agent_end(struct pool_agent *a);
 void pool_agent_take_turn(struct pool_agent *a, const struct store_turn *turn);
 int pool_agent_room(const struct pool_agent *a);
 void pool_agent_go_central(struct pool_agent *a); /* Redis decides again */
+
+/* pool_agent_closing.c */
+void pool_agent_send_closings(struct pool_agent *a); /* those that wait for another try */
+void pool_agent_drop_closings(struct pool_agent *a); /* those that nobody will send any more */
 
 /* pool_agent_local.c */
 /* Whether the local pool takes submits now; made and entered by the first one of an outage. */

@@ -46,7 +46,7 @@ struct store_turn {
     enum redis_status status;
     enum submit_result submit; /* of pool_store_submit() */
     const char *result;        /* the script's own first word: "settled", "stale", "queued", … */
-    int64_t fence, seq;        /* granted, known */
+    int64_t fence, seq;        /* granted, known; fence: cancelled */
     int64_t eta_ms, ahead;     /* queued */
     const char *detail;        /* dimension, state or binding of the result; "" none */
     int64_t detail_number;     /* capacity of too_large */

@@ -247,7 +247,8 @@ static void a_redis_that_stops_under_load_answers_nothing_twice(void **state)
 {
     struct core_kit *k = *state;
     struct core_call calls[MANY] = {{0}};
-    core_kit_start(k, "rpm: 6000", ALONE);
+    /* With so long leases, what was granted to nobody must be given back, not wait for its end. */
+    core_kit_start(k, "rpm: 6000", ALONE "queue: {lease_ms: 600000}\n");
     FAKE_SCRIPT(k->provider, answers);
     for (size_t i = 0; i < MANY / 2; i++)
         core_call_begin(k, &calls[i], CORE_BODY, WAIT_MS);
@@ -260,9 +261,8 @@ static void a_redis_that_stops_under_load_answers_nothing_twice(void **state)
     assert_true(local_grants(k) >= MANY / 2);
     redis_fixture_resume(&k->redis);
     CORE_UNTIL(k, is_mode(k, "central"));
-    CORE_UNTIL(k, scheduler_unsettled(k->scheduler) == 0);
+    assert_clean(k);
     assert_int_equal(fake_provider_requests(k->provider), MANY);
-    assert_int_equal(core_queued(k), 0);
 }
 
 static void a_redis_that_flaps_ten_times_loses_and_repeats_nothing(void **state)
@@ -333,7 +333,8 @@ static void a_provider_with_the_limits_of_the_share_refuses_nothing(void **state
     CORE_UNTIL(k, over(calls, MANY) == MANY);
     assert_answered(calls, MANY);
     json_t *after = sim_child_ledger(&sim);
-    assert_int_equal(json_at(after, "models/m/refused"), json_at(before, "models/m/refused"));
+    assert_int_equal(json_at(after, "models/m/refused/total"),
+                     json_at(before, "models/m/refused/total"));
     assert_int_equal(local_grants(k), MANY);
     json_decref(before);
     json_decref(after);
