@@ -64,8 +64,8 @@ void answer_failure(struct exchange *x, enum wire_format format, const struct ca
 void answer_error(struct exchange *x, enum wire_format format, int status, const char *code,
                   const char *message)
 {
-    struct call_failure f = {.status = status, .code = code, .retry_after_ms = -1};
-    (void)snprintf(f.message, sizeof(f.message), "%s", message);
+    struct call_failure f;
+    call_failure_set(&f, status, code, "%s", message);
     if (status == 503)
         f.retry_after_ms = 1000;
     answer_failure(x, format, &f);

@@ -2,6 +2,9 @@
 
 #include "api/answer.h"
 
+#include "common/limits.h"
+#include "common/log.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,12 +25,15 @@ static const struct route routes[] = {
     {"DELETE", "/v1/jobs/{id}", route_jobs_cancel, false},
     {"GET", "/v1/jobs/{id}/events", route_jobs_events, false},
     {"GET", "/v1/stats", route_stats, false},
+    {"GET", "/v1/stats/stream", route_stats_stream, false},
+    {"GET", "/metrics", route_metrics, false},
     {"GET", "/healthz", route_healthz, true},
     {"GET", "/health/liveliness", route_healthz, true},
     {"GET", "/readyz", route_readyz, true},
     {"GET", "/health/readiness", route_readyz, true},
     {"GET", "/openapi.yaml", route_openapi, true},
     {"GET", "/", route_dashboard, true},
+    {"GET", "/ui/{id}", route_www, true},
 };
 #define ROUTES (sizeof(routes) / sizeof(routes[0]))
 
@@ -80,6 +86,18 @@ static void not_found(struct exchange *x, const char *allowed)
     answer_error(x, format, 404, "not_found", message);
 }
 
+/* Every answer to a request that has an id carries it, refusals as well. */
+static void echo_request_id(struct exchange *x)
+{
+    char id[REQUEST_ID_BYTES + 1];
+    const char *given = exchange_header(x, "x-request-id");
+    if (!given || !*given)
+        return;
+    (void)snprintf(id, sizeof(id), "%s", given);
+    if (exchange_set_header(x, "x-request-id", id) < 0)
+        log_write(LOG_DEBUG, "a header was left out", "name", "x-request-id", NULL);
+}
+
 void route_dispatch(void *arg, struct exchange *x)
 {
     struct route_request r = {.service = arg, .exchange = x};
@@ -88,6 +106,7 @@ void route_dispatch(void *arg, struct exchange *x)
     char allowed[64] = "";
     size_t used = 0;
 
+    echo_request_id(x);
     for (size_t i = 0; i < ROUTES && !found; i++) {
         if (!matches(routes[i].pattern, path, r.id))
             continue;

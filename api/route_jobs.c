@@ -237,9 +237,9 @@ void route_jobs_submit(const struct route_request *r)
                      "This instance is shutting down and takes no new jobs; try again.");
         return;
     }
-    if (key && strlen(key) > IDEMPOTENCY_KEY_BYTES) {
+    if (key && (!*key || strlen(key) > IDEMPOTENCY_KEY_BYTES)) {
         struct call_failure f;
-        call_failure_set(&f, 400, "invalid_header", "Idempotency-Key has more than %d bytes.",
+        call_failure_set(&f, 400, "invalid_header", "Idempotency-Key must have 1 to %d bytes.",
                          IDEMPOTENCY_KEY_BYTES);
         fail(r, &f);
         return;

@@ -97,7 +97,8 @@ static void set_own_headers(struct proxied *p)
     set(x, "x-sluice-job", call_id(p->call));
     set_limits(x, call_pool(p->call));
     const char *theirs = call_reply_header(p->call, "x-request-id");
-    set(x, "x-request-id", *p->request_id ? p->request_id : theirs ? theirs : call_id(p->call));
+    if (!*p->request_id) /* else it is echoed already */
+        set(x, "x-request-id", theirs ? theirs : call_id(p->call));
 }
 
 /* What a provider says of its own connection, its cookies and its limits stays here. */

@@ -1,8 +1,10 @@
 #include "api/service.h"
 
 #include "api/answer.h"
+#include "api/loop_lag.h"
 #include "api/route.h"
 #include "api/server.h"
+#include "api/stats.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -25,6 +27,7 @@
 
 #define INSTANCE_DIGITS 16
 #define DRAIN_LOOK_MS   100
+#define FLUSH_MS        500  /* at the very end: for what is on its way to Redis */
 #define SETTLE_WAIT_MS  3000 /* after the last request: for settles that Redis has not answered */
 
 struct service {
@@ -42,6 +45,8 @@ struct service {
     struct jobs *jobs;
     struct counter *counter;
     struct server *server;
+    struct stats *stats;
+    struct loop_lag *loop_lag;
     struct event *on_term, *on_int, *on_hup, *drain_tick;
     int64_t started_ms, drain_until_ms, idle_since_ms;
     bool draining;
@@ -75,7 +80,8 @@ static void on_redis(void *arg, bool up, const char *reason)
     log_write(up ? LOG_INFO : LOG_WARN, up ? "redis connected" : "redis connection lost", "reason",
               reason, NULL);
     scheduler_connected(s->scheduler, up);
-    instance_connected(s->presence, up);
+    if (s->presence)
+        instance_connected(s->presence, up);
     if (up && redis_check(s->conn, 5000, on_checked, s) < 0)
         log_write(LOG_WARN, "no memory to check redis", NULL);
 }
@@ -227,7 +233,9 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     }
     s->scheduler = scheduler_new(&options, config);
     s->jobs = s->scheduler ? jobs_new(s->scheduler) : NULL;
-    return s->jobs ? 0 : error_set(e, -ENOMEM, "out of memory");
+    s->stats = stats_new(s);
+    s->loop_lag = loop_lag_new(s->base);
+    return s->jobs && s->stats && s->loop_lag ? 0 : error_set(e, -ENOMEM, "out of memory");
 }
 
 static int listen_on(struct service *s, const struct service_options *o, struct error *e)
@@ -301,29 +309,61 @@ static void free_event(struct event *e)
         event_free(e);
 }
 
-void service_free(struct service *s)
+/* What was just settled goes out, and what is on its way is answered; not for ever. */
+static void flush(struct service *s)
 {
-    if (!s)
-        return;
+    int64_t until_ms = clock_mono_ms() + FLUSH_MS;
+    while (redis_conn_is_up(s->conn) && redis_conn_pending(s->conn) > 0 &&
+           clock_mono_ms() < until_ms) {
+        struct timeval soon = {.tv_usec = 10000};
+        event_base_loopexit(s->base, &soon);
+        event_base_loop(s->base, EVLOOP_ONCE);
+    }
+}
+
+/* From the outside in, and Redis before those whom its answers go to. */
+static void stop(struct service *s)
+{
     if (s->server)
         server_free(s->server); /* open exchanges are told, and so their calls cancelled */
-    jobs_free(s->jobs);
-    if (s->http)
-        http_client_free(s->http);
-    scheduler_free(s->scheduler);
+    stats_free(s->stats);
+    loop_lag_free(s->loop_lag);
+    s->stats = NULL;
+    s->loop_lag = NULL;
+    if (s->jobs)
+        jobs_stop(s->jobs);
+    if (s->scheduler)
+        scheduler_stop(s->scheduler);
     instance_free(s->presence);
+    s->presence = NULL;
+    if (s->scheduler)
+        flush(s);
     counter_free(s->counter);
+    s->counter = NULL;
     if (s->channel)
         redis_conn_free(s->channel);
     if (s->conn)
         redis_conn_free(s->conn);
-    pool_store_free(s->store);
-    job_store_free(s->job_store);
-    redis_server_stop(s->redis);
+    if (s->scheduler)
+        scheduler_connected(s->scheduler, false);
+}
+
+void service_free(struct service *s)
+{
+    if (!s)
+        return;
     free_event(s->on_term);
     free_event(s->on_int);
     free_event(s->on_hup);
     free_event(s->drain_tick);
+    stop(s);
+    jobs_free(s->jobs);
+    if (s->http)
+        http_client_free(s->http);
+    scheduler_free(s->scheduler);
+    pool_store_free(s->store);
+    job_store_free(s->job_store);
+    redis_server_stop(s->redis);
     if (s->base)
         event_base_free(s->base);
     free(s->config_path);
@@ -363,6 +403,16 @@ struct job_store *service_job_store(const struct service *s)
 struct instance *service_presence(const struct service *s)
 {
     return s->presence;
+}
+
+struct stats *service_stats(const struct service *s)
+{
+    return s->stats;
+}
+
+struct loop_lag *service_loop_lag(const struct service *s)
+{
+    return s->loop_lag;
 }
 
 struct counter *service_counter(const struct service *s)

@@ -93,6 +93,7 @@
 #define REAP_MAX_LEASES        100    /* ended leases that one call takes back */
 #define POOL_MAX_ENDED         16384  /* ended tickets that a pool in memory still knows */
 #define FAIR_MAX_TOKENS        1000000000000 /* fair cost of one ticket */
+#define JOB_MAX_LISTED         200000 /* jobs of a tenant in a pool that its list remembers */
 #define JOB_MAX_METADATA_BYTES (16 * KIB)
 #define IDEMPOTENCY_KEY_BYTES  255
 #define REQUEST_ID_BYTES       128
@@ -104,6 +105,9 @@
 #define CLIENT_CALL_MS         60000
 #define CLIENT_BATCH_LINES     500       /* jobs of one call, and */
 #define CLIENT_BATCH_BYTES     (4 * MIB) /* their bytes, unless a single one is larger */
+
+/* Numbers */
+#define METRICS_MAX_BYTES (32 * MIB) /* of GET /metrics */
 
 /* Simulated provider */
 #define SIM_MAX_BODY_BYTES       (64 * MIB)

@@ -39,14 +39,16 @@ uint64_t rand_system_seed(void)
     return seed;
 }
 
+/* Bytes come in blocks: glibc has no buffer of its own, so each request of it is a system call. */
 void rand_hex(char *text, size_t hex_digits)
 {
     static const char digits[] = "0123456789abcdef";
-    unsigned char byte = 0;
+    unsigned char bytes[16];
     for (size_t i = 0; i < hex_digits; i++) {
-        if (i % 2 == 0)
-            rand_bytes(&byte, 1);
-        text[i] = digits[i % 2 ? byte & 15 : byte >> 4];
+        size_t at = i % (2 * sizeof(bytes));
+        if (at == 0)
+            rand_bytes(bytes, sizeof(bytes));
+        text[i] = digits[i % 2 ? bytes[at / 2] & 15 : bytes[at / 2] >> 4];
     }
     text[hex_digits] = '\0';
 }

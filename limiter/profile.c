@@ -130,6 +130,12 @@ static int64_t cost_of(enum profile_cost rule, const struct profile_estimate *e,
     }
 }
 
+/* Tags of the fair order are sums of these, which Lua must be able to hold. */
+static int64_t fair_cost(int64_t tokens)
+{
+    return most(1, least(tokens, FAIR_MAX_TOKENS));
+}
+
 void profile_reserve(const struct profile *p, const struct pool_limits *limits,
                      const struct profile_estimate *estimate, int64_t *ret_cost, int64_t *ret_fair)
 {
@@ -137,8 +143,8 @@ void profile_reserve(const struct profile *p, const struct pool_limits *limits,
         const struct profile_dim *row = row_of(p, limits->dims[i].name);
         ret_cost[i] = row ? cost_of(row->cost, estimate, limits->dims[i].capacity) : 0;
     }
-    *ret_fair = most(1, estimate->input +
-                            (p->reserves_max_output ? estimate->max_output : estimate->output));
+    *ret_fair = fair_cost(estimate->input +
+                          (p->reserves_max_output ? estimate->max_output : estimate->output));
 }
 
 static int64_t actual_of(enum profile_settle rule, const struct profile_estimate *reserved,
@@ -170,7 +176,7 @@ int64_t profile_actual(const struct profile *p, const struct pool_limits *limits
     }
     if (!usage)
         return -1;
-    return most(1,
-                usage->input + (p->reserves_max_output ? most(reserved->max_output, usage->output)
-                                                       : usage->output));
+    return fair_cost(usage->input + (p->reserves_max_output
+                                         ? most(reserved->max_output, usage->output)
+                                         : usage->output));
 }

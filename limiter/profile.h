@@ -76,8 +76,9 @@ struct profile_estimate {
     int64_t max_output; /* the most it may produce: asked for, or the model's default */
 };
 
-/* Cost of a request in the order of limits->dims, and its fair cost (tokens, >= 1). A predicted
- * output is cut to the capacity of its dimension, so that it alone never makes a request unfit. */
+/* Cost of a request in the order of limits->dims, and its fair cost (tokens, 1 to
+ * FAIR_MAX_TOKENS). A predicted output is cut to the capacity of its dimension, so that it alone
+ * never makes a request unfit. */
 void profile_reserve(const struct profile *p, const struct pool_limits *limits,
                      const struct profile_estimate *estimate, int64_t *ret_cost, int64_t *ret_fair);
 

@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#define QUANTILE_MOST INT64_C(1000000000000)
+
 void quantile_init(struct quantile *q, double tau, int64_t first_guess)
 {
     *q = (struct quantile){.tau = tau,
@@ -10,6 +12,8 @@ void quantile_init(struct quantile *q, double tau, int64_t first_guess)
 
 void quantile_add(struct quantile *q, int64_t amount)
 {
+    if (amount > QUANTILE_MOST) /* its exponential would not fit an integer again */
+        amount = QUANTILE_MOST;
     double sample = log((double)(amount > 0 ? amount : 1));
     q->samples++;
     double gamma = fmax(0.02, 0.5 / sqrt((double)q->samples));

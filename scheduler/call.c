@@ -41,8 +41,10 @@ int64_t call_wait_left_ms(const struct call *c)
 
 static void leave_queue(struct call *c)
 {
-    if (c->queued_us > 0)
+    if (c->queued_us > 0) {
         c->queue_ms += (clock_mono_us() - c->queued_us) / 1000;
+        pool_agent_unexpect(c->pool->agent);
+    }
     c->queued_us = 0;
     event_del(c->timer);
 }
@@ -50,6 +52,7 @@ static void leave_queue(struct call *c)
 static void enter_queue(struct call *c)
 {
     c->queued_us = clock_mono_us();
+    pool_agent_expect(c->pool->agent);
     c->waited = true;
     arm(c, call_wait_left_ms(c));
 }
@@ -486,7 +489,7 @@ void call_start_granted(struct call *c, const struct store_grant *grant,
         count_grant(c);
     if (scheduler_add_call(c->sched, c, c->held.id) < 0)
         log_write(LOG_ERROR, "no memory to index a job", "id", c->held.id, NULL);
-    c->held.fence = grant->fence;
+    c->held.fence = c->last_fence = grant->fence;
     pool_agent_hold(c->pool->agent, &c->held);
     call_enter(c, CALL_SENDING);
     send_request(c);
@@ -505,6 +508,8 @@ void call_free(struct list *grave)
     struct call *c = LIST_ITEM(grave, struct call, grave);
     if (c->timer)
         event_free(c->timer);
+    if (c->pool)
+        c->pool->users--;
     buf_release(&c->sent);
     buf_release(&c->reply);
     sse_release(&c->events);

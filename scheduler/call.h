@@ -104,7 +104,7 @@ int64_t call_input_estimate(const struct call *c);
 int64_t call_attempts(const struct call *c); /* requests sent to the provider so far */
 const struct wire_usage *call_usage(const struct call *c);
 /* Its ticket, for a submit elsewhere (jobs): cost and class filled in, fields left empty. */
-void call_ticket(const struct call *c, struct store_ticket *ret);
+void call_ticket(struct call *c, struct store_ticket *ret);
 
 /* ---- for the scheduler */
 void call_on_grant(struct call *c, const struct store_grant *grant);

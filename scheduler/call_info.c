@@ -98,7 +98,7 @@ const struct wire_usage *call_usage(const struct call *c)
     return c->streaming ? &c->watch.usage : &c->usage;
 }
 
-void call_ticket(const struct call *c, struct store_ticket *ret)
+void call_ticket(struct call *c, struct store_ticket *ret)
 {
     const struct config *config = c->plan->config;
     *ret = (struct store_ticket){
@@ -110,8 +110,11 @@ void call_ticket(const struct call *c, struct store_ticket *ret)
         .fair_cost = c->fair_cost,
         .aging_ms = config->queue.aging_ms,
     };
+    /* Again at each submit: a reload may have changed the pool's dimensions and their order. */
+    profile_reserve(c->pool->profile, &pool_agent_pool(c->pool->agent)->limits, &c->estimate,
+                    ret->cost, &ret->fair_cost);
     for (size_t i = 0; i < POOL_MAX_DIMS; i++)
-        ret->cost[i] = c->cost[i];
+        c->cost[i] = ret->cost[i];
 }
 
 void call_pause(struct call *c)

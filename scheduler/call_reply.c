@@ -47,10 +47,37 @@ static struct wire_answer classify(const struct call *c, struct http_transfer *t
     return wire_classify(wire_format_of(c->spec.endpoint), &reply, clock_wall_ms());
 }
 
+/* A provider may quote the key that it refuses; the service's own is not the caller's to see. */
+static void hide_key(const struct call *c, char *bytes, size_t len)
+{
+    const char *key = c->provider->api_key;
+    size_t key_len = key ? strlen(key) : 0;
+    if (key_len == 0)
+        return;
+    for (char *at; len >= key_len && (at = memmem(bytes, len, key, key_len));) {
+        memset(at, '*', key_len);
+        len -= (size_t)(at - bytes) + key_len;
+        bytes = at + key_len;
+    }
+}
+
+/* An event that ends a stream which has begun, without our key. */
+static void pass_error_event(struct call *c, const struct sse_event *event)
+{
+    buf_clear(&c->reply);
+    if (buf_add(&c->reply, event->raw, event->raw_len) < 0)
+        return; /* without memory the stream ends without it */
+    hide_key(c, c->reply.data, c->reply.len);
+    c->sink.data(c->arg, c->reply.data, c->reply.len);
+}
+
 static void on_event(void *arg, const struct sse_event *event)
 {
     struct call *c = arg;
     if (c->refused || c->state == CALL_CANCELLED)
+        return;
+    /* A provider's comment is no output: passed on, it would forbid to try again. */
+    if (!event->has_data && !c->started)
         return;
     enum wire_verdict verdict =
         wire_stream_event(&c->watch, event->name, event->data, event->data_len);
@@ -68,7 +95,11 @@ static void on_event(void *arg, const struct sse_event *event)
     if (c->state == CALL_SENDING)
         call_enter(c, CALL_STREAMING);
     start(c);
-    if (c->state == CALL_STREAMING)
+    if (c->state != CALL_STREAMING)
+        return;
+    if (verdict == WIRE_FAIL)
+        pass_error_event(c, event);
+    else
         c->sink.data(c->arg, event->raw, event->raw_len);
 }
 
@@ -129,6 +160,8 @@ static void pass_answer(struct call *c)
     if (c->state == CALL_SENDING)
         call_enter(c, CALL_STREAMING);
     start(c);
+    if (c->status >= 400)
+        hide_key(c, c->reply.data, c->reply.len);
     if (c->state == CALL_STREAMING && c->reply.len > 0)
         c->sink.data(c->arg, c->reply.data, c->reply.len);
     if (c->state == CALL_STREAMING)

@@ -1,6 +1,7 @@
 #include "scheduler/call_internal.h"
 
 #include "common/digest.h"
+#include "common/utf8.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -13,6 +14,18 @@
 #define ACCOUNT_DIGITS    16
 #define ANTHROPIC_VERSION "2023-06-01"
 
+/* What a request named stands in the text, and may be cut inside a character or be none at all;
+ * JSON takes only whole ones. */
+static void mend(char text[ERROR_TEXT_BYTES])
+{
+    unsigned char whole[ERROR_TEXT_BYTES * UTF8_REPLACEMENT_BYTES];
+    size_t len = utf8_repair(text, strlen(text), whole);
+    if (len >= ERROR_TEXT_BYTES)
+        len = utf8_floor(whole, len, ERROR_TEXT_BYTES - 1);
+    memcpy(text, whole, len);
+    text[len] = '\0';
+}
+
 void call_failure_set(struct call_failure *f, int status, const char *code, const char *format, ...)
 {
     va_list args;
@@ -20,6 +33,7 @@ void call_failure_set(struct call_failure *f, int status, const char *code, cons
     va_start(args, format);
     (void)vsnprintf(f->message, sizeof(f->message), format, args);
     va_end(args);
+    mend(f->message);
 }
 
 static char *put(char **at, const char *text)
@@ -97,12 +111,24 @@ static int route(struct call *c, struct call_failure *f)
     return 0;
 }
 
+static int use_pool(struct call *c, struct pool_view *pool, struct call_failure *f)
+{
+    if (!pool) {
+        call_failure_set(f, 503, "too_many_accounts",
+                         "Too many accounts are in use here at once; try again in a moment.");
+        f->retry_after_ms = 1000;
+        return -ENOSPC;
+    }
+    c->pool = pool;
+    pool->users++;
+    return 0;
+}
+
 static int find_pool(struct call *c, struct call_failure *f)
 {
     char account[ACCOUNT_DIGITS + 1] = "default";
-    c->pool = c->spec.pool;
-    if (c->pool)
-        return 0;
+    if (c->spec.pool)
+        return use_pool(c, c->spec.pool, f);
     if (!c->provider->api_key && c->spec.is_job) {
         call_failure_set(f, 400, "key_not_configured",
                          "A job runs when its caller is gone, so the provider '%s' must have an "
@@ -121,8 +147,7 @@ static int find_pool(struct call *c, struct call_failure *f)
         }
         digest_hex(key, strlen(key), account, ACCOUNT_DIGITS);
     }
-    c->pool = scheduler_pool(c->sched, c->provider, c->row, account);
-    return c->pool ? 0 : fail_memory(f);
+    return use_pool(c, scheduler_pool(c->sched, c->provider, c->row, account), f);
 }
 
 /* What it will cost: the input as estimated, the output it asks for and the one foreseen. */

@@ -4,18 +4,23 @@
 #include "common/digest.h"
 #include "common/log.h"
 
+#include <assert.h>
 #include <event2/event.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define RESUBMIT_MS  250
-#define MOST_TRIES   20 /* a submit is repeated over an outage of 5 s */
-#define NUMBER_BYTES 24
+#define RESUBMIT_MS 250
+#define MOST_TRIES  20 /* a submit is repeated over an outage of 5 s */
+/* Of the index behind the last job: one may wait a month for its deadline. */
+#define INDEX_TTL_MS           (INT64_C(31) * 86400000)
+#define NUMBER_BYTES           24
+#define FINGERPRINT_TEXT_BYTES 256
 
 /* One job on its way into the queue. */
 struct submission {
+    struct list link;
     struct jobs *jobs;
     struct call *call; /* never started: it has read, routed and priced the request */
     char id[TICKET_ID_BYTES];
@@ -37,19 +42,16 @@ struct jobs *jobs_new(struct scheduler *s)
     j->scheduler = s;
     list_init(&j->watches);
     list_init(&j->runs);
-    scheduler_on_job(s, job_run, j);
+    list_init(&j->submissions);
+    scheduler_on_job(s, job_run, job_run_cancel, j);
     return j;
 }
 
-void jobs_free(struct jobs *j)
+void jobs_stop(struct jobs *j)
 {
-    if (!j)
-        return;
-    scheduler_on_job(j->scheduler, NULL, NULL);
+    j->stopped = true;
+    scheduler_on_job(j->scheduler, NULL, NULL, NULL);
     job_runs_drop(j);
-    while (!list_is_empty(&j->watches))
-        list_remove(j->watches.next);
-    free(j);
 }
 
 size_t jobs_running(const struct jobs *j)
@@ -61,6 +63,7 @@ size_t jobs_running(const struct jobs *j)
 
 static void submission_free(struct submission *s)
 {
+    list_remove(&s->link);
     if (s->call)
         call_discard(s->call);
     if (s->again)
@@ -74,6 +77,20 @@ static void refused(struct submission *s, const struct call_failure *f)
 {
     s->fn(s->arg, NULL, false, f);
     submission_free(s);
+}
+
+void jobs_free(struct jobs *j)
+{
+    struct call_failure f;
+    if (!j)
+        return;
+    jobs_stop(j);
+    job_storage_failed(&f, REDIS_DOWN);
+    while (!list_is_empty(&j->submissions))
+        refused(LIST_ITEM(j->submissions.next, struct submission, link), &f);
+    while (!list_is_empty(&j->watches))
+        list_remove(j->watches.next);
+    free(j);
 }
 
 static struct pool_agent *agent_of(const struct submission *s)
@@ -104,11 +121,23 @@ static void too_large(const struct submission *s, const struct store_turn *turn,
 
 static void submit(struct submission *s);
 
+static void pass_on(const struct submission *s, const struct store_grant *grant)
+{
+    struct store_outcome o = {.id = grant->id,
+                              .fence = grant->fence,
+                              .state = TICKET_QUEUED,
+                              .unsent = true,
+                              .fair_actual = -1};
+    pool_agent_settle(agent_of(s), &o, NULL, NULL);
+}
+
 static void on_submitted(void *arg, struct store_pool *pool, const struct store_turn *turn)
 {
     struct submission *s = arg;
     struct call_failure f;
-    if (turn->status == REDIS_DOWN || turn->status == REDIS_LOST || turn->status == REDIS_LOADING) {
+    bool may_pass =
+        turn->status == REDIS_DOWN || turn->status == REDIS_LOST || turn->status == REDIS_LOADING;
+    if (may_pass && !s->jobs->stopped) {
         struct timeval tv = {.tv_usec = RESUBMIT_MS * 1000};
         /* The same id again: when the first one arrived after all, it is known. */
         if (++s->tries < MOST_TRIES && evtimer_add(s->again, &tv) == 0)
@@ -135,7 +164,11 @@ static void on_submitted(void *arg, struct store_pool *pool, const struct store_
     if (turn->submit == SUBMIT_GRANTED) {
         struct store_grant grant = {.fence = turn->fence, .seq = turn->seq, .is_job = true};
         (void)snprintf(grant.id, sizeof(grant.id), "%s", s->id);
-        job_run(s->jobs, agent_of(s), &grant);
+        /* The fast path of submit grants whatever this instance has room for. */
+        if (scheduler_job_room(s->jobs->scheduler) > 0)
+            job_run(s->jobs, agent_of(s), &grant);
+        else
+            pass_on(s, &grant);
     }
     struct store_ticket t;
     call_ticket(s->call, &t);
@@ -180,7 +213,7 @@ static void submit(struct submission *s)
         .tenant = t.tenant,
         .id = s->id,
         .created_us = s->created_us,
-        .ttl_ms = pool->finished_ttl_ms * 2,
+        .ttl_ms = pool->finished_ttl_ms + INDEX_TTL_MS,
     };
     /* First the index, behind it the job: an entry without a job is left out of lists, a job
      * without an entry would be missing from them. */
@@ -286,6 +319,21 @@ static struct call *check(struct jobs *j, const struct job_spec *spec, struct ca
     return c;
 }
 
+/* Of all that the request says: under one key, the same body for another endpoint, priority or
+ * deadline is another request. */
+static void take_fingerprint(struct submission *s, const struct job_spec *spec, const char *body,
+                             size_t len)
+{
+    char of_body[DIGEST_HEX_BYTES], of_metadata[DIGEST_HEX_BYTES], text[FINGERPRINT_TEXT_BYTES];
+    const char *metadata = spec->metadata ? spec->metadata : "";
+    digest_hex(body, len, of_body, DIGEST_HEX_BYTES - 1);
+    digest_hex(metadata, strlen(metadata), of_metadata, DIGEST_HEX_BYTES - 1);
+    int n = snprintf(text, sizeof(text), "%s %s %" PRId64 " %s %s", wire_path(spec->endpoint),
+                     pool_class_name(spec->class), spec->deadline_ms, of_body, of_metadata);
+    assert(n > 0 && (size_t)n < sizeof(text));
+    digest_hex(text, (size_t)n, s->fingerprint, DIGEST_HEX_BYTES - 1);
+}
+
 static bool fill(struct submission *s, const struct job_spec *spec, size_t body_len,
                  const char *body)
 {
@@ -298,7 +346,7 @@ static bool fill(struct submission *s, const struct job_spec *spec, size_t body_
     s->again = evtimer_new(scheduler_options(j->scheduler)->base, on_again, s);
     s->metadata = spec->metadata ? strdup(spec->metadata) : NULL;
     s->key = spec->idempotency_key ? strdup(spec->idempotency_key) : NULL;
-    digest_hex(body, body_len, s->fingerprint, DIGEST_HEX_BYTES - 1);
+    take_fingerprint(s, spec, body, body_len);
     return s->again && (!spec->metadata || s->metadata) && (!spec->idempotency_key || s->key);
 }
 
@@ -318,6 +366,7 @@ void job_submit(struct jobs *j, const struct job_spec *spec, job_fn fn, void *ar
         return;
     }
     *s = (struct submission){.jobs = j, .call = c, .fn = fn, .arg = arg};
+    list_add_last(&j->submissions, &s->link);
     const char *body = call_body(c, &len);
     if (!fill(s, spec, len, body)) {
         call_failure_set(&f, 503, "out_of_memory", "Sluice is out of memory.");

@@ -19,7 +19,9 @@
 struct jobs;
 
 struct jobs *jobs_new(struct scheduler *s);
-void jobs_free(struct jobs *j); /* accepts NULL; runs are left to their leases */
+/* Runs are left to their leases. Before scheduler_stop(); free when Redis has answered all. */
+void jobs_stop(struct jobs *j);
+void jobs_free(struct jobs *j); /* accepts NULL; submissions that wait to be repeated fail */
 size_t jobs_running(const struct jobs *j);
 
 /* A job as its record tells. Texts are borrowed; "" or NULL where there is nothing. */

@@ -21,6 +21,8 @@ struct jobs {
     struct scheduler *scheduler;
     struct list watches;
     struct list runs;
+    struct list submissions;
+    bool stopped;
     size_t running;
     int64_t last_created_us; /* creation times are unique within an instance */
     uint64_t sweep;          /* counts walks over the watches */
@@ -28,6 +30,8 @@ struct jobs {
 
 /* job_run.c: fetches the record and runs it. */
 void job_run(void *arg, struct pool_agent *agent, const struct store_grant *grant);
+/* For one whose record is still on the way; later its call is told. */
+void job_run_cancel(void *arg, const char *id);
 void job_runs_drop(struct jobs *j);
 
 /* job_look.c: reads one record of a pool. */

@@ -55,7 +55,8 @@ void job_storage_failed(struct call_failure *f, enum redis_status status)
 struct pool_view *job_pool(struct jobs *j, const char *id)
 {
     char hash[POOL_HASH_BYTES];
-    return key_id_hash(id, hash) ? scheduler_pool_by_hash(j->scheduler, hash) : NULL;
+    struct pool_view *v = key_id_hash(id, hash) ? scheduler_pool_by_hash(j->scheduler, hash) : NULL;
+    return v && !v->transient ? v : NULL; /* those hold no jobs, and do not stay */
 }
 
 static const char *status_of(const char *state)
@@ -319,12 +320,21 @@ static void on_listed(void *arg, enum redis_status status, const char *id, int64
         all_listed(l);
 }
 
+/* The next pool that may hold jobs. */
+static struct pool_view *next_pool(const struct scheduler *s, size_t *at)
+{
+    struct pool_view *v = scheduler_next_pool(s, at);
+    while (v && v->transient)
+        v = scheduler_next_pool(s, at);
+    return v;
+}
+
 static void ask_pools(struct listing *l)
 {
     struct scheduler *s = l->jobs->scheduler;
     size_t at = 0;
     l->pools_open = 1; /* held until every pool was asked */
-    for (struct pool_view *v = scheduler_next_pool(s, &at); v; v = scheduler_next_pool(s, &at)) {
+    for (struct pool_view *v = next_pool(s, &at); v; v = next_pool(s, &at)) {
         struct job_range range = {
             .pool = pool_agent_pool(v->agent)->id,
             .tenant = l->tenant,
@@ -344,12 +354,18 @@ static void ask_pools(struct listing *l)
         all_listed(l);
 }
 
-/* The page begins behind a job: its creation time is the cursor. */
-static void on_cursor(void *arg, struct store_pool *pool, const struct store_turn *turn)
+/* The page begins behind a job: its place in the tenant's index is the cursor, so another tenant's
+ * job is none. */
+static void on_cursor(void *arg, enum redis_status status, int64_t created_us)
 {
     struct listing *l = arg;
-    (void)pool;
-    l->before_us = turn->status == REDIS_OK ? int_at(turn, 0) : 0;
+    l->before_us = created_us;
+    if (status != REDIS_OK) {
+        struct call_failure f;
+        job_storage_failed(&f, status);
+        listing_end(l, false, &f);
+        return;
+    }
     if (l->before_us == 0) {
         struct call_failure f;
         call_failure_set(
@@ -364,12 +380,11 @@ static void on_cursor(void *arg, struct store_pool *pool, const struct store_tur
 
 void job_list(struct jobs *j, const struct job_page *page, job_list_fn fn, void *arg)
 {
-    static const char *const created[] = {"cr"};
     struct listing *l = calloc(1, sizeof(*l));
     struct pool_view *pool = page->after ? job_pool(j, page->after) : NULL;
     size_t pools = 0, at = 0;
     struct call_failure f;
-    while (scheduler_next_pool(j->scheduler, &at))
+    while (next_pool(j->scheduler, &at))
         pools++;
     if (l)
         l->entries = calloc((pools + 1) * (size_t)(page->limit + 1), sizeof(*l->entries));
@@ -392,7 +407,7 @@ void job_list(struct jobs *j, const struct job_page *page, job_list_fn fn, void 
         ask_pools(l);
         return;
     }
-    struct store_look look = {page->after, created, 1};
-    pool_store_peek(scheduler_options(j->scheduler)->store, pool_agent_pool(pool->agent), &look,
-                    on_cursor, l);
+    struct job_entry from = {
+        .pool = pool_agent_pool(pool->agent)->id, .tenant = l->tenant, .id = page->after};
+    job_store_place(scheduler_options(j->scheduler)->jobs, &from, on_cursor, l);
 }

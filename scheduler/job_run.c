@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const fields[] = {"ep", "rq", "ten", "w", "cl", "tr", "at", "t0", "t1"};
+static const char *const fields[] = {"ep", "rq", "ten", "w",  "cl",
+                                     "tr", "at", "t0",  "t1", "cancel"};
 enum {
     F_EP,
     F_REQUEST,
@@ -19,6 +20,7 @@ enum {
     F_GRANTS,
     F_QUEUED,
     F_STARTED,
+    F_CANCEL,
     F_COUNT
 };
 _Static_assert(sizeof(fields) / sizeof(fields[0]) == F_COUNT, "one place for each field");
@@ -32,6 +34,7 @@ struct run {
     struct pool_agent *agent;
     struct store_grant grant;
     struct call *call;
+    bool cancelled; /* before the call was made */
     struct buf body, usage, error;
     char code[16], tries[16];
 };
@@ -39,8 +42,10 @@ struct run {
 static void run_free(struct run *r)
 {
     list_remove(&r->link);
-    if (r->jobs)
+    if (r->jobs) {
         r->jobs->running--;
+        scheduler_count_job(r->jobs->scheduler, -1);
+    }
     buf_release(&r->body);
     buf_release(&r->usage);
     buf_release(&r->error);
@@ -93,10 +98,10 @@ static size_t on_result(void *arg, const struct call_failure *failure, struct st
                        u->input, u->output, u->cache_read);
         out[n++] = (struct store_field){"us", r->usage.data, r->usage.len};
     }
-    if (r->body.len > 0) {
+    if (call_status(r->call) > 0) {
         (void)snprintf(r->code, sizeof(r->code), "%d", call_status(r->call));
         out[n++] = (struct store_field){"rc", r->code, strlen(r->code)};
-        out[n++] = (struct store_field){"rs", r->body.data, r->body.len};
+        out[n++] = (struct store_field){"rs", r->body.data ? r->body.data : "", r->body.len};
     }
     return n;
 }
@@ -157,13 +162,13 @@ static void fail_run(struct run *r, const struct call_failure *f)
     run_free(r);
 }
 
-/* Not to be run here and now: back to its place. */
-static void hand_back(struct run *r)
+/* Not to be run here and now: back to its place, or, when it was cancelled, to its end. */
+static void hand_back(struct run *r, enum ticket_state state)
 {
     struct store_outcome o = {
         .id = r->grant.id,
         .fence = r->grant.fence,
-        .state = TICKET_QUEUED,
+        .state = state,
         .delay_ms = 1000,
         .unsent = true,
         .fair_actual = -1,
@@ -199,7 +204,7 @@ static void begin(struct run *r, const struct store_turn *turn)
         .body_len = len,
     };
     if (!spec.body) {
-        hand_back(r);
+        hand_back(r, TICKET_QUEUED);
         return;
     }
     memcpy(spec.body, body, len);
@@ -229,9 +234,11 @@ static void on_record(void *arg, struct store_pool *pool, const struct store_tur
     if (!r->jobs)
         run_free(r); /* the service stops: the lease ends by itself */
     else if (turn->status != REDIS_OK)
-        hand_back(r);
-    else if (strcmp(turn->result, "running") != 0)
-        run_free(r); /* cancelled or taken back meanwhile */
+        hand_back(r, r->cancelled ? TICKET_CANCELLED : TICKET_QUEUED);
+    else if (strcmp(turn->result, "running") != 0 || int_at(turn, F_GRANTS, 0) != r->grant.fence)
+        run_free(r); /* taken back meanwhile, and perhaps granted anew */
+    else if (r->cancelled || int_at(turn, F_CANCEL, 0) != 0)
+        hand_back(r, TICKET_CANCELLED);
     else
         begin(r, turn);
 }
@@ -251,9 +258,20 @@ void job_run(void *arg, struct pool_agent *agent, const struct store_grant *gran
     list_init(&r->link);
     list_add_last(&j->runs, &r->link);
     j->running++;
+    scheduler_count_job(j->scheduler, 1);
     struct store_look look = {r->grant.id, fields, F_COUNT};
     pool_store_peek(scheduler_options(j->scheduler)->store, pool_agent_pool(agent), &look,
                     on_record, r);
+}
+
+void job_run_cancel(void *arg, const char *id)
+{
+    struct jobs *j = arg;
+    for (struct list *at = j->runs.next; at != &j->runs; at = at->next) {
+        struct run *r = LIST_ITEM(at, struct run, link);
+        if (strcmp(r->grant.id, id) == 0)
+            r->cancelled = true;
+    }
 }
 
 /* Calls are cancelled without a settle of their jobs: those go back by their leases. */

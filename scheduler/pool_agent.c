@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "storage/redis_reply.h"
 
+#include <assert.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #define TICK_IDLE_MS  5000
 #define FLUSH_MS      2000
 #define RETRY_MS      1000  /* a settle that Redis refused (busy, full, loading) */
+#define MOST_REFUSALS 5     /* of one settle, by an error of no known kind: it will not pass */
 #define REAP_GRACE_MS 10000 /* after a reconnect: twice the longest reconnect backoff */
 
 struct pool_agent {
@@ -24,13 +26,13 @@ struct pool_agent {
     struct event *tick;  /* heartbeat, reap, flush */
     struct event *retry; /* settles that wait for another try */
     struct list held;
-    size_t held_count;
+    size_t held_count, waiting;
     struct list unsettled;
     size_t unsettled_count;
     struct store_level levels[POOL_MAX_DIMS];
     size_t level_count;
-    int64_t queued;
-    bool looking, up, freed;
+    int64_t queued, data_losses;
+    bool looking, up, stopped, freed;
     int64_t up_since_ms, beat_ms, flush_ms;
     size_t inflight; /* store calls that will still call back */
 };
@@ -40,6 +42,9 @@ struct closing {
     struct list link;
     struct pool_agent *agent;
     struct store_outcome outcome; /* fence 0: a cancel */
+    char dims[POOL_MAX_DIMS][8];  /* what outcome.actual stands in the order of */
+    size_t dim_count;
+    int refusals; /* by Redis itself, with an error that may be for good */
     struct store_field fields[STORE_MAX_FIELDS];
     char id[TICKET_ID_BYTES];
     char pause_dim[8];
@@ -78,6 +83,15 @@ static bool end(struct pool_agent *a)
     return false;
 }
 
+static void notice_loss(struct pool_agent *a)
+{
+    if (a->data_losses == a->pool.data_losses)
+        return;
+    a->data_losses = a->pool.data_losses;
+    if (a->hooks.on_data_lost)
+        a->hooks.on_data_lost(a->hooks.arg, a);
+}
+
 static void take_turn(struct pool_agent *a, const struct store_turn *turn)
 {
     if (turn->status != REDIS_OK)
@@ -85,18 +99,27 @@ static void take_turn(struct pool_agent *a, const struct store_turn *turn)
     memcpy(a->levels, turn->levels, sizeof(a->levels));
     a->level_count = turn->level_count;
     a->queued = turn->queued;
-    if (turn->wait_ms >= 0)
+    if (turn->wait_ms >= 0 && !a->stopped)
         arm(a->look, turn->wait_ms);
     else if (turn->wait_ms != POOL_WAIT_KEEP)
         event_del(a->look);
+    notice_loss(a);
     /* Last: a hook may submit or settle, and so come back here. */
     for (size_t i = 0; i < turn->grant_count; i++)
         a->hooks.on_grant(a->hooks.arg, a, &turn->grants[i]);
 }
 
+/* Calls that wait here are granted whatever else runs: only this instance can take them. */
 static int room(const struct pool_agent *a)
 {
-    return a->hooks.room(a->hooks.arg);
+    int most = a->hooks.room(a->hooks.arg);
+    return most > 0 || a->waiting == 0 ? most : 1;
+}
+
+/* The queue may hold tickets of ours that no reply has told of: one in its backoff is not in it. */
+static bool is_busy(const struct pool_agent *a)
+{
+    return a->held_count > 0 || a->waiting > 0 || a->queued > 0 || a->unsettled_count > 0;
 }
 
 static void on_looked(void *arg, struct store_pool *pool, const struct store_turn *turn)
@@ -131,6 +154,7 @@ static void on_beat(void *arg, struct store_pool *pool, const struct store_turn 
     (void)pool;
     if (!end(a) || turn->status != REDIS_OK)
         return;
+    notice_loss(a);
     size_t n = reply_count(turn->items);
     for (size_t i = 1; i + 1 < n; i += 2) {
         struct store_lease lease = {.id = reply_text(reply_at(turn->items, i), NULL),
@@ -198,7 +222,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     int64_t now_ms = clock_mono_ms();
-    bool busy = a->held_count > 0 || a->queued > 0 || a->unsettled_count > 0;
+    bool busy = is_busy(a);
     arm(a->tick, busy ? TICK_BUSY_MS : TICK_IDLE_MS);
     if (!a->up)
         return;
@@ -225,41 +249,61 @@ static void closing_free(struct closing *c)
 
 static void send_closing(struct closing *c);
 
+/* The end of a closing, with what Redis answered or why it will not any more. */
+static void closing_end(struct closing *c, const struct store_turn *turn)
+{
+    struct pool_agent *a = c->agent;
+    pool_store_fn fn = c->fn;
+    void *arg = c->arg;
+    closing_free(c);
+    if (fn)
+        fn(arg, &a->pool, turn);
+}
+
 static void on_closed(void *arg, struct store_pool *pool, const struct store_turn *turn)
 {
     struct closing *c = arg;
     struct pool_agent *a = c->agent;
     (void)pool;
-    if (a->freed) {
-        closing_free(c);
-        (void)end(a);
-        return;
-    }
     c->sent = false;
-    if (turn->status != REDIS_OK) {
-        (void)end(a);
-        if (a->up)
-            arm(a->retry, RETRY_MS);
+    if (turn->status == REDIS_ERROR && ++c->refusals == MOST_REFUSALS)
+        log_write(LOG_ERROR, "redis does not take a settle; its lease will end", "ticket", c->id,
+                  "pool", a->pool.id, NULL);
+    if (turn->status == REDIS_OK || a->stopped || c->refusals == MOST_REFUSALS) {
+        closing_end(c, turn);
+        if (end(a))
+            take_turn(a, turn);
         return;
     }
-    pool_store_fn fn = c->fn;
-    void *fn_arg = c->arg;
-    closing_free(c);
-    if (fn)
-        fn(fn_arg, &a->pool, turn);
-    if (end(a))
-        take_turn(a, turn);
+    if (end(a) && a->up)
+        arm(a->retry, RETRY_MS);
+}
+
+/* The limits may have changed since: the actuals follow the names of their dimensions. */
+static struct store_outcome outcome_now(const struct closing *c)
+{
+    const struct pool_limits *now = &c->agent->pool.limits;
+    struct store_outcome o = c->outcome;
+    for (size_t i = 0; i < now->dim_count; i++) {
+        o.actual[i] = -1;
+        for (size_t k = 0; k < c->dim_count; k++) {
+            if (strcmp(c->dims[k], now->dims[i].name) == 0)
+                o.actual[i] = c->outcome.actual[k];
+        }
+    }
+    return o;
 }
 
 static void send_closing(struct closing *c)
 {
     struct pool_agent *a = c->agent;
+    struct store_outcome o = outcome_now(c);
     c->sent = true;
     begin(a);
-    if (c->outcome.fence == 0)
+    if (o.fence == 0)
         pool_store_cancel(a->store, &a->pool, c->id, room(a), on_closed, c);
     else
-        pool_store_settle(a->store, &a->pool, &c->outcome, room(a), on_closed, c);
+        pool_store_settle(a->store, &a->pool, &o, room(a), on_closed, c);
 }
 
 static void on_retry(evutil_socket_t fd, short what, void *arg)
@@ -286,6 +330,9 @@ static struct closing *closing_new(struct pool_agent *a, const struct store_outc
         return NULL;
     c->agent = a;
     c->outcome = *o;
+    c->dim_count = a->pool.limits.dim_count;
+    for (size_t i = 0; i < c->dim_count; i++)
+        memcpy(c->dims[i], a->pool.limits.dims[i].name, sizeof(c->dims[i]));
     (void)snprintf(c->id, sizeof(c->id), "%s", o->id);
     c->outcome.id = c->id;
     if (o->pause_dim) {
@@ -304,6 +351,19 @@ static struct closing *closing_new(struct pool_agent *a, const struct store_outc
     return c;
 }
 
+/* Those that nobody will send any more. */
+static void drop_closings(struct pool_agent *a)
+{
+    const struct store_turn down = {
+        .status = REDIS_DOWN, .result = "", .detail = "", .binding = ""};
+    for (struct list *at = a->unsettled.next, *next; at != &a->unsettled; at = next) {
+        struct closing *c = LIST_ITEM(at, struct closing, link);
+        next = at->next;
+        if (!c->sent)
+            closing_end(c, &down);
+    }
+}
+
 void pool_agent_settle(struct pool_agent *a, const struct store_outcome *o, pool_store_fn fn,
                        void *arg)
 {
@@ -320,6 +380,8 @@ void pool_agent_settle(struct pool_agent *a, const struct store_outcome *o, pool
     c->arg = arg;
     if (a->up)
         send_closing(c);
+    else if (a->stopped)
+        drop_closings(a);
 }
 
 void pool_agent_cancel(struct pool_agent *a, const char *id, pool_store_fn fn, void *arg)
@@ -371,6 +433,17 @@ void pool_agent_release(struct pool_agent *a, struct holding *h)
     a->held_count--;
 }
 
+void pool_agent_expect(struct pool_agent *a)
+{
+    a->waiting++;
+}
+
+void pool_agent_unexpect(struct pool_agent *a)
+{
+    assert(a->waiting > 0);
+    a->waiting--;
+}
+
 static void on_configured(void *arg, struct store_pool *pool, const struct store_turn *turn)
 {
     struct pool_agent *a = arg;
@@ -400,7 +473,7 @@ void pool_agent_connected(struct pool_agent *a, bool up)
         return;
     a->up_since_ms = clock_mono_ms();
     a->beat_ms = a->up_since_ms;
-    if (a->held_count > 0 || a->queued > 0)
+    if (is_busy(a))
         beat(a);
     on_retry(-1, 0, a);
     begin(a);
@@ -436,21 +509,24 @@ struct pool_agent *pool_agent_new(struct event_base *base, struct pool_store *st
     return a;
 }
 
-void pool_agent_free(struct pool_agent *a)
+void pool_agent_stop(struct pool_agent *a)
 {
-    if (!a)
+    if (a->stopped)
         return;
+    a->stopped = true;
     event_del(a->look);
     event_del(a->tick);
     event_del(a->retry);
     if (a->up)
         flush(a);
-    for (struct list *at = a->unsettled.next, *next; at != &a->unsettled; at = next) {
-        struct closing *c = LIST_ITEM(at, struct closing, link);
-        next = at->next;
-        if (!c->sent)
-            closing_free(c);
-    }
+    drop_closings(a);
+}
+
+void pool_agent_free(struct pool_agent *a)
+{
+    if (!a)
+        return;
+    pool_agent_stop(a);
     a->freed = true;
     if (a->inflight == 0)
         agent_destroy(a);
@@ -480,6 +556,11 @@ int64_t pool_agent_queued(const struct pool_agent *a)
 size_t pool_agent_held(const struct pool_agent *a)
 {
     return a->held_count;
+}
+
+bool pool_agent_is_idle(const struct pool_agent *a)
+{
+    return a->held_count == 0 && a->waiting == 0 && a->unsettled_count == 0 && a->inflight == 0;
 }
 
 size_t pool_agent_unsettled(const struct pool_agent *a)

@@ -36,22 +36,28 @@ struct pool_agent_hooks {
     /* The lease under this fence was lost: somebody else may run the ticket now. It may come late:
      * the ticket may have ended, or been granted here anew, under a higher fence. */
     void (*on_lost)(void *arg, struct pool_agent *agent, const struct store_lease *lease);
-    /* Grants that can be taken now; 0 while draining. */
+    /* Jobs that can be taken now; 0 while draining. With calls that wait here (expected) one
+     * grant is asked for all the same, which may be a job's. */
     int (*room)(void *arg);
     void *arg;
+    /* Redis lost the pool's data, and so the tickets that waited in it. May be NULL. */
+    void (*on_data_lost)(void *arg, struct pool_agent *agent);
 };
 
 struct pool_agent *pool_agent_new(struct event_base *base, struct pool_store *store,
                                   const struct store_pool *pool,
                                   const struct pool_agent_hooks *hooks);
-/* Stops its timers; what it holds is left to its leases. Settles that wait are dropped. */
-void pool_agent_free(struct pool_agent *a);
+/* Stops its timers and tells Redis its counts; what it holds is left to its leases. Settles that
+ * are not on their way are dropped, and their fn is told REDIS_DOWN; others are still answered. */
+void pool_agent_stop(struct pool_agent *a); /* idempotent */
+void pool_agent_free(struct pool_agent *a); /* after a stop, which it makes good for */
 
 struct store_pool *pool_agent_pool(struct pool_agent *a);
 struct pool_stats *pool_agent_stats(struct pool_agent *a);
 /* Levels as the last reply told them (order of limits.dims), for x-ratelimit headers. */
 const struct store_level *pool_agent_levels(const struct pool_agent *a, size_t *ret_count);
 int64_t pool_agent_queued(const struct pool_agent *a); /* tickets in the pool, as last told */
+bool pool_agent_is_idle(const struct pool_agent *a);   /* nothing of ours is in it or on its way */
 size_t pool_agent_held(const struct pool_agent *a);
 
 /* Redis came up or went away. */
@@ -66,6 +72,10 @@ void pool_agent_submit(struct pool_agent *a, const struct store_ticket *t, pool_
 /* From a grant on: the lease is renewed until pool_agent_release(). */
 void pool_agent_hold(struct pool_agent *a, struct holding *h);
 void pool_agent_release(struct pool_agent *a, struct holding *h);
+/* A call of this instance waits in the queue or for the end of its backoff: the instance tells
+ * that it lives, or the ticket would be taken for a dead one's. */
+void pool_agent_expect(struct pool_agent *a);
+void pool_agent_unexpect(struct pool_agent *a);
 /* Repeated until Redis has answered (or the agent is freed). fn may be NULL; it is told the
  * final answer. The outcome and its fields are copied. */
 void pool_agent_settle(struct pool_agent *a, const struct store_outcome *o, pool_store_fn fn,

@@ -24,7 +24,9 @@ struct scheduler {
     struct list graves;
     struct event *undertaker;
     scheduler_job_fn on_job;
+    scheduler_job_cancel_fn on_job_cancel;
     void *job_arg;
+    int64_t running_jobs;
     bool connected, draining;
 };
 
@@ -99,24 +101,70 @@ static void lost(void *arg, struct pool_agent *agent, const struct store_lease *
     call_on_lost(call);
 }
 
+int scheduler_job_room(const struct scheduler *s)
+{
+    int64_t left = s->plan->config->jobs.max_running - s->running_jobs;
+    if (s->draining || left < 0)
+        return 0;
+    return (int)(left < DISPATCH_MAX_GRANTS ? left : DISPATCH_MAX_GRANTS);
+}
+
 static int room(void *arg)
 {
-    struct scheduler *s = arg;
-    int64_t most = s->plan->config->jobs.max_running;
-    int64_t left = most - (int64_t)s->calls.count;
-    if (s->draining && s->calls.count == 0)
-        return 0;
-    /* Calls that wait here must be granted whatever runs: a grant is always taken. */
-    if (left < 1)
-        left = 1;
-    return (int)(left < DISPATCH_MAX_GRANTS ? left : DISPATCH_MAX_GRANTS);
+    return scheduler_job_room(arg);
+}
+
+static void data_lost(void *arg, struct pool_agent *agent)
+{
+    log_write(LOG_WARN, "redis lost a pool's data; what waits is submitted again", "pool",
+              pool_agent_pool(agent)->id, NULL);
+    scheduler_channel_back(arg);
+}
+
+static bool is_default(const struct pool_view *v, const char *id)
+{
+    size_t len = strlen(v->provider);
+    return strncmp(id + len, ":default:", 9) == 0;
+}
+
+/* Job ids lead to their pools by this. The pools of callers' keys hold no jobs, and would only grow
+ * a hash that nobody trims. */
+static void register_pool(struct scheduler *s, const struct pool_view *v)
+{
+    const struct store_pool *pool = pool_agent_pool(v->agent);
+    if (!v->transient)
+        job_store_register_pool(s->options.jobs, pool->hash, pool->id);
+}
+
+static void free_pool(struct pool_view *v)
+{
+    pool_agent_free(v->agent);
+    free(v);
+}
+
+/* Callers with keys of their own come and go, and each leaves a pool behind: an idle one goes. */
+static bool make_room(struct scheduler *s)
+{
+    size_t at = 0;
+    struct pool_view *v = NULL;
+    if (s->pools.count < MAX_POOLS)
+        return true;
+    do
+        v = map_next(&s->pools, &at);
+    while (v && !(v->transient && v->users == 0 && pool_agent_is_idle(v->agent)));
+    if (!v)
+        return false;
+    (void)map_remove(&s->pools, pool_agent_pool(v->agent)->hash);
+    free_pool(v);
+    return true;
 }
 
 static struct pool_view *add_pool(struct scheduler *s, const struct config_provider *provider,
                                   const struct config_model *row, const char *id)
 {
     struct pool_view *v = calloc(1, sizeof(*v));
-    struct pool_agent_hooks hooks = {.on_grant = hand_out, .on_lost = lost, .room = room, .arg = s};
+    struct pool_agent_hooks hooks = {
+        .on_grant = hand_out, .on_lost = lost, .room = room, .on_data_lost = data_lost, .arg = s};
     struct pool_limits limits;
     struct store_pool pool;
     if (!v)
@@ -134,8 +182,9 @@ static struct pool_view *add_pool(struct scheduler *s, const struct config_provi
         free(v);
         return NULL;
     }
+    v->transient = !is_default(v, pool.id);
     if (s->connected) {
-        job_store_register_pool(s->options.jobs, pool.hash, pool.id);
+        register_pool(s, v);
         pool_agent_connected(v->agent, true);
     }
     return v;
@@ -150,9 +199,11 @@ struct pool_view *scheduler_pool(struct scheduler *s, const struct config_provid
         return NULL; /* config_load() bounds the names so that this cannot be */
     key_pool_hash(id, hash);
     struct pool_view *v = map_get(&s->pools, hash);
+    if (v && strcmp(pool_agent_pool(v->agent)->id, id) != 0)
+        return NULL; /* two pools of one hash would share their limits */
     if (v)
         return v;
-    return s->pools.count < MAX_POOLS ? add_pool(s, provider, row, id) : NULL;
+    return make_room(s) ? add_pool(s, provider, row, id) : NULL;
 }
 
 struct pool_view *scheduler_pool_by_hash(struct scheduler *s, const char *hash)
@@ -227,6 +278,8 @@ void scheduler_message(struct scheduler *s, const char *payload)
     if (strcmp(verb, "cancel") == 0) {
         if (call)
             call_on_cancel(call);
+        else if (s->on_job_cancel)
+            s->on_job_cancel(s->job_arg, id);
         return;
     }
     struct pool_view *v = key_id_hash(id, hash) ? scheduler_pool_by_hash(s, hash) : NULL;
@@ -244,9 +297,8 @@ void scheduler_connected(struct scheduler *s, bool up)
     size_t at = 0;
     s->connected = up;
     for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at)) {
-        const struct store_pool *pool = pool_agent_pool(v->agent);
         if (up)
-            job_store_register_pool(s->options.jobs, pool->hash, pool->id);
+            register_pool(s, v);
         pool_agent_connected(v->agent, up);
     }
     if (up)
@@ -272,6 +324,14 @@ void scheduler_drain(struct scheduler *s)
     s->draining = true;
 }
 
+void scheduler_stop(struct scheduler *s)
+{
+    size_t at = 0;
+    s->draining = true;
+    for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at))
+        pool_agent_stop(v->agent);
+}
+
 bool scheduler_is_draining(const struct scheduler *s)
 {
     return s->draining;
@@ -290,10 +350,17 @@ size_t scheduler_unsettled(struct scheduler *s)
     return n;
 }
 
-void scheduler_on_job(struct scheduler *s, scheduler_job_fn fn, void *arg)
+void scheduler_on_job(struct scheduler *s, scheduler_job_fn fn, scheduler_job_cancel_fn cancel,
+                      void *arg)
 {
     s->on_job = fn;
+    s->on_job_cancel = cancel;
     s->job_arg = arg;
+}
+
+void scheduler_count_job(struct scheduler *s, int by)
+{
+    s->running_jobs += by;
 }
 
 const struct scheduler_options *scheduler_options(const struct scheduler *s)
@@ -323,6 +390,7 @@ static void reconfigure(struct scheduler *s, const struct config_provider *p,
             continue;
         v->profile = profile_of(p);
         limits_of(s->plan->config, v->profile, &row->limits, &limits);
+        pool_agent_pool(v->agent)->finished_ttl_ms = s->plan->config->jobs.result_ttl_s * 1000;
         pool_agent_configure(v->agent, &limits);
     }
 }
@@ -373,8 +441,7 @@ void scheduler_free(struct scheduler *s)
         return;
     on_undertaker(-1, 0, s);
     for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at)) {
-        pool_agent_free(v->agent);
-        free(v);
+        free_pool(v);
     }
     map_release(&s->pools);
     map_release(&s->calls);

@@ -33,6 +33,9 @@ struct scheduler_options {
 };
 
 struct scheduler *scheduler_new(const struct scheduler_options *options, struct config *config);
+/* The end, in this order: the owners have cancelled their calls; scheduler_stop(); the connection
+ * to Redis is freed, which answers all that is open; scheduler_free(). */
+void scheduler_stop(struct scheduler *s);
 void scheduler_free(struct scheduler *s);
 
 /* All or nothing was decided by config_load(); from here the new one holds for new requests, and
@@ -55,7 +58,12 @@ size_t scheduler_unsettled(struct scheduler *s);
 /* A granted durable job was handed to this instance. */
 typedef void (*scheduler_job_fn)(void *arg, struct pool_agent *agent,
                                  const struct store_grant *grant);
-void scheduler_on_job(struct scheduler *s, scheduler_job_fn fn, void *arg);
+/* The job of this id is to be cancelled; told when no call stands for it (yet). */
+typedef void (*scheduler_job_cancel_fn)(void *arg, const char *id);
+void scheduler_on_job(struct scheduler *s, scheduler_job_fn fn, scheduler_job_cancel_fn cancel,
+                      void *arg);
+int scheduler_job_room(const struct scheduler *s);     /* jobs that this instance may take on now */
+void scheduler_count_job(struct scheduler *s, int by); /* one more or one less runs here */
 
 /* ---- pools: one for (provider, account, group) */
 
@@ -65,10 +73,12 @@ struct pool_view {
     const struct profile *profile;
     struct quantile output; /* of answers, for predicting */
     char provider[64], group[POOL_NAME_BYTES];
+    bool transient; /* of a caller's own key: it holds no jobs, and makes room when it is idle */
+    unsigned users; /* who keep a pointer to it over a turn of the loop; counted by themselves */
 };
 
 /* The pool of a row; made when it is new. account: "default", or a hash of the caller's key.
- * NULL: no memory, or too many pools. */
+ * NULL: no memory, too many pools in use, or one whose short hash is another's. */
 struct pool_view *scheduler_pool(struct scheduler *s, const struct config_provider *provider,
                                  const struct config_model *row, const char *account);
 /* By the hash that stands in job ids; NULL when this instance does not know it. */

@@ -121,12 +121,15 @@ void job_store_claim(struct job_store *s, const struct job_claim *claim, job_sto
 void job_store_index(struct job_store *s, const struct job_entry *entry)
 {
     struct key key = key_jobs(entry->pool, entry->tenant);
-    char score[24], ttl[24];
+    char score[24], ttl[24], oldest[24];
+    (void)snprintf(oldest, sizeof(oldest), "%d", -JOB_MAX_LISTED - 1);
     (void)snprintf(score, sizeof(score), "%" PRId64, entry->created_us);
     (void)snprintf(ttl, sizeof(ttl), "%" PRId64, entry->ttl_ms);
-    const char *add[] = {"ZADD", key.text, score, entry->id};
+    const char *add[] = {"ZADD", key.text, "NX", score, entry->id};
+    const char *trim[] = {"ZREMRANGEBYRANK", key.text, "0", oldest};
     const char *expire[] = {"PEXPIRE", key.text, ttl};
-    send(s, 4, add, NULL, NULL);
+    send(s, 5, add, NULL, NULL);
+    send(s, 4, trim, NULL, NULL);
     send(s, 3, expire, NULL, NULL);
 }
 
@@ -135,6 +138,32 @@ void job_store_unindex(struct job_store *s, const char *pool, const char *tenant
     struct key key = key_jobs(pool, tenant);
     const char *argv[] = {"ZREM", key.text, id};
     send(s, 3, argv, NULL, NULL);
+}
+
+struct place_call {
+    job_store_place_fn fn;
+    void *arg;
+};
+
+static void on_place(void *arg, enum redis_status status, const struct redisReply *reply)
+{
+    struct place_call *call = arg;
+    call->fn(call->arg, status, status == REDIS_OK ? reply_int(reply, 0) : 0);
+    free(call);
+}
+
+void job_store_place(struct job_store *s, const struct job_entry *entry, job_store_place_fn fn,
+                     void *arg)
+{
+    struct key key = key_jobs(entry->pool, entry->tenant);
+    struct place_call *call = malloc(sizeof(*call));
+    if (!call) {
+        fn(arg, REDIS_BUSY_LOCAL, 0);
+        return;
+    }
+    *call = (struct place_call){fn, arg};
+    const char *argv[] = {"ZSCORE", key.text, entry->id};
+    send(s, 3, argv, on_place, call);
 }
 
 struct list_call {

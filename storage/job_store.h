@@ -6,7 +6,7 @@
  *
  *   registry     pool hash -> pool id, so that an id finds its pool on any instance
  *   index        a tenant's jobs of a pool by time, for lists; entries whose record is gone are
- *                left out and removed on reading
+ *                left out and removed on reading; the oldest leave when there are too many
  *   idempotency  key -> "FINGERPRINT ID": the id is chosen before the submit, so that a crash
  *                between the two is healed by submitting the same id again
  *
@@ -47,8 +47,16 @@ struct job_entry {
     int64_t created_us; /* unique per instance, so that a page never ends between equals */
     int64_t ttl_ms;     /* of the whole index, renewed by each entry */
 };
+/* One that stands there keeps its place: a job submitted again must not move in the lists. */
 void job_store_index(struct job_store *s, const struct job_entry *entry);
 void job_store_unindex(struct job_store *s, const char *pool, const char *tenant, const char *id);
+
+/* The place of an entry (pool, tenant, id), which is what lists are ordered by: its created_us in
+ * the index; 0 when it is not there. The record's own time may be another one, when a crash
+ * parted the entry from the submit that made the record. */
+typedef void (*job_store_place_fn)(void *arg, enum redis_status status, int64_t created_us);
+void job_store_place(struct job_store *s, const struct job_entry *entry, job_store_place_fn fn,
+                     void *arg);
 
 /* Newest first: fn for each id with its time, then once with id NULL and the status.
  * before_us: only older ones; 0: all. */

@@ -234,9 +234,10 @@ static void on_reply(void *arg, enum redis_status status, const struct redisRepl
 {
     struct op *op = arg;
     if (status == REDIS_ERROR && !op->repeated) {
-        const char *text = reply_text(reply, NULL);
+        const char *text = reply_error(reply);
         if (text && strncmp(text, "NOPOOL", 6) == 0) {
             op->repeated = true;
+            op->pool->data_losses += op->pool->configured;
             pool_store_configure(op->store, op->pool, on_configured_then_repeat, op);
             return;
         }

@@ -28,6 +28,7 @@ struct store_pool {
     struct pool_limits limits;
     int64_t finished_ttl_ms; /* how long a finished job is kept */
     bool configured;         /* by this process, ever */
+    int64_t data_losses;     /* times that Redis did not know it after that */
 };
 
 struct store_grant {

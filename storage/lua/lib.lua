@@ -4,10 +4,12 @@
 -- the copy that decides. All keys of a pool carry its hash tag, so one script may touch them all:
 --
 --   KEYS[1]  PREFIX .. 'b', PREFIX being 'sluice:{POOL}:'. The others are made from it here:
---   b        HASH  limits and state. K max_parallel, beta, maxq, lease, losses, ttl (ms a finished
---                  ticket is kept), nq tickets queued, seq of the last grant, svc mean ms of a
---                  running ticket; for a dimension d:
---                  d:R d:P d:U d:C d:M d:F (r refund, k keep, a accrue) d:L level d:T d:W
+--   b        HASH  limits and state. cfg: what configure sets, as one JSON text that is decoded
+--                  faster than its numbers are fetched one by one: K max_parallel, beta, maxq,
+--                  lease, losses, ttl (ms a finished ticket is kept), dim: for each dimension
+--                  R P U C M F (r refund, k keep, a accrue). State: nq tickets queued, seq of
+--                  the last grant, svc mean ms of a running ticket; for a dimension d: d:L
+--                  level d:T d:W. dims: the names that are configured
 --   m        HASH  fair tags: v; v0 S0 F0 … for the classes 0-2; bp busy periods so far;
 --                  hold: h:id h:t h:u:d
 --   f        HASH  F:FLOW finish tags, w:FLOW weights, b:FLOW:d and b:FLOW:v queued cost.
@@ -32,7 +34,8 @@
 -- taken: what was told before still stands.
 --
 -- Numbers: integers below 2^53 are exact. Never tostring() or '..' on one that may pass 10^14: Lua
--- prints %.14g. int() formats it whole. Numbers handed to redis.call() are formatted whole.
+-- prints %.14g. int() formats it whole. Redis 7.2 writes some numbers handed to redis.call() as
+-- 1e+9, so only small ones and int() go there. A number in a reply is an integer for the caller.
 
 -- CLOCK: the only reader of time; tests put another function in its place.
 local function now_us()
@@ -48,12 +51,11 @@ local LEAST = -4503599627370496 -- -2^52: the deepest debt
 local ETA_FLOWS = 64 -- flows that an ETA looks at
 local POOL_TTL = 2592000000 -- 30 days without a heartbeat
 
+-- %d and not %.0f, which takes twice the time.
+local format = string.format
 local function int(x)
-  return string.format('%.0f', x)
+  return format('%d', x)
 end
-
-local BASE = {'K', 'beta', 'maxq', 'lease', 'losses', 'ttl', 'nq', 'seq', 'svc'}
-local PER_DIM = {'R', 'P', 'U', 'C', 'M', 'F', 'L', 'T', 'W'}
 
 local function refill(d, ms)
   local n = math.floor((ms - d.T) / d.U)
@@ -72,36 +74,31 @@ end
 
 -- nil when the pool was never configured or its data are gone: the caller configures it.
 local function open_pool(owner, most, names)
-  local p = {
-    key = KEYS[1], pre = string.sub(KEYS[1], 1, -2), owner = owner, most = tonumber(most),
-    dims = {}, grants = {}, count = 0, wait = -3, binding = '',
-  }
-  p.us = now_us()
-  p.ms = math.floor(p.us / 1000)
-  local want = {unpack(BASE)}
+  local key, want, dims, n = KEYS[1], {'cfg', 'nq', 'seq', 'svc'}, {}, 0
   for name in string.gmatch(names, '[^,]+') do
-    p.dims[#p.dims + 1] = {name = name}
-    for _, s in ipairs(PER_DIM) do
-      want[#want + 1] = name .. ':' .. s
-    end
+    n = n + 1
+    dims[n] = name
+    want[3 * n + 2], want[3 * n + 3], want[3 * n + 4] = name .. ':L', name .. ':T', name .. ':W'
   end
-  local v = redis.call('HMGET', p.key, unpack(want))
+  local v = redis.call('HMGET', key, unpack(want))
   if not v[1] then
     return nil
   end
-  for i, name in ipairs(BASE) do
-    p[name] = tonumber(v[i])
-  end
-  local at = #BASE
-  for _, d in ipairs(p.dims) do
-    for i, s in ipairs(PER_DIM) do
-      d[s] = s == 'F' and v[at + i] or tonumber(v[at + i])
-    end
-    at = at + #PER_DIM
-    if not d.R then
+  local p = cjson.decode(v[1])
+  p.key, p.pre, p.owner, p.most = key, string.sub(key, 1, -2), owner, tonumber(most)
+  p.grants, p.count, p.wait, p.binding = {}, 0, -3, ''
+  p.us = now_us()
+  p.ms = math.floor(p.us / 1000)
+  p.nq, p.seq, p.svc = tonumber(v[2]), tonumber(v[3]), tonumber(v[4])
+  p.dims = dims
+  for i = 1, n do
+    local d = p.dim[dims[i]]
+    if not d then
       return nil
     end
+    d.name, d.L, d.T, d.W = dims[i], tonumber(v[3 * i + 2]), tonumber(v[3 * i + 3]), tonumber(v[3 * i + 4])
     refill(d, p.ms)
+    dims[i] = d
   end
   return p
 end
@@ -197,12 +194,10 @@ local function tags(p)
 end
 
 local function save(p)
-  local a = {'nq', int(p.nq), 'seq', int(p.seq), 'svc', int(p.svc)}
+  local a, n = {'nq', int(p.nq), 'seq', int(p.seq), 'svc', int(p.svc)}, 6
   for _, d in ipairs(p.dims) do
-    a[#a + 1] = d.name .. ':L'
-    a[#a + 1] = int(d.L)
-    a[#a + 1] = d.name .. ':T'
-    a[#a + 1] = int(d.T)
+    a[n + 1], a[n + 2], a[n + 3], a[n + 4] = d.name .. ':L', int(d.L), d.name .. ':T', int(d.T)
+    n = n + 4
   end
   redis.call('HSET', p.key, unpack(a))
   if not p.m then

@@ -247,10 +247,18 @@ local function turn(p)
   end
 end
 
+-- The delayed ticket that is due first, as {id, ms}; empty when there is none.
+local function first_delayed(p)
+  return redis.call('ZRANGE', p.pre .. 'delay', 0, 0, 'WITHSCORES')
+end
+
 local function dispatch(p)
-  promote(p)
+  local due = first_delayed(p)
+  if due[2] and tonumber(due[2]) <= p.ms then
+    promote(p)
+    due = first_delayed(p)
+  end
   turn(p)
-  local due = redis.call('ZRANGE', p.pre .. 'delay', 0, 0, 'WITHSCORES')
   if due[2] then
     local wait = math.max(tonumber(due[2]) - p.ms, 1)
     p.wait = p.wait < 0 and p.wait ~= -2 and wait or (p.wait > 0 and math.min(p.wait, wait) or p.wait)
@@ -259,10 +267,11 @@ end
 
 -- {RESULT…} with what every reply tells.
 local function reply(p, result)
-  local levels = {}
+  local levels, n = {}, 0
   for _, d in ipairs(p.dims) do
-    levels[#levels + 1] = int(math.floor(d.L / d.P))
-    levels[#levels + 1] = int(math.max(math.ceil((d.C * d.P - d.L) / d.R) * d.U, 0))
+    levels[n + 1] = math.floor(d.L / d.P)
+    levels[n + 2] = math.max(math.ceil((d.C * d.P - d.L) / d.R) * d.U, 0)
+    n = n + 2
   end
-  return {result, int(p.wait), p.binding, p.grants, levels, int(p.nq)}
+  return {result, p.wait, p.binding, p.grants, levels, p.nq}
 end

@@ -24,14 +24,16 @@ local function record(state)
     'st', state, 'kd', kind, 'cl', ARGV[6], 'tn', tenant, 'w', ARGV[8], 'ord', t.ord, 'dl', int(t.dl),
     'fc', ARGV[10], 'at', 0, 'ls', 0, 'fv', 0, 'fb', -1, 'ow', p.owner, 't0', int(p.ms),
   }
+  local n = #a
   for i, d in ipairs(p.dims) do
     if t.cost[i] ~= 0 then
-      a[#a + 1] = 'c:' .. d.name
-      a[#a + 1] = int(t.cost[i])
+      a[n + 1], a[n + 2] = 'c:' .. d.name, int(t.cost[i])
+      n = n + 2
     end
   end
   for i = 14, #ARGV do
-    a[#a + 1] = ARGV[i]
+    n = n + 1
+    a[n] = ARGV[i]
   end
   return a
 end
@@ -50,15 +52,15 @@ if p.nq == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost) == 0 and not sl
   p.seq = p.seq + 1
   local a = record('running')
   a[18] = 1 -- at: the first fence
-  a[#a + 1], a[#a + 2] = 'seq', int(p.seq)
-  a[#a + 1], a[#a + 2] = 't1', int(p.ms)
+  local n = #a
+  a[n + 1], a[n + 2], a[n + 3], a[n + 4] = 'seq', int(p.seq), 't1', int(p.ms)
   redis.call('HSET', key, unpack(a))
   redis.call('ZADD', p.pre .. 'inf', int(p.ms + p.lease), id)
   if kind == 'call' then
     redis.call('PEXPIRE', key, 86400000)
   end
   save(p)
-  return reply(p, {'granted', '1', int(p.seq)})
+  return reply(p, {'granted', 1, p.seq})
 end
 if p.nq >= p.maxq then
   return reply(p, {'full', int(p.nq)})

@@ -96,6 +96,7 @@ static void a_channel_may_come_later_and_go(void **state)
     assert_true(redis_probe_wait_up(&l->probe));
     assert_int_equal(redis_subscribe(l->probe.conn, "late"), 0);
     assert_true(wait_loop(l->probe.base, is_heard, l));
+    assert_true(wait_loop(l->probe.base, has_message, l)); /* the "x" that was heard */
     assert_hears(l, "late", "y");
 
     redis_unsubscribe(l->probe.conn, "late");

@@ -20,7 +20,7 @@ static const struct pool_mutation mutants[] = {
     {"the clock's step back moves T", "  if n <= 0 then\n",
      "  if n < 0 then d.T = ms end\n  if n <= 0 then\n"},
     {"the rest of a tick is lost", "d.T = d.T + n * d.U", "d.T = ms"},
-    {"numbers are printed as Lua does", "return string.format('%.0f', x)", "return tostring(x)"},
+    {"numbers are printed as Lua does", "return format('%d', x)", "return tostring(x)"},
     {"headroom is not kept", "return math.min(c * d.P + d.M, d.C * d.P)", "return c * d.P"},
     {"the wait is rounded down", "math.ceil((units - d.L) / d.R)",
      "math.floor((units - d.L) / d.R)"},

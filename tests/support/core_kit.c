@@ -117,11 +117,14 @@ void core_kit_start(struct core_kit *k, const char *limits, const char *more)
 /* In the order of service_free(). */
 static void stop(struct core_kit *k)
 {
+    jobs_stop(k->jobs);
+    scheduler_stop(k->scheduler);
+    redis_conn_free(k->channel);
+    redis_conn_free(k->conn);
+    scheduler_connected(k->scheduler, false);
     jobs_free(k->jobs);
     http_client_free(k->http);
     scheduler_free(k->scheduler);
-    redis_conn_free(k->channel);
-    redis_conn_free(k->conn);
     pool_store_free(k->store);
     job_store_free(k->job_store);
 }
@@ -162,11 +165,10 @@ int64_t core_queued(struct core_kit *k)
 
 int64_t core_level(struct core_kit *k, const char *dim)
 {
-    char level[32], period[32];
+    char level[32];
     (void)snprintf(level, sizeof(level), "%s:L", dim);
-    (void)snprintf(period, sizeof(period), "%s:P", dim);
-    int64_t p = ask_number(k, REDIS_ARGS("HGET", CORE_PREFIX "b", period));
-    return ask_number(k, REDIS_ARGS("HGET", CORE_PREFIX "b", level)) / (p > 0 ? p : 1);
+    /* Dimensions of the kit are per minute: a token is 60,000 units of token x ms. */
+    return ask_number(k, REDIS_ARGS("HGET", CORE_PREFIX "b", level)) / 60000;
 }
 
 int64_t core_field(struct core_kit *k, const char *id, const char *field)

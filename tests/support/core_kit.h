@@ -65,9 +65,9 @@ void core_kit_step(struct core_kit *k); /* runs the loop once */
     } while (0)
 
 /* ---- what Redis holds */
-int64_t core_running(struct core_kit *k);                                  /* slots in use */
-int64_t core_queued(struct core_kit *k);                                   /* of the pool */
-int64_t core_level(struct core_kit *k, const char *dim);                   /* whole tokens */
+int64_t core_running(struct core_kit *k);                /* slots in use */
+int64_t core_queued(struct core_kit *k);                 /* of the pool */
+int64_t core_level(struct core_kit *k, const char *dim); /* whole tokens, of a minute's */
 int64_t core_field(struct core_kit *k, const char *id, const char *field); /* of a ticket; -1 */
 bool core_is(struct core_kit *k, const char *id, const char *state);       /* of a ticket */
 

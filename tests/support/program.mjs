@@ -68,8 +68,8 @@ export async function until(what, timeoutMs, probe, everyMs = 20) {
     }
 }
 
-export async function getJson(url) {
-    const answer = await fetch(url);
+export async function getJson(url, headers = {}) {
+    const answer = await fetch(url, { headers });
     const text = await answer.text();
     if (!answer.ok) throw new Error(`${url}: ${answer.status} ${text.slice(0, 200)}`);
     return JSON.parse(text);

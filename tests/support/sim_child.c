@@ -79,7 +79,7 @@ static size_t keep(char *bytes, size_t size, size_t count, void *arg)
 static struct http_answer ask(CURL *curl, const char *url, const char *path)
 {
     struct http_answer a = {.status = 0};
-    char whole[256];
+    char whole[1024];
     long status = 0;
     buf_init(&a.headers, 64 * KIB);
     buf_init(&a.body, 64 * MIB);

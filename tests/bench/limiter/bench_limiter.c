@@ -239,9 +239,10 @@ static void print(const struct bench *b, int rounds)
         m[k].script_us = median(b->samples[k], rounds, offsetof(struct sample, script_us));
         m[k].cpu_us = median(b->samples[k], rounds, offsetof(struct sample, cpu_us));
         m[k].trip_us = median(b->samples[k], rounds, offsetof(struct sample, trip_us));
+    }
+    for (int k = 0; k < KINDS; k++)
         printf("%-8s %8.2f %8.2f %8.2f   %.2f, %.2f\n", names[k], m[k].script_us, m[k].cpu_us,
                m[k].trip_us, m[k].cpu_us / m[PING].cpu_us, m[k].cpu_us / m[SET].cpu_us);
-    }
 }
 
 int main(int argc, char **argv)

@@ -1,0 +1,4 @@
+import './life.mjs';
+import './many.mjs';
+import './faults.mjs';
+import './restarts.mjs';

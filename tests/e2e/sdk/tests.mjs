@@ -1,0 +1,10 @@
+// All suites in one process, one after the other: `node --test` runs files side by side.
+import './openai.mjs';
+import './anthropic.mjs';
+import './errors.mjs';
+import './waiting.mjs';
+import './aborts.mjs';
+import './faults.mjs';
+import './limits.mjs';
+import './passing.mjs';
+import './keys.mjs';
