@@ -160,12 +160,10 @@ static void add_frame(struct adder *a, int64_t tokens)
 }
 
 /* The schema of the answer is put before the model; a plain json_object costs nothing. */
-static void add_answer_schema(struct adder *a, struct json_span body)
+static void add_answer_schema(struct adder *a, const struct transcript *t)
 {
-    static const char *const names[] = {"response_format", "text", "output_format",
-                                        "output_config"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        struct json_span format = json_get(body, names[i]);
+    for (size_t i = 0; i < TRANSCRIPT_FORMATS; i++) {
+        struct json_span format = t->formats[i];
         if (json_kind(format) != JSON_OBJ)
             continue;
         add(a, JSON, json_get(format, "json_schema"));
@@ -183,10 +181,10 @@ static void add_fixed(struct adder *a, const struct transcript *t)
         add_frame(a, t->endpoint == WIRE_RESPONSES ? frame->message : 0);
     }
     add(a, TOOLS, t->tools);
-    add_answer_schema(a, t->body);
-    if (t->list.at)
+    add_answer_schema(a, t);
+    if (!t->input.at)
         return;
-    add(a, VALUE, json_get(t->body, "input"));
+    add(a, VALUE, t->input);
     add_frame(a, frame->message);
 }
 

@@ -133,12 +133,6 @@ static bool is_given(struct json_span value)
     return kind != JSON_NONE && kind != JSON_NUL;
 }
 
-static struct json_span given(struct json_span body, const char *name)
-{
-    struct json_span value = json_get(body, name);
-    return is_given(value) ? value : (struct json_span){0};
-}
-
 static bool begins_with(struct json_span string, const char *text)
 {
     struct json_span inside = json_inside(string);
@@ -148,45 +142,74 @@ static bool begins_with(struct json_span string, const char *text)
 
 bool transcript_endpoint(struct json_span body, enum wire_endpoint *ret)
 {
-    static const char *const only_anthropic[] = {"system", "stop_sequences", "thinking",
-                                                 "anthropic_version"};
-    if (!is_given(json_get(body, "messages"))) {
+    struct json_span messages = {0}, input = {0}, tools = {0}, model = {0};
+    struct json_span only_anthropic[4] = {{0}};
+    const struct transcript_wanted wanted[] = {
+        {"messages", &messages},
+        {"input", &input},
+        {"tools", &tools},
+        {"model", &model},
+        {"system", &only_anthropic[0]},
+        {"stop_sequences", &only_anthropic[1]},
+        {"thinking", &only_anthropic[2]},
+        {"anthropic_version", &only_anthropic[3]},
+    };
+    transcript_members(body, wanted, sizeof(wanted) / sizeof(wanted[0]));
+    if (!is_given(messages)) {
         *ret = WIRE_RESPONSES;
-        return is_given(json_get(body, "input"));
+        return is_given(input);
     }
-    *ret = WIRE_CHAT;
-    for (size_t i = 0; i < sizeof(only_anthropic) / sizeof(only_anthropic[0]); i++)
-        if (is_given(json_get(body, only_anthropic[i])))
-            *ret = WIRE_MESSAGES;
-    struct json_iter tools = json_iter(json_get(body, "tools"));
-    if (json_next(&tools) && is_given(json_get(tools.value, "input_schema")))
-        *ret = WIRE_MESSAGES;
-    if (begins_with(json_get(body, "model"), "claude"))
-        *ret = WIRE_MESSAGES;
+    bool anthropic = begins_with(model, "claude");
+    for (size_t i = 0; i < 4; i++)
+        anthropic = anthropic || is_given(only_anthropic[i]);
+    struct json_iter it = json_iter(tools);
+    if (json_next(&it) && is_given(json_get(it.value, "input_schema")))
+        anthropic = true;
+    *ret = anthropic ? WIRE_MESSAGES : WIRE_CHAT;
     return true;
 }
 
-static int find_list(struct transcript *t, struct error *e)
+static void absent_if_null(struct json_span *value)
+{
+    if (json_kind(*value) == JSON_NUL)
+        *value = (struct json_span){0};
+}
+
+/* Members that are null count as absent. */
+static int read_body(struct transcript *t, struct error *e)
 {
     bool responses = t->endpoint == WIRE_RESPONSES;
     const char *name = responses ? "input" : "messages";
-    struct json_span list = json_get(t->body, name);
+    struct json_span list = {0}, functions = {0}, earlier = {0}, conversation = {0};
+    const struct transcript_wanted wanted[] = {
+        {name, &list},
+        {"model", &t->model},
+        {"tools", &t->tools},
+        {"functions", &functions},
+        {responses ? "instructions" : "system", &t->system},
+        {"previous_response_id", &earlier},
+        {"conversation", &conversation},
+        {"response_format", &t->formats[0]},
+        {"text", &t->formats[1]},
+        {"output_format", &t->formats[2]},
+        {"output_config", &t->formats[3]},
+    };
+    size_t count = sizeof(wanted) / sizeof(wanted[0]);
+    transcript_members(t->body, wanted, count);
+    for (size_t i = 0; i < count; i++)
+        absent_if_null(wanted[i].value);
     if (json_kind(list) == JSON_ARR)
         t->list = list;
-    else if (!responses || json_kind(list) != JSON_STR)
+    else if (responses && json_kind(list) == JSON_STR)
+        t->input = list;
+    else
         return error_set(e, -EINVAL, "%s: expected an array%s", name,
                          responses ? " or a string" : "");
-    t->model = given(t->body, "model");
-    t->tools = given(t->body, "tools");
     if (t->endpoint == WIRE_CHAT && !t->tools.at)
-        t->tools = given(t->body, "functions");
-    if (t->endpoint == WIRE_MESSAGES)
-        t->system = given(t->body, "system");
-    if (responses) {
-        t->system = given(t->body, "instructions");
-        t->remote_history = is_given(json_get(t->body, "previous_response_id")) ||
-                            is_given(json_get(t->body, "conversation"));
-    }
+        t->tools = functions;
+    if (t->endpoint == WIRE_CHAT)
+        t->system = (struct json_span){0};
+    t->remote_history = responses && (earlier.at || conversation.at);
     return 0;
 }
 
@@ -199,7 +222,7 @@ int transcript_read(enum wire_endpoint endpoint, const char *body, size_t len,
         return error_set(e, -EINVAL, "%s has no messages", wire_path(endpoint));
     if (json_kind(t.body) != JSON_OBJ)
         return error_set(e, -EINVAL, "the request: expected an object");
-    int rc = find_list(&t, e);
+    int rc = read_body(&t, e);
     if (rc < 0)
         return rc;
     rc = read_list(&r);

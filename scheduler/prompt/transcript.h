@@ -35,7 +35,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TRANSCRIPT_NONE UINT32_MAX
+#define TRANSCRIPT_NONE    UINT32_MAX
+#define TRANSCRIPT_FORMATS 4
 
 enum transcript_role {
     ROLE_SYSTEM, /* system or developer */
@@ -84,6 +85,9 @@ struct transcript {
     struct json_span list;   /* the array of messages; none when the input is a plain string */
     struct json_span system; /* Anthropic's system, the instructions of responses */
     struct json_span tools;  /* tools, or functions */
+    struct json_span input;  /* of responses, when it is a plain string */
+    /* Where a schema of the answer may stand: response_format, text, output_format, -_config. */
+    struct json_span formats[TRANSCRIPT_FORMATS];
     struct transcript_message *messages;
     struct transcript_block *blocks;
     uint32_t count, block_count;

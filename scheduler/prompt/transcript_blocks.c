@@ -28,12 +28,8 @@ static int add_block(struct transcript_reader *r, struct transcript_block block)
 
 /* ---- members, all of one object in one pass */
 
-struct wanted {
-    const char *name;
-    struct json_span *value;
-};
-
-static void take_members(struct json_span object, const struct wanted *wanted, size_t count)
+void transcript_members(struct json_span object, const struct transcript_wanted *wanted,
+                        size_t count)
 {
     struct json_iter it = json_iter(object);
     while (json_next(&it))
@@ -44,7 +40,7 @@ static void take_members(struct json_span object, const struct wanted *wanted, s
             }
 }
 
-#define TAKE(object, list) take_members(object, list, sizeof(list) / sizeof((list)[0]))
+#define TAKE(object, list) transcript_members(object, list, sizeof(list) / sizeof((list)[0]))
 
 /* Looked for in the bytes first, since hardly any block has one. */
 static bool is_marked(struct json_span block)
@@ -89,7 +85,7 @@ static int add_part(struct transcript_reader *r, struct json_span part)
 {
     struct json_span type = {0}, text = {0}, id = {0}, name = {0}, input = {0}, use = {0},
                      content = {0}, error = {0};
-    const struct wanted wanted[] = {
+    const struct transcript_wanted wanted[] = {
         {"type", &type},   {"text", &text},       {"id", &id},           {"name", &name},
         {"input", &input}, {"tool_use_id", &use}, {"content", &content}, {"is_error", &error}};
     TAKE(part, wanted);
@@ -141,11 +137,11 @@ static enum transcript_role role_of(struct json_span role)
 static struct transcript_block chat_call(struct json_span call)
 {
     struct json_span id = {0}, function = {0};
-    const struct wanted wanted[] = {{"id", &id}, {"function", &function}};
+    const struct transcript_wanted wanted[] = {{"id", &id}, {"function", &function}};
     TAKE(call, wanted);
     struct transcript_block b = {
         .kind = BLOCK_CALL, .listed = true, .span = call, .id = id, .marked = is_marked(call)};
-    const struct wanted inner[] = {{"name", &b.name}, {"arguments", &b.value}};
+    const struct transcript_wanted inner[] = {{"name", &b.name}, {"arguments", &b.value}};
     TAKE(function, inner);
     return b;
 }
@@ -153,11 +149,11 @@ static struct transcript_block chat_call(struct json_span call)
 static int read_chat(struct transcript_reader *r, struct transcript_message *m)
 {
     struct json_span role = {0}, calls = {0}, id = {0}, function = {0}, content = {0};
-    const struct wanted wanted[] = {{"role", &role},
-                                    {"content", &content},
-                                    {"tool_calls", &calls},
-                                    {"tool_call_id", &id},
-                                    {"function_call", &function}};
+    const struct transcript_wanted wanted[] = {{"role", &role},
+                                               {"content", &content},
+                                               {"tool_calls", &calls},
+                                               {"tool_call_id", &id},
+                                               {"function_call", &function}};
     TAKE(m->span, wanted);
     m->role = role_of(role);
     m->content = content;
@@ -174,7 +170,7 @@ static int read_chat(struct transcript_reader *r, struct transcript_message *m)
     if (rc < 0 || json_kind(function) != JSON_OBJ)
         return rc;
     struct transcript_block old = {.kind = BLOCK_CALL, .span = function};
-    const struct wanted inner[] = {{"name", &old.name}, {"arguments", &old.value}};
+    const struct transcript_wanted inner[] = {{"name", &old.name}, {"arguments", &old.value}};
     TAKE(function, inner);
     return add_block(r, old);
 }
@@ -184,7 +180,7 @@ static int read_chat(struct transcript_reader *r, struct transcript_message *m)
 static int read_messages(struct transcript_reader *r, struct transcript_message *m)
 {
     struct json_span role = {0}, content = {0};
-    const struct wanted wanted[] = {{"role", &role}, {"content", &content}};
+    const struct transcript_wanted wanted[] = {{"role", &role}, {"content", &content}};
     TAKE(m->span, wanted);
     m->role = role_of(role);
     m->content = content;
@@ -213,7 +209,7 @@ static int add_item(struct transcript_reader *r, struct transcript_message *m,
 {
     struct transcript_block b = {.kind = BLOCK_OTHER, .span = m->span};
     struct json_span id = {0}, output = {0};
-    const struct wanted wanted[] = {
+    const struct transcript_wanted wanted[] = {
         {"call_id", &id}, {"output", &output}, {"name", &b.name}, {"arguments", &b.value}};
     TAKE(m->span, wanted);
     bool custom = json_equals(type, "custom_tool_call");
@@ -240,7 +236,8 @@ static int add_item(struct transcript_reader *r, struct transcript_message *m,
 static int read_item(struct transcript_reader *r, struct transcript_message *m)
 {
     struct json_span role = {0}, content = {0}, type = {0};
-    const struct wanted wanted[] = {{"role", &role}, {"content", &content}, {"type", &type}};
+    const struct transcript_wanted wanted[] = {
+        {"role", &role}, {"content", &content}, {"type", &type}};
     TAKE(m->span, wanted);
     if (type.at && !json_equals(type, "message"))
         return add_item(r, m, type);

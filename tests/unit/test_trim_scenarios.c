@@ -46,8 +46,10 @@ static char *text_of(struct trim_rig *g, int64_t tokens)
                                         "March, ", "unless ",   "(12) ", "both ",   "agree. "};
     struct buf b;
     buf_init(&b, (size_t)MIB);
-    while (b.len == 0 || tokens_of(g, b.data) < tokens)
-        assert_int_equal(buf_adds(&b, words[rand_below(&g->talk.rand, 11)]), 0);
+    /* A part of what is missing at a time: a word is one token or a few. */
+    for (int64_t missing = tokens; missing > 0; missing = tokens - tokens_of(g, b.data))
+        for (int64_t i = 0; i <= missing / 4; i++)
+            assert_int_equal(buf_adds(&b, words[rand_below(&g->talk.rand, 11)]), 0);
     /* The last word may have brought more than one: give back what is too much. */
     while (tokens_of(g, b.data) > tokens)
         b.data[--b.len] = '\0';
