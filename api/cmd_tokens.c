@@ -2,22 +2,19 @@
 
 #include "common/args.h"
 #include "common/buf.h"
+#include "common/file.h"
 #include "common/limits.h"
 #include "common/utf8.h"
 #include "scheduler/prompt/model_encoding.h"
 #include "scheduler/prompt/tokenizer.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#define READ_BYTES (64 * KIB)
 
 enum { OPTION_FIRST = ARGS_NO_CHAR };
 
@@ -55,33 +52,6 @@ static int complain(const char *name, const char *text)
     return 1;
 }
 
-static int read_all(int fd, struct buf *into)
-{
-    char chunk[READ_BYTES];
-    for (;;) {
-        ssize_t n = read(fd, chunk, sizeof(chunk));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n == 0 ? 0 : -errno;
-        int r = buf_add(into, chunk, (size_t)n);
-        if (r < 0)
-            return r == -ENOSPC ? -EFBIG : r;
-    }
-}
-
-static int read_input(const char *path, struct buf *into)
-{
-    if (strcmp(path, "-") == 0)
-        return read_all(STDIN_FILENO, into);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int r = read_all(fd, into);
-    close(fd);
-    return r;
-}
-
 /* A file's name is any bytes, a JSON string is not. */
 static void add_name(struct buf *out, const char *name)
 {
@@ -113,7 +83,7 @@ static int count_file(struct request *r, const char *path, bool alone)
 {
     struct buf text;
     buf_init(&text, (size_t)TOKENS_MAX_FILE_BYTES);
-    int failed = read_input(path, &text);
+    int failed = file_append(path, &text);
     if (failed < 0) {
         buf_release(&text);
         return complain(path, strerror(-failed));

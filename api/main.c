@@ -4,6 +4,7 @@
 #include "api/cmd_check.h"
 #include "api/cmd_serve.h"
 #include "api/cmd_tokens.h"
+#include "api/cmd_trim.h"
 #include "api/cmd_version.h"
 #include "api/demo/demo.h"
 #include "api/simulate/simulate.h"
@@ -28,6 +29,7 @@ static const struct command {
     {"stats", cmd_stats, "show what waits, why and for how long"},
     {"simulate", cmd_simulate, "run a metered stand-in for a provider"},
     {"tokens", cmd_tokens, "count the tokens of files"},
+    {"trim", cmd_trim, "make a request smaller"},
     {"version", cmd_version, "print the version"},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

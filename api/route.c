@@ -15,6 +15,9 @@ static const struct route routes[] = {
     {"POST", "/v1/responses", route_proxy, false},
     {"POST", "/v1/embeddings", route_proxy, false},
     {"POST", "/v1/messages", route_proxy, false},
+    {"POST", "/v1/messages/count_tokens", route_messages_count, false},
+    {"POST", "/v1/tokens/count", route_tokens_count, false},
+    {"POST", "/v1/context/trim", route_context_trim, false},
     {"GET", "/v1/models", route_models, false},
     {"POST", "/v1/jobs", route_jobs_submit, false},
     {"GET", "/v1/jobs", route_jobs_list, false},
@@ -22,12 +25,15 @@ static const struct route routes[] = {
     {"DELETE", "/v1/jobs/{id}", route_jobs_cancel, false},
     {"GET", "/v1/jobs/{id}/events", route_jobs_events, false},
     {"GET", "/v1/stats", route_stats, false},
+    {"GET", "/v1/stats/stream", route_stats_stream, false},
+    {"GET", "/metrics", route_metrics, false},
     {"GET", "/healthz", route_healthz, true},
     {"GET", "/health/liveliness", route_healthz, true},
     {"GET", "/readyz", route_readyz, true},
     {"GET", "/health/readiness", route_readyz, true},
     {"GET", "/openapi.yaml", route_openapi, true},
     {"GET", "/", route_dashboard, true},
+    {"GET", "/ui/{id}", route_www, true},
 };
 #define ROUTES (sizeof(routes) / sizeof(routes[0]))
 

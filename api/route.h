@@ -38,12 +38,18 @@ void route_models(const struct route_request *r); /* route_info.c */
 void route_healthz(const struct route_request *r);
 void route_readyz(const struct route_request *r);
 void route_openapi(const struct route_request *r);
-void route_dashboard(const struct route_request *r);
-void route_stats(const struct route_request *r);       /* route_stats.c */
+void route_dashboard(const struct route_request *r); /* route_www.c */
+void route_www(const struct route_request *r);
+void route_stats(const struct route_request *r); /* route_stats.c */
+void route_stats_stream(const struct route_request *r);
+void route_metrics(const struct route_request *r);     /* route_metrics.c */
 void route_jobs_submit(const struct route_request *r); /* route_jobs.c */
 void route_jobs_list(const struct route_request *r);
 void route_jobs_get(const struct route_request *r);
 void route_jobs_cancel(const struct route_request *r);
 void route_jobs_events(const struct route_request *r);
+void route_tokens_count(const struct route_request *r); /* route_prompt.c */
+void route_messages_count(const struct route_request *r);
+void route_context_trim(const struct route_request *r);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * route_info: what does not depend on a request: health, models, the OpenAPI document, the page.
+ * route_info: what does not depend on a request: health, models, the OpenAPI document.
  */
 #include "api/answer.h"
 #include "api/route.h"
@@ -7,10 +7,6 @@
 #include "www_embedded.h"
 
 #include <string.h>
-
-#define PAGE_POLICY                                                                                \
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "                \
-    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 void route_healthz(const struct route_request *r)
 {
@@ -48,16 +44,4 @@ void route_models(const struct route_request *r)
 void route_openapi(const struct route_request *r)
 {
     exchange_reply(r->exchange, 200, "application/yaml", www_openapi_yaml, www_openapi_yaml_size);
-}
-
-void route_dashboard(const struct route_request *r)
-{
-    if (exchange_set_header(r->exchange, "Content-Security-Policy", PAGE_POLICY) < 0 ||
-        exchange_set_header(r->exchange, "X-Content-Type-Options", "nosniff") < 0 ||
-        exchange_set_header(r->exchange, "Referrer-Policy", "no-referrer") < 0) {
-        answer_error(r->exchange, WIRE_OPENAI, 503, "out_of_memory", "Sluice is out of memory.");
-        return;
-    }
-    exchange_reply(r->exchange, 200, "text/html; charset=utf-8", www_index_html,
-                   www_index_html_size);
 }

@@ -135,6 +135,10 @@ const char *server_address(const struct server *s)
 void server_drain(struct server *s)
 {
     s->draining = true;
+}
+
+void server_close(struct server *s)
+{
     listener_stop(s->listener);
 }
 

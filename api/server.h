@@ -61,8 +61,10 @@ struct server *server_new(struct event_base *base, const struct server_options *
                           exchange_fn on_request, void *arg, struct error *e);
 /* The address as it was bound ("127.0.0.1:43117"). */
 const char *server_address(const struct server *s);
-/* Stops accepting; answers now carry Connection: close. */
+/* Answers carry Connection: close from now on. Newcomers are still let in, so that they can be
+ * told that the service is going, and when to come again. */
 void server_drain(struct server *s);
+void server_close(struct server *s); /* and now nobody is let in */
 size_t server_open_exchanges(const struct server *s);
 size_t server_connections(const struct server *s);
 /* Closes everything; open exchanges are told that they are gone. Not from a callback. */

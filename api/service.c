@@ -1,14 +1,17 @@
 #include "api/service.h"
 
 #include "api/answer.h"
+#include "api/loop_lag.h"
 #include "api/route.h"
 #include "api/server.h"
+#include "api/stats.h"
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/rand.h"
 #include "scheduler/http_client.h"
 #include "scheduler/job.h"
+#include "scheduler/prompt/count.h"
 #include "scheduler/scheduler.h"
 #include "storage/instance.h"
 #include "storage/redis_check.h"
@@ -40,7 +43,10 @@ struct service {
     struct http_client *http;
     struct scheduler *scheduler;
     struct jobs *jobs;
+    struct counter *counter;
     struct server *server;
+    struct stats *stats;
+    struct loop_lag *loop_lag;
     struct event *on_term, *on_int, *on_hup, *drain_tick;
     int64_t started_ms, drain_until_ms, idle_since_ms;
     bool draining;
@@ -220,13 +226,16 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     options.jobs = s->job_store = job_store_new(s->conn, store.timeout_ms);
     options.http = s->http = http_client_new(s->base);
     s->presence = instance_new(s->base, s->conn, s->instance);
-    if (!s->store || !s->job_store || !s->http || !s->presence) {
+    if (!s->store || !s->job_store || !s->http || !s->presence ||
+        counter_new(options.seed, &s->counter) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
     }
     s->scheduler = scheduler_new(&options, config);
     s->jobs = s->scheduler ? jobs_new(s->scheduler) : NULL;
-    return s->jobs ? 0 : error_set(e, -ENOMEM, "out of memory");
+    s->stats = stats_new(s);
+    s->loop_lag = loop_lag_new(s->base);
+    return s->jobs && s->stats && s->loop_lag ? 0 : error_set(e, -ENOMEM, "out of memory");
 }
 
 static int listen_on(struct service *s, const struct service_options *o, struct error *e)
@@ -317,6 +326,10 @@ static void stop(struct service *s)
 {
     if (s->server)
         server_free(s->server); /* open exchanges are told, and so their calls cancelled */
+    stats_free(s->stats);
+    loop_lag_free(s->loop_lag);
+    s->stats = NULL;
+    s->loop_lag = NULL;
     if (s->jobs)
         jobs_stop(s->jobs);
     if (s->scheduler)
@@ -325,6 +338,8 @@ static void stop(struct service *s)
     s->presence = NULL;
     if (s->scheduler)
         flush(s);
+    counter_free(s->counter);
+    s->counter = NULL;
     if (s->channel)
         redis_conn_free(s->channel);
     if (s->conn)
@@ -388,6 +403,21 @@ struct job_store *service_job_store(const struct service *s)
 struct instance *service_presence(const struct service *s)
 {
     return s->presence;
+}
+
+struct stats *service_stats(const struct service *s)
+{
+    return s->stats;
+}
+
+struct loop_lag *service_loop_lag(const struct service *s)
+{
+    return s->loop_lag;
+}
+
+struct counter *service_counter(const struct service *s)
+{
+    return s->counter;
 }
 
 const struct config *service_config(const struct service *s)

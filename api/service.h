@@ -22,6 +22,9 @@ struct jobs;
 struct pool_store;
 struct job_store;
 struct instance;
+struct loop_lag;
+struct stats;
+struct counter;
 
 struct service_options {
     const char *config_path; /* NULL: from the environment; read again on SIGHUP */
@@ -47,6 +50,9 @@ struct jobs *service_jobs(const struct service *s);
 struct pool_store *service_store(const struct service *s);
 struct job_store *service_job_store(const struct service *s);
 struct instance *service_presence(const struct service *s);
+struct stats *service_stats(const struct service *s);
+struct loop_lag *service_loop_lag(const struct service *s);
+struct counter *service_counter(const struct service *s);
 const struct config *service_config(const struct service *s);
 const char *service_instance(const struct service *s);
 /* Not draining, and calls are taken: Redis is up, or redis.on_outage is not `closed`. */

@@ -1,5 +1,7 @@
 #include "common/file.h"
 
+#include "common/limits.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -39,4 +41,31 @@ int file_read(const char *path, char *bytes, size_t size, size_t *ret_len)
     bytes[len] = '\0';
     *ret_len = (size_t)len;
     return 0;
+}
+
+#define CHUNK_BYTES (64 * KIB)
+
+static int append_all(int fd, struct buf *into)
+{
+    char chunk[CHUNK_BYTES];
+    for (;;) {
+        ssize_t n = read_all(fd, chunk, sizeof(chunk));
+        if (n <= 0)
+            return (int)n;
+        int rc = buf_add(into, chunk, (size_t)n);
+        if (rc < 0)
+            return rc == -ENOSPC ? -EFBIG : rc;
+    }
+}
+
+int file_append(const char *path, struct buf *into)
+{
+    if (strcmp(path, "-") == 0)
+        return append_all(STDIN_FILENO, into);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int rc = append_all(fd, into);
+    (void)close(fd);
+    return rc;
 }

@@ -64,6 +64,10 @@
 
 /* Tokens */
 #define TOKENIZER_MAX_PIECE_BYTES (256 * KIB) /* a word or run that is merged as a whole */
+#define TRANSCRIPT_MAX_MESSAGES   20000       /* of a request that is trimmed */
+#define TRANSCRIPT_MAX_BLOCKS     65536       /* and their texts, calls, results and media */
+#define COUNT_MEMO_SETS           16384       /* remembered counts of messages: sets of 4 */
+#define COUNT_MAX_IMAGE_BYTES     (64 * KIB)  /* of an image, decoded to look for its size */
 #define TOKENS_MAX_FILE_BYTES     (64 * MIB)  /* one input of `sluice tokens` */
 #define TOKENS_MAX_REPORT_BYTES   (64 * MIB)  /* its --json; more than ARG_MAX allows */
 
@@ -102,6 +106,9 @@
 #define CLIENT_CALL_MS         60000
 #define CLIENT_BATCH_LINES     500       /* jobs of one call, and */
 #define CLIENT_BATCH_BYTES     (4 * MIB) /* their bytes, unless a single one is larger */
+
+/* Numbers */
+#define METRICS_MAX_BYTES (32 * MIB) /* of GET /metrics */
 
 /* Simulated provider */
 #define SIM_MAX_BODY_BYTES       (64 * MIB)

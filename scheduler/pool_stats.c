@@ -46,6 +46,7 @@ void pool_stats_wait(struct pool_stats *s, int64_t wait_ms)
     size_t bucket = wait_bucket(wait_ms);
     s->waits[bucket]++;
     s->waits_unsent[bucket]++;
+    pool_stats_add(s, COUNT_waited_ms, wait_ms);
 }
 
 int64_t wait_percentile(const int64_t waits[WAIT_BUCKETS], int permille)

@@ -15,11 +15,12 @@
 #include <stdint.h>
 
 /* clang-format off */
-#define POOL_COUNTERS(X)                                                          \
-    X(admitted) X(delayed) X(shrunk) X(batched) X(cached) X(refused)              \
-    X(succeeded) X(failed) X(cancelled) X(expired) X(retries)                     \
-    X(provider_429) X(provider_5xx) X(provider_errors) X(leases_lost) X(local_grants) \
-    X(tokens_reserved) X(tokens_input) X(tokens_output) X(tokens_trimmed) X(tokens_cached)
+#define POOL_COUNTERS(X)                                                                   \
+    X(admitted) X(delayed) X(shrunk) X(batched) X(cached) X(refused)                       \
+    X(succeeded) X(failed) X(cancelled) X(expired) X(retries)                              \
+    X(provider_429) X(provider_5xx) X(provider_errors) X(leases_lost) X(local_grants)      \
+    X(tokens_reserved) X(tokens_input) X(tokens_output) X(tokens_trimmed) X(tokens_cached) \
+    X(waited_ms)
 /* clang-format on */
 
 enum pool_counter {
@@ -41,6 +42,7 @@ struct pool_stats {
 };
 
 void pool_stats_add(struct pool_stats *s, enum pool_counter c, int64_t amount);
+/* Into the histogram, and into COUNT_waited_ms. */
 void pool_stats_wait(struct pool_stats *s, int64_t wait_ms);
 
 size_t wait_bucket(int64_t wait_ms);       /* which bucket holds it */

@@ -15,6 +15,22 @@ static int64_t base64_bytes(struct json_span string)
     return (int64_t)(json_inside(string).len / 4 * 3);
 }
 
+static void add_text(struct wire_content *c, struct json_span value)
+{
+    if (!c->sink)
+        wire_text_add(&c->text, value);
+    else if (json_kind(value) == JSON_STR)
+        c->sink->text(c->sink->arg, value);
+}
+
+static void add_json(struct wire_content *c, struct json_span value)
+{
+    if (c->sink)
+        c->sink->json(c->sink->arg, value);
+    else
+        wire_text_add_json(&c->text, value);
+}
+
 static struct json_span either(struct json_span first, struct json_span second)
 {
     return first.at ? first : second;
@@ -27,6 +43,8 @@ static void add_image(struct wire_content *c, struct json_span block, int depth)
     (void)depth;
     struct json_span detail =
         either(json_get(json_get(block, "image_url"), "detail"), json_get(block, "detail"));
+    if (c->sink)
+        c->sink->image(c->sink->arg, block);
     c->images++;
     if (json_equals(detail, "low"))
         c->images_low++;
@@ -45,10 +63,10 @@ static void add_file(struct wire_content *c, struct json_span block, int depth)
 {
     struct json_span source = json_get(block, "source"), data = json_get(source, "data");
     struct json_span type = json_get(source, "type");
-    wire_text_add(&c->text, json_get(block, "title"));
-    wire_text_add(&c->text, json_get(block, "context"));
+    add_text(c, json_get(block, "title"));
+    add_text(c, json_get(block, "context"));
     if (json_equals(type, "text")) {
-        wire_text_add(&c->text, data);
+        add_text(c, data);
         return;
     }
     if (json_equals(type, "content")) {
@@ -138,7 +156,7 @@ static void add_member(struct wire_content *c, enum action action, struct json_s
     if (action == COUNT_NONE)
         return;
     if (action == COUNT_JSON && !string)
-        wire_text_add_json(&c->text, value);
+        add_json(c, value);
     else if (action == COUNT_OPAQUE && string)
         c->opaque_bytes += (int64_t)json_inside(value).len;
     else
@@ -161,9 +179,9 @@ static void add(struct wire_content *c, struct json_span value, int depth)
 {
     enum json_kind kind = json_kind(value);
     if (kind == JSON_STR) {
-        wire_text_add(&c->text, value);
+        add_text(c, value);
     } else if (depth > WIRE_CONTENT_DEPTH) {
-        wire_text_add_json(&c->text, value);
+        add_json(c, value);
     } else if (kind == JSON_OBJ) {
         add_block(c, value, depth);
     } else if (kind == JSON_ARR) {

@@ -16,7 +16,26 @@
 
 #define WIRE_CONTENT_DEPTH 10
 
+/* Gets what is text instead of having it weighed, and sees every image. */
+struct wire_content_sink {
+    void *arg;
+    void (*text)(void *arg, struct json_span string);
+    void (*json)(void *arg, struct json_span value); /* billed as the compact JSON it is */
+    void (*image)(void *arg, struct json_span block);
+};
+
+/* Media without a length in tokens. OpenAI bills 10 tokens per second of sound. A page of a
+ * PDF has about 50 kB and costs 2,000 to 3,000 tokens; a file whose size is not known is taken
+ * as two pages. Encrypted reasoning is text of about 4 bytes per token in base64: 16 of its
+ * characters are 12 bytes, which are 3 tokens. */
+#define WIRE_AUDIO_MS_PER_TOKEN   100
+#define WIRE_FILE_BYTES_PER_TOKEN 20
+#define WIRE_FILE_MIN_TOKENS      5000
+#define WIRE_OPAQUE_CHARS         16
+#define WIRE_OPAQUE_TOKENS        3
+
 struct wire_content {
+    const struct wire_content_sink *sink; /* NULL: text is weighed below */
     struct wire_text_count text;
     int64_t images, images_low;
     int64_t audio_ms;

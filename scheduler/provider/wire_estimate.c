@@ -1,5 +1,7 @@
 #include "scheduler/provider/wire.h"
 
+#include "scheduler/provider/wire_content.h"
+
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
@@ -130,17 +132,9 @@ static const struct family {
     {"claude-opus-4-9", CLAUDE, ANTHROPIC, 135, 3},
 };
 
-/* Media without a length in tokens. OpenAI bills 10 tokens per second of sound. A page of a
- * PDF has about 50 kB and costs 2,000 to 3,000 tokens; a file whose size is not known is taken
- * as two pages. Encrypted reasoning is text of about 4 bytes per token in base64: 16 of its
- * characters are 12 bytes, which are 3 tokens. */
-#define AUDIO_MS_PER_TOKEN   100
-#define FILE_BYTES_PER_TOKEN 20
-#define FILE_MIN_TOKENS      5000
-
 static int64_t opaque_tokens(int64_t base64_bytes)
 {
-    return base64_bytes * 3 / 16;
+    return base64_bytes * WIRE_OPAQUE_TOKENS / WIRE_OPAQUE_CHARS;
 }
 
 static const struct family *family_of(enum wire_endpoint endpoint, const char *model)
@@ -183,10 +177,10 @@ static int64_t media_tokens(const struct wire_request *r, const struct family *f
 {
     const struct overheads *o = &overheads[f->frame];
     int64_t images = (r->images - r->images_low) * o->image + r->images_low * o->image_low;
-    int64_t files = r->file_bytes / FILE_BYTES_PER_TOKEN;
-    if (files < r->files * FILE_MIN_TOKENS)
-        files = r->files * FILE_MIN_TOKENS;
-    return images * f->image_times + files + r->audio_ms / AUDIO_MS_PER_TOKEN +
+    int64_t files = r->file_bytes / WIRE_FILE_BYTES_PER_TOKEN;
+    if (files < r->files * WIRE_FILE_MIN_TOKENS)
+        files = r->files * WIRE_FILE_MIN_TOKENS;
+    return images * f->image_times + files + r->audio_ms / WIRE_AUDIO_MS_PER_TOKEN +
            opaque_tokens(r->opaque_bytes);
 }
 

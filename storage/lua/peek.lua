@@ -1,7 +1,7 @@
 -- peek: looks at a pool, or at one ticket of it, and changes nothing.
 -- ARGV: owner, 0, dims, id ('' for the pool alone), fields of the record to give back …
 -- RESULT for a pool:   {'pool', running, eta_ms of a new ticket, binding, depth and oldest ms of
---                      each class …}
+--                      each class …, ms until the last pause of a dimension is over}
 -- RESULT for a ticket: {state, eta_ms, ahead, binding, values of the asked fields …}; {'none'}
 
 local p = open_pool(ARGV[1], 0, ARGV[3])
@@ -71,4 +71,9 @@ for c = 0, 2 do
   result[#result + 1] = depth
   result[#result + 1] = int(oldest)
 end
+local pause = 0
+for _, d in ipairs(p.dims) do
+  pause = math.max(pause, d.W - p.ms)
+end
+result[#result + 1] = int(pause)
 return reply(p, result)

@@ -178,11 +178,11 @@ static void one_connection_past_the_cap_is_told_so(void **state)
     rig_stop(&rig);
 }
 
-static void draining_ends_what_runs_and_lets_nobody_in(void **state)
+static void draining_ends_what_runs_and_closing_lets_nobody_in(void **state)
 {
     (void)state;
     struct rig rig;
-    struct client running, idle;
+    struct client running, idle, late;
     start(&rig, "127.0.0.1:0", 10, false);
     client_open(&running, &rig);
     client_send(&running, HOLD);
@@ -192,6 +192,12 @@ static void draining_ends_what_runs_and_lets_nobody_in(void **state)
     client_until(&idle, "\r\n\r\nhello");
 
     server_drain(rig.server);
+    client_open(&late, &rig); /* is let in, told, and not kept */
+    client_send(&late, HELLO);
+    client_until_end(&late);
+    assert_int_equal(client_count(&late, "Connection: close\r\n"), 1);
+    client_close(&late);
+    server_close(rig.server);
     check_refuses(&rig, "unix:", "a path has"); /* a second server is none of its business */
     struct sockaddr_storage any;
     socklen_t len = sizeof(any);
@@ -360,7 +366,7 @@ int main(void)
         cmocka_unit_test(a_unix_socket_is_private_and_goes_away_with_its_server),
         cmocka_unit_test(a_stale_unix_socket_is_replaced_and_a_file_is_not),
         cmocka_unit_test(one_connection_past_the_cap_is_told_so),
-        cmocka_unit_test(draining_ends_what_runs_and_lets_nobody_in),
+        cmocka_unit_test(draining_ends_what_runs_and_closing_lets_nobody_in),
         cmocka_unit_test(without_descriptors_it_neither_spins_nor_stays_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,93 @@
+/*
+ * stats: all numbers of all pools, gathered once for everybody who asks.
+ *
+ * A gathering reads, for each pool, its counters and one read-only script, and who else is alive.
+ * Asks that come while one is under way share the next: what a caller did before it asked is in
+ * its answer. Watchers get a view a second from the same gatherings; with no watcher and no ask
+ * nothing is read. While Redis is away a view says so (redis_up, known) and has no levels.
+ *
+ *   units      ms where the name says it; tokens and requests else
+ *   ownership  opaque; asks and watches are the caller's (embedded). A view is valid inside the
+ *              callback that gets it.
+ *   threads    one event loop. No callback comes before the function that asked returns.
+ */
+#ifndef API_STATS_H
+#define API_STATS_H
+
+#include "common/list.h"
+#include "limiter/pool.h"
+#include "scheduler/pool_stats.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+struct service;
+struct stats;
+
+#define STATS_LIMIT_NAME_BYTES 24
+#define STATS_EVERY_MS         1000
+
+struct stats_limit {
+    char name[STATS_LIMIT_NAME_BYTES];
+    int64_t configured, capacity;
+    int64_t remaining;  /* below zero: a debt */
+    int64_t full_in_ms; /* -1: not told by time (slots) */
+};
+
+struct stats_counters {
+    int64_t counts[COUNT_MAX];
+    int64_t waits[WAIT_BUCKETS];
+};
+
+struct stats_pool {
+    char id[POOL_NAME_BYTES], group[POOL_NAME_BYTES], provider[64];
+    bool of_callers; /* the account is the hash of a caller's key */
+    bool known;      /* Redis told depths and levels; else they are 0 */
+    struct stats_limit limits[POOL_MAX_DIMS + 1];
+    size_t limit_count;
+    int64_t depth[CLASS_COUNT], oldest_ms[CLASS_COUNT];
+    int64_t in_flight, eta_ms, paused_ms;
+    char binding[STATS_LIMIT_NAME_BYTES]; /* "" none */
+    /* Over all instances, as Redis holds them, and what of ours it had not been told then. Only
+     * the first is the same whichever instance is asked, and never steps back. */
+    struct stats_counters stored, unsent;
+};
+
+struct stats_view {
+    int64_t at_ms; /* wall clock */
+    bool redis_up;
+    int64_t redis_us; /* until the first answer of this gathering; -1 none came */
+    struct stats_pool *pools;
+    size_t pool_count;
+    json_t *instances; /* as they stand in the API */
+    size_t alive;      /* of them */
+    char *text;        /* of stats_text(), made once */
+};
+
+/* view is NULL when memory was short. */
+typedef void (*stats_fn)(void *arg, struct stats_view *view);
+
+struct stats_wait {
+    struct list link;
+    stats_fn fn;
+    void *arg;
+};
+
+struct stats *stats_new(struct service *service);
+/* Nobody is told. Before the scheduler and the store end. Accepts NULL. */
+void stats_free(struct stats *s);
+
+/* Answered once. */
+void stats_ask(struct stats *s, struct stats_wait *w);
+/* Called at once and then every STATS_EVERY_MS until stats_forget(). */
+void stats_watch(struct stats *s, struct stats_wait *w);
+/* Ends either; idempotent, also inside a callback. */
+void stats_forget(struct stats_wait *w);
+
+/* The object of GET /v1/stats; borrowed from the view. NULL: no memory. stats_text.c */
+const char *stats_text(struct service *service, struct stats_view *view);
+
+#endif
