@@ -202,7 +202,7 @@ static void a_head_of_the_stream_ends(void **state)
 static void the_stream_ends_when_the_service_drains(void **state)
 {
     struct api_kit *k = &kit;
-    char command[256], line[65536];
+    char command[2048], line[65536];
     (void)state;
     (void)snprintf(command, sizeof(command), "curl -sN -m 30 '%s/v1/stats/stream'", k->serve.url);
     FILE *p = popen(command, "re");

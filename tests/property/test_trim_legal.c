@@ -33,8 +33,8 @@ static const char *const policies[] = {
     "{\"stages\":[\"tool_results\"],\"keep_turns\":1,\"keep_steps\":1,\"clear_tool_inputs\":true}",
     "{\"stages\":[\"deletion\"],\"max_context_tokens\":1}",
     "{\"stages\":[\"selective\",\"relevant\"],\"keep_turns\":1,\"max_messages\":6}",
-    "{\"stages\":[\"summarize\",\"reset\"],\"keep_turns\":1,\"reset_threshold\":300,"
-    "\"reset_turns\":1}",
+    ("{\"stages\":[\"summarize\",\"reset\"],\"keep_turns\":1,\"reset_threshold\":300,"
+     "\"reset_turns\":1}"),
 };
 
 static int summary(void *arg, const struct trim_summary_ask *ask, struct buf *out)

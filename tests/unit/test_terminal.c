@@ -95,10 +95,8 @@ static void without_a_terminal_there_are_tabs_and_no_titles(void **state)
 /* ESC and CSI in one byte (C1) would be obeyed by a terminal; a tab would shift columns. */
 static void bytes_that_a_terminal_obeys_are_shown_as_question_marks(void **state)
 {
-    static const char *const cells[] = {"\033[31mred", "a\tb\nc\x7f",
-                                        "\xc2\x9b"
-                                        "31m",
-                                        "\xc2\xa0"};
+    static const char csi[] = "\xc2\x9b" /* the 3 is no digit of it */ "31m";
+    static const char *const cells[] = {"\033[31mred", "a\tb\nc\x7f", csi, "\xc2\xa0"};
     (void)state;
     char *text = printed(false, cells, 4);
     assert_string_equal(text, "?[31mred\ta?b?c?\n??31m\t\xc2\xa0\n");

@@ -19,8 +19,8 @@ static void what_is_not_touched_stays_byte_for_byte(void **state)
     static const char *const odd[] = {
         "{ \"role\" : \"user\" , \"content\" : \"\\u0041sk\\/one\", \"x\": 1.0e+2 }",
         "{\"content\":\"reply\",\"role\":\"assistant\",\"unknown\":[ ]}",
-        "{ \"content\" :null, \"role\":\"assistant\",\"tool_calls\" : [ {\"id\":\"1\",\"type\":"
-        "\"function\",\"function\":{\"arguments\": \"{ \\\"a\\\": 1 }\",\"name\":\"f\"} } ] }",
+        ("{ \"content\" :null, \"role\":\"assistant\",\"tool_calls\" : [ {\"id\":\"1\",\"type\":"
+         "\"function\",\"function\":{\"arguments\": \"{ \\\"a\\\": 1 }\",\"name\":\"f\"} } ] }"),
     };
     talk_user(&g->talk, "gone");
     talk_answer(&g->talk, "gone");
