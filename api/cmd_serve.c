@@ -80,6 +80,11 @@ static int serve(const struct service_options *o, struct config *config)
 static int supervise(const struct service_options *o, struct config *config, int workers)
 {
     log_setup(level_of(config->log.level), format_of(config->log.format));
+    if (workers > config->redis.max_instances)
+        log_write(LOG_WARN,
+                  "more workers than redis.max_instances: without Redis, their shares together may "
+                  "pass the limits",
+                  NULL);
     return supervisor_run(o, config, workers);
 }
 

@@ -432,10 +432,17 @@ const char *service_instance(const struct service *s)
 
 bool service_is_ready(const struct service *s, const char **ret_why)
 {
-    *ret_why = s->draining                             ? "draining"
-               : !scheduler_is_connected(s->scheduler) ? "redis is not reachable"
-                                                       : "ready";
-    return !s->draining && scheduler_is_connected(s->scheduler);
+    struct scheduler_outage outage;
+    scheduler_outage(s->scheduler, &outage);
+    if (s->draining)
+        *ret_why = "draining";
+    else if (!outage.serves)
+        *ret_why = "redis is not reachable";
+    else
+        *ret_why = scheduler_is_connected(s->scheduler)
+                       ? "ready"
+                       : "ready for calls, not for jobs: redis is not reachable";
+    return !s->draining && outage.serves;
 }
 
 bool service_is_draining(const struct service *s)

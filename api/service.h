@@ -55,7 +55,8 @@ struct loop_lag *service_loop_lag(const struct service *s);
 struct counter *service_counter(const struct service *s);
 const struct config *service_config(const struct service *s);
 const char *service_instance(const struct service *s);
-bool service_is_ready(const struct service *s, const char **ret_why); /* Redis up, not draining */
+/* Not draining, and calls are taken: Redis is up, or redis.on_outage is not `closed`. */
+bool service_is_ready(const struct service *s, const char **ret_why);
 bool service_is_draining(const struct service *s);
 int64_t service_started_ms(const struct service *s); /* wall clock */
 size_t service_open_exchanges(const struct service *s);

@@ -12,9 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PEEK_WORDS                                                                                 \
-    4 /* "pool", running, eta, binding; then depth and oldest of each class, pause                 \
-       */
+/* "pool", running, eta, binding; then depth and oldest of each class; then the pause. */
+#define PEEK_WORDS 4
 
 struct stats {
     struct service *service;

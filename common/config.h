@@ -72,6 +72,7 @@ struct config {
     struct {
         char *url; /* "": embedded */
         enum config_outage on_outage;
+        int64_t max_instances;      /* that may ever run at once; 1..1000, default 4 */
         int64_t command_timeout_ms; /* default 2000 */
     } redis;
     struct {

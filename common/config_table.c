@@ -53,6 +53,8 @@ static const struct config_row redis_rows[] = {
      .choices = outages,
      .value = CONFIG_LOCAL,
      .help = "without Redis: admit a local share, refuse (closed), or admit all (open)"},
+    INTEGER(config, redis.max_instances, "max_instances", RANGE(1, 1000, 4), "processes",
+            "that share this Redis at most, workers counted; a local share is 0.5 / this"),
     INTEGER(config, redis.command_timeout_ms, "command_timeout_ms", RANGE(10, 60000, 2000), "ms",
             "a command without an answer for so long drops the connection"),
 };

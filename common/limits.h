@@ -86,6 +86,7 @@
 #define TENANT_NAME_BYTES      64
 #define TICKET_ID_BYTES        48     /* job_ + 8 hex of the pool + 24 hex */
 #define QUEUE_MAX_DEPTH        100000 /* tickets waiting in a pool; `queue.max_depth` */
+#define SHARE_MAX_DEPTH        10000  /* of those, in one instance while Redis is away */
 #define DISPATCH_MAX_GRANTS    16     /* grants of one script call */
 #define BYPASS_MAX_SCAN        16     /* flows looked at past a held head */
 #define DISPATCH_MAX_DROPS     64     /* tickets past their deadline that one call takes out */

@@ -308,7 +308,7 @@ static void store_failed(struct call *c, enum redis_status status)
                      redis_status_name(status));
     f.retry_after_ms = 1000;
     if (status == REDIS_LOST)
-        pool_agent_cancel(c->pool->agent, c->held.id, NULL, NULL);
+        pool_agent_abandon(c->pool->agent, c->held.id);
     fail_submit(c, &f);
 }
 
@@ -350,14 +350,20 @@ static void wait_in_queue(struct call *c)
 
 static void submit(struct call *c);
 
+static bool take_new_id(struct call *c)
+{
+    scheduler_remove_call(c->sched, c->held.id);
+    key_new_id(pool_agent_pool(c->pool->agent)->hash, c->held.id);
+    c->last_fence = 0;
+    c->place = PLACE_NOWHERE;
+    return scheduler_add_call(c->sched, c, c->held.id) == 0;
+}
+
 /* Its ticket ended without it (its instance was taken for dead): a new one, at the end. */
 static void submit_anew(struct call *c)
 {
     struct call_failure f;
-    scheduler_remove_call(c->sched, c->held.id);
-    key_new_id(pool_agent_pool(c->pool->agent)->hash, c->held.id);
-    c->last_fence = 0;
-    if (scheduler_add_call(c->sched, c, c->held.id) == 0) {
+    if (take_new_id(c)) {
         submit(c);
         return;
     }
@@ -377,14 +383,25 @@ static void known(struct call *c, const struct store_turn *turn)
         granted(c, turn->fence);
 }
 
+static void not_submitted(struct call *c, enum redis_status status)
+{
+    if (c->place != PLACE_STORE && (status == REDIS_LOST || c->place != PLACE_UNSURE))
+        c->place = status == REDIS_LOST ? PLACE_UNSURE : PLACE_NOWHERE;
+    if (c->state == CALL_SUBMITTING)
+        store_failed(c, status);
+    else if (c->place != PLACE_STORE)
+        arm(c, call_wait_left_ms(c) < RESUBMIT_MS ? call_wait_left_ms(c) : RESUBMIT_MS);
+    /* Else Redis holds the ticket: it asks again when Redis is back once more. */
+}
+
 static void submitted(struct call *c, const struct store_turn *turn)
 {
     bool first = c->state == CALL_SUBMITTING;
     if (turn->status != REDIS_OK) {
-        if (first)
-            store_failed(c, turn->status);
-        return; /* one that waits asks again when Redis is back once more */
+        not_submitted(c, turn->status);
+        return;
     }
+    c->place = pool_agent_is_local(c->pool->agent, c->held.id) ? PLACE_LOCAL : PLACE_STORE;
     if (turn->submit != SUBMIT_KNOWN)
         c->last_fence = 0; /* Redis has just made the ticket: its fences begin again */
     switch (turn->submit) {
@@ -416,7 +433,7 @@ static void take_back(struct call *c, const struct store_turn *turn)
         pool_agent_hold(c->pool->agent, &c->held);
         settle(c, TICKET_CANCELLED, NULL);
     } else if (turn->status == REDIS_OK || turn->status == REDIS_LOST) {
-        pool_agent_cancel(c->pool->agent, c->held.id, NULL, NULL);
+        pool_agent_abandon(c->pool->agent, c->held.id);
     }
 }
 
@@ -435,16 +452,33 @@ static void on_submitted(void *arg, struct store_pool *pool, const struct store_
 
 static void submit(struct call *c)
 {
+    struct pool_agent *agent = c->pool->agent;
     struct store_ticket t;
+    /* To be granted here: a ticket that Redis may hold as well must not be granted twice. */
+    if (c->place == PLACE_UNSURE && pool_agent_is_cut_off(agent)) {
+        pool_agent_abandon(agent, c->held.id);
+        if (!take_new_id(c))
+            log_write(LOG_ERROR, "no memory to index a call", "id", c->held.id, NULL);
+    }
     call_ticket(c, &t);
     c->submitting = true;
-    pool_agent_submit(c->pool->agent, &t, on_submitted, c);
+    pool_agent_submit(agent, &t, on_submitted, c);
 }
 
 void call_ask_again(struct call *c)
 {
-    if (c->state == CALL_QUEUED && !c->submitting)
+    const struct pool_agent *agent = c->pool->agent;
+    if (c->state != CALL_QUEUED || c->submitting || pool_agent_is_local(agent, c->held.id))
+        return;
+    if (c->place == PLACE_LOCAL || pool_agent_is_central(agent))
         submit(c);
+}
+
+/* Its ticket is nowhere, or nobody knows, since a submit failed while it moved over. */
+static bool must_resubmit(const struct call *c)
+{
+    bool lost = c->place == PLACE_NOWHERE || c->place == PLACE_UNSURE;
+    return lost && call_queue_ms(c) < c->spec.max_wait_ms;
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -460,6 +494,12 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     }
     if (c->state == CALL_SUBMITTING) {
         submit(c);
+        return;
+    }
+    if (must_resubmit(c)) {
+        arm(c, call_wait_left_ms(c));
+        if (!c->submitting)
+            submit(c);
         return;
     }
     pool_agent_cancel(c->pool->agent, c->held.id, NULL, NULL);

@@ -17,6 +17,14 @@
 
 struct event;
 
+/* Where the ticket of a call stands that has submitted it. */
+enum call_place {
+    PLACE_NOWHERE,
+    PLACE_UNSURE, /* perhaps in Redis: a submit was not answered */
+    PLACE_STORE,  /* in Redis, where it stays over an outage */
+    PLACE_LOCAL,  /* in this instance, while Redis is away (scheduler/pool_local.h) */
+};
+
 struct call {
     struct holding held; /* its ticket; id from call_new() on, fence once granted */
     enum call_state state;
@@ -47,6 +55,7 @@ struct call {
     bool submitting;     /* a submit is unanswered: the call must stay in memory */
     bool abandoned;      /* ended while submitting: the answer takes the ticket out */
     bool waited;
+    enum call_place place;
     int64_t last_fence;          /* of the last grant that was taken */
     int64_t queued_us;           /* since when it waits; 0: it does not */
     int64_t queue_ms;            /* waits that are over */

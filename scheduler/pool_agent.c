@@ -1,4 +1,4 @@
-#include "scheduler/pool_agent.h"
+#include "scheduler/pool_agent_internal.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -13,47 +13,9 @@
 #define TICK_BUSY_MS  1000
 #define TICK_IDLE_MS  5000
 #define FLUSH_MS      2000
-#define RETRY_MS      1000  /* a settle that Redis refused (busy, full, loading) */
-#define MOST_REFUSALS 5     /* of one settle, by an error of no known kind: it will not pass */
 #define REAP_GRACE_MS 10000 /* after a reconnect: twice the longest reconnect backoff */
 
-struct pool_agent {
-    struct pool_store *store;
-    struct store_pool pool;
-    struct pool_agent_hooks hooks;
-    struct pool_stats stats;
-    struct event *look;  /* the queue's own timer */
-    struct event *tick;  /* heartbeat, reap, flush */
-    struct event *retry; /* settles that wait for another try */
-    struct list held;
-    size_t held_count, waiting;
-    struct list unsettled;
-    size_t unsettled_count;
-    struct store_level levels[POOL_MAX_DIMS];
-    size_t level_count;
-    int64_t queued, data_losses;
-    bool looking, up, stopped, freed;
-    int64_t up_since_ms, beat_ms, flush_ms;
-    size_t inflight; /* store calls that will still call back */
-};
-
-/* A settle or cancel, kept until Redis has answered it. One block with copies of all texts. */
-struct closing {
-    struct list link;
-    struct pool_agent *agent;
-    struct store_outcome outcome; /* fence 0: a cancel */
-    char dims[POOL_MAX_DIMS][8];  /* what outcome.actual stands in the order of */
-    size_t dim_count;
-    int refusals; /* by Redis itself, with an error that may be for good */
-    struct store_field fields[STORE_MAX_FIELDS];
-    char id[TICKET_ID_BYTES];
-    char pause_dim[8];
-    pool_store_fn fn;
-    void *arg;
-    bool sent;
-};
-
-static void arm(struct event *timer, int64_t ms)
+void pool_agent_arm(struct event *timer, int64_t ms)
 {
     struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
     evtimer_add(timer, &tv);
@@ -68,12 +30,12 @@ static void agent_destroy(struct pool_agent *a)
 }
 
 /* Every store call passes through begin and end, so that a freed agent outlives its answers. */
-static void begin(struct pool_agent *a)
+void pool_agent_begin(struct pool_agent *a)
 {
     a->inflight++;
 }
 
-static bool end(struct pool_agent *a)
+bool pool_agent_end(struct pool_agent *a)
 {
     a->inflight--;
     if (a->freed && a->inflight == 0)
@@ -92,7 +54,7 @@ static void notice_loss(struct pool_agent *a)
         a->hooks.on_data_lost(a->hooks.arg, a);
 }
 
-static void take_turn(struct pool_agent *a, const struct store_turn *turn)
+void pool_agent_take_turn(struct pool_agent *a, const struct store_turn *turn)
 {
     if (turn->status != REDIS_OK)
         return;
@@ -100,7 +62,7 @@ static void take_turn(struct pool_agent *a, const struct store_turn *turn)
     a->level_count = turn->level_count;
     a->queued = turn->queued;
     if (turn->wait_ms >= 0 && !a->stopped)
-        arm(a->look, turn->wait_ms);
+        pool_agent_arm(a->look, turn->wait_ms);
     else if (turn->wait_ms != POOL_WAIT_KEEP)
         event_del(a->look);
     notice_loss(a);
@@ -110,7 +72,7 @@ static void take_turn(struct pool_agent *a, const struct store_turn *turn)
 }
 
 /* Calls that wait here are granted whatever else runs: only this instance can take them. */
-static int room(const struct pool_agent *a)
+int pool_agent_room(const struct pool_agent *a)
 {
     int most = a->hooks.room(a->hooks.arg);
     return most > 0 || a->waiting == 0 ? most : 1;
@@ -127,17 +89,17 @@ static void on_looked(void *arg, struct store_pool *pool, const struct store_tur
     struct pool_agent *a = arg;
     (void)pool;
     a->looking = false;
-    if (end(a))
-        take_turn(a, turn);
+    if (pool_agent_end(a))
+        pool_agent_take_turn(a, turn);
 }
 
 void pool_agent_wake(struct pool_agent *a)
 {
-    int most = room(a);
+    int most = pool_agent_room(a);
     if (a->looking || !a->up || most == 0)
         return;
     a->looking = true;
-    begin(a);
+    pool_agent_begin(a);
     pool_store_dispatch(a->store, &a->pool, most, on_looked, a);
 }
 
@@ -152,7 +114,7 @@ static void on_beat(void *arg, struct store_pool *pool, const struct store_turn 
 {
     struct pool_agent *a = arg;
     (void)pool;
-    if (!end(a) || turn->status != REDIS_OK)
+    if (!pool_agent_end(a) || turn->status != REDIS_OK)
         return;
     notice_loss(a);
     size_t n = reply_count(turn->items);
@@ -172,9 +134,10 @@ static void beat(struct pool_agent *a)
         size_t n = 0;
         for (; at != &a->held && n < STORE_MAX_LEASES; at = at->next) {
             const struct holding *h = LIST_ITEM(at, struct holding, link);
-            leases[n++] = (struct store_lease){h->id, h->fence};
+            if (!h->local)
+                leases[n++] = (struct store_lease){h->id, h->fence};
         }
-        begin(a);
+        pool_agent_begin(a);
         pool_store_heartbeat(a->store, &a->pool, leases, n, on_beat, a);
     } while (at != &a->held);
 }
@@ -183,7 +146,7 @@ static void on_reaped(void *arg, struct store_pool *pool, const struct store_tur
 {
     struct pool_agent *a = arg;
     (void)pool;
-    if (!end(a))
+    if (!pool_agent_end(a))
         return;
     int64_t n = turn->status == REDIS_OK ? reply_int(reply_at(turn->items, 1), 0) : 0;
     if (n > 0) {
@@ -191,7 +154,7 @@ static void on_reaped(void *arg, struct store_pool *pool, const struct store_tur
         log_write(LOG_WARN, "leases ended, tickets taken back", "pool", a->pool.id, "tickets",
                   log_number(count, n), NULL);
     }
-    take_turn(a, turn);
+    pool_agent_take_turn(a, turn);
 }
 
 static void flush(struct pool_agent *a)
@@ -223,7 +186,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     (void)what;
     int64_t now_ms = clock_mono_ms();
     bool busy = is_busy(a);
-    arm(a->tick, busy ? TICK_BUSY_MS : TICK_IDLE_MS);
+    pool_agent_arm(a->tick, busy ? TICK_BUSY_MS : TICK_IDLE_MS);
     if (!a->up)
         return;
     if (busy && now_ms - a->beat_ms >= a->pool.limits.lease_ms / 3) {
@@ -235,75 +198,9 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         flush(a);
     }
     if (now_ms - a->up_since_ms >= REAP_GRACE_MS) {
-        begin(a);
-        pool_store_reap(a->store, &a->pool, room(a), on_reaped, a);
+        pool_agent_begin(a);
+        pool_store_reap(a->store, &a->pool, pool_agent_room(a), on_reaped, a);
     }
-}
-
-static void closing_free(struct closing *c)
-{
-    list_remove(&c->link);
-    c->agent->unsettled_count--;
-    free(c);
-}
-
-static void send_closing(struct closing *c);
-
-/* The end of a closing, with what Redis answered or why it will not any more. */
-static void closing_end(struct closing *c, const struct store_turn *turn)
-{
-    struct pool_agent *a = c->agent;
-    pool_store_fn fn = c->fn;
-    void *arg = c->arg;
-    closing_free(c);
-    if (fn)
-        fn(arg, &a->pool, turn);
-}
-
-static void on_closed(void *arg, struct store_pool *pool, const struct store_turn *turn)
-{
-    struct closing *c = arg;
-    struct pool_agent *a = c->agent;
-    (void)pool;
-    c->sent = false;
-    if (turn->status == REDIS_ERROR && ++c->refusals == MOST_REFUSALS)
-        log_write(LOG_ERROR, "redis does not take a settle; its lease will end", "ticket", c->id,
-                  "pool", a->pool.id, NULL);
-    if (turn->status == REDIS_OK || a->stopped || c->refusals == MOST_REFUSALS) {
-        closing_end(c, turn);
-        if (end(a))
-            take_turn(a, turn);
-        return;
-    }
-    if (end(a) && a->up)
-        arm(a->retry, RETRY_MS);
-}
-
-/* The limits may have changed since: the actuals follow the names of their dimensions. */
-static struct store_outcome outcome_now(const struct closing *c)
-{
-    const struct pool_limits *now = &c->agent->pool.limits;
-    struct store_outcome o = c->outcome;
-    for (size_t i = 0; i < now->dim_count; i++) {
-        o.actual[i] = -1;
-        for (size_t k = 0; k < c->dim_count; k++) {
-            if (strcmp(c->dims[k], now->dims[i].name) == 0)
-                o.actual[i] = c->outcome.actual[k];
-        }
-    }
-    return o;
-}
-
-static void send_closing(struct closing *c)
-{
-    struct pool_agent *a = c->agent;
-    struct store_outcome o = outcome_now(c);
-    c->sent = true;
-    begin(a);
-    if (o.fence == 0)
-        pool_store_cancel(a->store, &a->pool, c->id, room(a), on_closed, c);
-    else
-        pool_store_settle(a->store, &a->pool, &o, room(a), on_closed, c);
 }
 
 static void on_retry(evutil_socket_t fd, short what, void *arg)
@@ -311,83 +208,11 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
     struct pool_agent *a = arg;
     (void)fd;
     (void)what;
-    for (struct list *at = a->unsettled.next, *next; at != &a->unsettled && a->up; at = next) {
-        struct closing *c = LIST_ITEM(at, struct closing, link);
-        next = at->next;
-        if (!c->sent)
-            send_closing(c);
-    }
-}
-
-/* A copy of o with all it points to, in one block. */
-static struct closing *closing_new(struct pool_agent *a, const struct store_outcome *o)
-{
-    size_t bytes = 0;
-    for (size_t i = 0; i < o->field_count; i++)
-        bytes += o->fields[i].len;
-    struct closing *c = calloc(1, sizeof(*c) + bytes);
-    if (!c)
-        return NULL;
-    c->agent = a;
-    c->outcome = *o;
-    c->dim_count = a->pool.limits.dim_count;
-    for (size_t i = 0; i < c->dim_count; i++)
-        memcpy(c->dims[i], a->pool.limits.dims[i].name, sizeof(c->dims[i]));
-    (void)snprintf(c->id, sizeof(c->id), "%s", o->id);
-    c->outcome.id = c->id;
-    if (o->pause_dim) {
-        (void)snprintf(c->pause_dim, sizeof(c->pause_dim), "%s", o->pause_dim);
-        c->outcome.pause_dim = c->pause_dim;
-    }
-    char *at = (char *)(c + 1);
-    for (size_t i = 0; i < o->field_count; i++) {
-        memcpy(at, o->fields[i].value, o->fields[i].len);
-        c->fields[i] = (struct store_field){o->fields[i].name, at, o->fields[i].len};
-        at += o->fields[i].len;
-    }
-    c->outcome.fields = c->fields;
-    list_add_last(&a->unsettled, &c->link);
-    a->unsettled_count++;
-    return c;
-}
-
-/* Those that nobody will send any more. */
-static void drop_closings(struct pool_agent *a)
-{
-    const struct store_turn down = {
-        .status = REDIS_DOWN, .result = "", .detail = "", .binding = ""};
-    for (struct list *at = a->unsettled.next, *next; at != &a->unsettled; at = next) {
-        struct closing *c = LIST_ITEM(at, struct closing, link);
-        next = at->next;
-        if (!c->sent)
-            closing_end(c, &down);
-    }
-}
-
-void pool_agent_settle(struct pool_agent *a, const struct store_outcome *o, pool_store_fn fn,
-                       void *arg)
-{
-    struct closing *c = closing_new(a, o);
-    if (!c) {
-        /* The lease ends by itself and the ticket is taken back; nothing better without memory. */
-        struct store_turn turn = {.status = REDIS_BUSY_LOCAL, .result = "", .detail = ""};
-        log_write(LOG_ERROR, "no memory to settle a ticket", "ticket", o->id, NULL);
-        if (fn)
-            fn(arg, &a->pool, &turn);
-        return;
-    }
-    c->fn = fn;
-    c->arg = arg;
-    if (a->up)
-        send_closing(c);
-    else if (a->stopped)
-        drop_closings(a);
-}
-
-void pool_agent_cancel(struct pool_agent *a, const char *id, pool_store_fn fn, void *arg)
-{
-    struct store_outcome o = {.id = id};
-    pool_agent_settle(a, &o, fn, arg);
+    if (a->linked && !a->up)
+        pool_agent_recover(a);
+    else if (a->up)
+        (void)pool_agent_charge(a);
+    pool_agent_send_closings(a);
 }
 
 struct submission {
@@ -403,34 +228,44 @@ static void on_submitted(void *arg, struct store_pool *pool, const struct store_
     (void)pool;
     s->fn(s->arg, &a->pool, turn);
     free(s);
-    if (end(a))
-        take_turn(a, turn);
+    if (pool_agent_end(a))
+        pool_agent_take_turn(a, turn);
 }
 
 void pool_agent_submit(struct pool_agent *a, const struct store_ticket *t, pool_store_fn fn,
                        void *arg)
 {
-    struct submission *s = malloc(sizeof(*s));
+    struct submission *s;
+    if (!t->is_job && pool_agent_enter_local(a)) {
+        pool_local_submit(a->local, t, fn, arg);
+        return;
+    }
+    s = malloc(sizeof(*s));
     if (!s) {
         struct store_turn turn = {.status = REDIS_BUSY_LOCAL, .result = "", .detail = ""};
         fn(arg, &a->pool, &turn);
         return;
     }
     *s = (struct submission){a, fn, arg};
-    begin(a);
-    pool_store_submit(a->store, &a->pool, t, room(a), on_submitted, s);
+    pool_agent_begin(a);
+    pool_store_submit(a->store, &a->pool, t, pool_agent_room(a), on_submitted, s);
 }
 
 void pool_agent_hold(struct pool_agent *a, struct holding *h)
 {
+    h->local = pool_agent_is_local(a, h->id);
     list_add_last(&a->held, &h->link);
     a->held_count++;
+    if (a->local && pool_local_is_entered(a->local))
+        pool_local_occupy(a->local, h->id);
 }
 
 void pool_agent_release(struct pool_agent *a, struct holding *h)
 {
     list_remove(&h->link);
     a->held_count--;
+    if (a->local)
+        pool_local_vacate(a->local, h->id);
 }
 
 void pool_agent_expect(struct pool_agent *a)
@@ -448,7 +283,7 @@ static void on_configured(void *arg, struct store_pool *pool, const struct store
 {
     struct pool_agent *a = arg;
     (void)pool;
-    if (!end(a))
+    if (!pool_agent_end(a))
         return;
     if (turn->status != REDIS_OK)
         log_write(LOG_WARN, "limits were not told to redis", "pool", a->pool.id, "reason",
@@ -460,24 +295,28 @@ static void on_configured(void *arg, struct store_pool *pool, const struct store
 void pool_agent_configure(struct pool_agent *a, const struct pool_limits *limits)
 {
     a->pool.limits = *limits;
+    pool_agent_configure_local(a);
     if (!a->up)
         return;
-    begin(a);
+    pool_agent_begin(a);
     pool_store_configure(a->store, &a->pool, on_configured, a);
 }
 
-void pool_agent_connected(struct pool_agent *a, bool up)
+/* Redis decides again. */
+void pool_agent_go_central(struct pool_agent *a)
 {
-    a->up = up;
-    if (!up)
-        return;
+    a->up = true;
+    if (a->local)
+        pool_agent_leave_local(a);
     a->up_since_ms = clock_mono_ms();
     a->beat_ms = a->up_since_ms;
     if (is_busy(a))
         beat(a);
-    on_retry(-1, 0, a);
-    begin(a);
+    pool_agent_send_closings(a);
+    pool_agent_begin(a);
     pool_store_configure(a->store, &a->pool, on_configured, a);
+    if (a->local)
+        a->hooks.on_again(a->hooks.arg, a, NULL);
 }
 
 struct pool_agent *pool_agent_new(struct event_base *base, struct pool_store *store,
@@ -487,6 +326,7 @@ struct pool_agent *pool_agent_new(struct event_base *base, struct pool_store *st
     struct pool_agent *a = calloc(1, sizeof(*a));
     if (!a)
         return NULL;
+    a->base = base;
     a->store = store;
     a->pool = *pool;
     a->hooks = *hooks;
@@ -505,7 +345,7 @@ struct pool_agent *pool_agent_new(struct event_base *base, struct pool_store *st
         free(a);
         return NULL;
     }
-    arm(a->tick, TICK_BUSY_MS);
+    pool_agent_arm(a->tick, TICK_BUSY_MS);
     return a;
 }
 
@@ -517,9 +357,11 @@ void pool_agent_stop(struct pool_agent *a)
     event_del(a->look);
     event_del(a->tick);
     event_del(a->retry);
+    if (a->local)
+        pool_local_stop(a->local);
     if (a->up)
         flush(a);
-    drop_closings(a);
+    pool_agent_drop_closings(a);
 }
 
 void pool_agent_free(struct pool_agent *a)
@@ -527,6 +369,8 @@ void pool_agent_free(struct pool_agent *a)
     if (!a)
         return;
     pool_agent_stop(a);
+    pool_local_free(a->local);
+    a->local = NULL;
     a->freed = true;
     if (a->inflight == 0)
         agent_destroy(a);
@@ -560,10 +404,11 @@ size_t pool_agent_held(const struct pool_agent *a)
 
 bool pool_agent_is_idle(const struct pool_agent *a)
 {
-    return a->held_count == 0 && a->waiting == 0 && a->unsettled_count == 0 && a->inflight == 0;
+    return a->held_count == 0 && a->waiting == 0 && pool_agent_unsettled(a) == 0 &&
+           a->inflight == 0;
 }
 
 size_t pool_agent_unsettled(const struct pool_agent *a)
 {
-    return a->unsettled_count;
+    return a->unsettled_count + (a->local && !pool_local_is_charged(a->local));
 }

@@ -9,6 +9,11 @@
  * while: instances first renew the leases of what they still run, so that a restart of Redis
  * does not run everything twice.
  *
+ * While Redis is away, and when the outage mode says so, calls that are submitted anew are granted
+ * here (scheduler/pool_local.h). Tickets that Redis holds already stay there. When it is back,
+ * what was granted is charged to it first; until that was answered the agent still counts as cut
+ * off, so that nothing is granted twice from the same budget. Then on_again is told.
+ *
  *   units      ms
  *   ownership  opaque; a struct holding is the caller's (embedded in what runs).
  *   threads    one event loop.
@@ -21,12 +26,15 @@
 #include "storage/pool_store.h"
 
 struct event_base;
+struct outage;
+struct pool_local;
 struct pool_agent;
 
 /* A ticket that this instance runs. */
 struct holding {
     char id[TICKET_ID_BYTES];
     int64_t fence; /* 0: not granted */
+    bool local;    /* granted here, without Redis: it has no lease there */
     struct list link;
 };
 
@@ -36,6 +44,9 @@ struct pool_agent_hooks {
     /* The lease under this fence was lost: somebody else may run the ticket now. It may come late:
      * the ticket may have ended, or been granted here anew, under a higher fence. */
     void (*on_lost)(void *arg, struct pool_agent *agent, const struct store_lease *lease);
+    /* Redis is back and knows what was granted without it: calls of this pool that wait submit
+     * their tickets again. id: only this call, whose repeat is due. NULL: all. */
+    void (*on_again)(void *arg, struct pool_agent *agent, const char *id);
     /* Jobs that can be taken now; 0 while draining. With calls that wait here (expected) one
      * grant is asked for all the same, which may be a job's. */
     int (*room)(void *arg);
@@ -62,6 +73,16 @@ size_t pool_agent_held(const struct pool_agent *a);
 
 /* Redis came up or went away. */
 void pool_agent_connected(struct pool_agent *a, bool up);
+/* What to do while Redis is away; kept. Without it calls are refused then. */
+void pool_agent_use_outage(struct pool_agent *a, const struct outage *outage);
+/* Redis decides: it is there, and was told what was granted without it. */
+bool pool_agent_is_central(const struct pool_agent *a);
+/* It does not, and calls are granted here. */
+bool pool_agent_is_cut_off(const struct pool_agent *a);
+/* The ticket waits or runs here, without Redis. */
+bool pool_agent_is_local(const struct pool_agent *a, const char *id);
+/* NULL: it never granted by itself. */
+const struct pool_local *pool_agent_local(const struct pool_agent *a);
 /* New limits: told to Redis at once. */
 void pool_agent_configure(struct pool_agent *a, const struct pool_limits *limits);
 
@@ -82,6 +103,9 @@ void pool_agent_settle(struct pool_agent *a, const struct store_outcome *o, pool
                        void *arg);
 /* Takes a waiting ticket out; repeated like a settle. fn may be NULL. */
 void pool_agent_cancel(struct pool_agent *a, const char *id, pool_store_fn fn, void *arg);
+/* Takes out a ticket of a call, whose submit may or may not have arrived: one that was granted
+ * meanwhile is given back. Repeated like a settle. */
+void pool_agent_abandon(struct pool_agent *a, const char *id);
 /* Looks at the queue now. */
 void pool_agent_wake(struct pool_agent *a);
 size_t pool_agent_unsettled(const struct pool_agent *a);

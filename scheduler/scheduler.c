@@ -1,8 +1,10 @@
 #include "scheduler/scheduler.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/map.h"
 #include "scheduler/call.h"
+#include "scheduler/pool_local.h"
 
 #include <event2/event.h>
 #include <stdio.h>
@@ -27,6 +29,7 @@ struct scheduler {
     scheduler_job_cancel_fn on_job_cancel;
     void *job_arg;
     int64_t running_jobs;
+    struct outage outage;
     bool connected, draining;
 };
 
@@ -114,6 +117,19 @@ static int room(void *arg)
     return scheduler_job_room(arg);
 }
 
+static void again(void *arg, struct pool_agent *agent, const char *id)
+{
+    struct scheduler *s = arg;
+    struct call *one = id ? map_get(&s->calls, id) : NULL;
+    size_t at = 0;
+    if (one)
+        call_ask_again(one);
+    for (struct call *c = id ? NULL : map_next(&s->calls, &at); c; c = map_next(&s->calls, &at)) {
+        if (call_pool(c)->agent == agent)
+            call_ask_again(c);
+    }
+}
+
 static void data_lost(void *arg, struct pool_agent *agent)
 {
     log_write(LOG_WARN, "redis lost a pool's data; what waits is submitted again", "pool",
@@ -163,8 +179,12 @@ static struct pool_view *add_pool(struct scheduler *s, const struct config_provi
                                   const struct config_model *row, const char *id)
 {
     struct pool_view *v = calloc(1, sizeof(*v));
-    struct pool_agent_hooks hooks = {
-        .on_grant = hand_out, .on_lost = lost, .room = room, .on_data_lost = data_lost, .arg = s};
+    struct pool_agent_hooks hooks = {.on_grant = hand_out,
+                                     .on_lost = lost,
+                                     .on_again = again,
+                                     .room = room,
+                                     .on_data_lost = data_lost,
+                                     .arg = s};
     struct pool_limits limits;
     struct store_pool pool;
     if (!v)
@@ -182,6 +202,7 @@ static struct pool_view *add_pool(struct scheduler *s, const struct config_provi
         free(v);
         return NULL;
     }
+    pool_agent_use_outage(v->agent, &s->outage);
     v->transient = !is_default(v, pool.id);
     if (s->connected) {
         register_pool(s, v);
@@ -296,6 +317,7 @@ void scheduler_connected(struct scheduler *s, bool up)
 {
     size_t at = 0;
     s->connected = up;
+    s->outage.ever_up |= up;
     for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at)) {
         if (up)
             register_pool(s, v);
@@ -317,6 +339,32 @@ void scheduler_channel_back(struct scheduler *s)
 bool scheduler_is_connected(const struct scheduler *s)
 {
     return s->connected;
+}
+
+void scheduler_outage(struct scheduler *s, struct scheduler_outage *ret)
+{
+    static const char *const modes[] = {
+        [CONFIG_LOCAL] = "local", [CONFIG_CLOSED] = "closed", [CONFIG_OPEN] = "open"};
+    bool central = true, grants = outage_grants(&s->outage, clock_mono_ms());
+    size_t at = 0;
+    *ret = (struct scheduler_outage){.serves = s->connected || grants};
+    for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at)) {
+        const struct pool_local *local = pool_agent_local(v->agent);
+        struct pool_local_counts counts = {0};
+        central = central && pool_agent_is_central(v->agent);
+        if (!local)
+            continue;
+        pool_local_count(local, &counts);
+        ret->waiting += counts.waiting;
+        ret->running += counts.running;
+        ret->uncharged += !pool_local_is_charged(local);
+    }
+    if (s->connected)
+        ret->mode = central ? "central" : "recovering";
+    else
+        ret->mode = grants || s->outage.ever_up || s->outage.mode == CONFIG_CLOSED
+                        ? modes[s->outage.mode]
+                        : "starting";
 }
 
 void scheduler_drain(struct scheduler *s)
@@ -395,6 +443,12 @@ static void reconfigure(struct scheduler *s, const struct config_provider *p,
     }
 }
 
+static void use_outage(struct scheduler *s)
+{
+    s->outage.mode = s->plan->config->redis.on_outage;
+    s->outage.max_instances = s->plan->config->redis.max_instances;
+}
+
 void scheduler_reload(struct scheduler *s, struct config *config)
 {
     struct plan *fresh = plan_new(config);
@@ -404,6 +458,7 @@ void scheduler_reload(struct scheduler *s, struct config *config)
     }
     plan_drop(s->plan);
     s->plan = fresh;
+    use_outage(s);
     for (size_t i = 0; i < config->provider_count; i++) {
         const struct config_provider *p = &config->providers[i];
         for (size_t k = 0; k < p->model_count; k++)
@@ -425,6 +480,8 @@ struct scheduler *scheduler_new(const struct scheduler_options *options, struct 
     }
     s->options = *options;
     s->plan = plan;
+    s->outage.started_ms = clock_mono_ms();
+    use_outage(s);
     rand_seed(&s->rand, options->seed);
     map_init(&s->calls, rand_next(&s->rand));
     map_init(&s->pools, rand_next(&s->rand));

@@ -14,6 +14,7 @@
 #include "common/rand.h"
 #include "limiter/profile.h"
 #include "limiter/quantile.h"
+#include "scheduler/outage.h"
 #include "scheduler/plan.h"
 #include "scheduler/pool_agent.h"
 #include "storage/job_store.h"
@@ -47,6 +48,16 @@ void scheduler_connected(struct scheduler *s, bool up);
 /* The instance's channel is up again: what was published meanwhile is gone. */
 void scheduler_channel_back(struct scheduler *s);
 bool scheduler_is_connected(const struct scheduler *s);
+
+/* Who decides about calls now, over all pools. */
+struct scheduler_outage {
+    const char *mode; /* "central"; "recovering": Redis is back and hears what was granted without
+                         it; "local", "open", "closed" while it is away; "starting" */
+    bool serves;      /* calls are taken */
+    int64_t waiting, running; /* granted, or to be granted, by this instance */
+    int64_t uncharged;        /* pools whose local grants Redis does not know yet */
+};
+void scheduler_outage(struct scheduler *s, struct scheduler_outage *ret);
 /* A message on this instance's channel: "grant ID FENCE SEQ PREFIX", "cancel ID …". */
 void scheduler_message(struct scheduler *s, const char *payload);
 /* No new grants of jobs from now on; what runs goes on. */

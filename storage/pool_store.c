@@ -32,7 +32,7 @@ struct args {
     size_t used;
     struct key bucket, tenant;
     char dims[POOL_MAX_DIMS * 9];
-    char costs[POOL_MAX_DIMS * 21];
+    char costs[POOL_MAX_DIMS * 21], pauses[POOL_MAX_DIMS * 21];
     char pause[40];
 };
 
@@ -422,6 +422,19 @@ void pool_store_reap(struct pool_store *s, struct store_pool *pool, int most, po
     struct args a;
     begin(&a, s, pool, most);
     call(s, pool, SCRIPT_REAP, &a, fn, arg);
+}
+
+void pool_store_charge(struct pool_store *s, struct store_pool *pool, const struct store_charge *c,
+                       int most, pool_store_fn fn, void *arg)
+{
+    struct args a;
+    begin(&a, s, pool, most);
+    join_costs(&pool->limits, c->tokens, a.costs, sizeof(a.costs));
+    join_costs(&pool->limits, c->pause_ms, a.pauses, sizeof(a.pauses));
+    add_int(&a, c->number);
+    add_text(&a, a.costs);
+    add_text(&a, a.pauses);
+    call(s, pool, SCRIPT_CHARGE, &a, fn, arg);
 }
 
 void pool_store_heartbeat(struct pool_store *s, struct store_pool *pool,

@@ -46,7 +46,7 @@ struct store_turn {
     enum redis_status status;
     enum submit_result submit; /* of pool_store_submit() */
     const char *result;        /* the script's own first word: "settled", "stale", "queued", … */
-    int64_t fence, seq;        /* granted, known */
+    int64_t fence, seq;        /* granted, known; fence: cancelled */
     int64_t eta_ms, ahead;     /* queued */
     const char *detail;        /* dimension, state or binding of the result; "" none */
     int64_t detail_number;     /* capacity of too_large */
@@ -125,6 +125,16 @@ void pool_store_cancel(struct pool_store *s, struct store_pool *pool, const char
                        pool_store_fn fn, void *arg);
 void pool_store_reap(struct pool_store *s, struct store_pool *pool, int most, pool_store_fn fn,
                      void *arg);
+
+/* What was granted without Redis. A charge that is repeated under its number takes effect once;
+ * numbers of one instance grow from 1 and wait for each other. */
+struct store_charge {
+    int64_t number;
+    int64_t tokens[POOL_MAX_DIMS];   /* in the order of limits.dims; negative: they come back */
+    int64_t pause_ms[POOL_MAX_DIMS]; /* 0: none */
+};
+void pool_store_charge(struct pool_store *s, struct store_pool *pool, const struct store_charge *c,
+                       int most, pool_store_fn fn, void *arg);
 
 struct store_lease {
     const char *id;

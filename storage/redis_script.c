@@ -27,6 +27,7 @@ static const struct {
     [SCRIPT_REAP] = {"reap", lua_reap_lua},
     [SCRIPT_HEARTBEAT] = {"heartbeat", lua_heartbeat_lua},
     [SCRIPT_PEEK] = {"peek", lua_peek_lua},
+    [SCRIPT_CHARGE] = {"charge", lua_charge_lua},
 };
 
 /* One call and, behind the struct, the copies of its arguments. */

@@ -28,6 +28,7 @@ enum script {
     SCRIPT_REAP,
     SCRIPT_HEARTBEAT,
     SCRIPT_PEEK,
+    SCRIPT_CHARGE,
     SCRIPT_COUNT,
 };
 

@@ -20,6 +20,9 @@ export function duration(ms) {
   return `${Math.floor(ms / size)} ${unit}${rest ? ` ${rest} ${UNITS[at + 1][0]}` : ""}`;
 }
 
+// The same without the smaller unit.
+export const age = (ms) => duration(ms).split(" ").slice(0, 2).join(" ");
+
 // The same for the marks of an axis, whose steps are decimal.
 export const axisTime = (ms) => (ms < 1000 ? `${ms} ms` : `${whole(ms / 1000)} s`);
 

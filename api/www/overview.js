@@ -1,10 +1,11 @@
 // The overview: counters, charts, a card for each pool, instances.
 import { Chart } from "./chart.js";
-import { CLASSES, axisTime, duration, limitName, short, whole } from "./format.js";
+import { CLASSES, age, axisTime, duration, limitName, short, whole } from "./format.js";
 import { Keyed, h, setClass, setShown, setText } from "./view.js";
 
 const MOST_CARDS = 60;
-const LONG_WAIT_MS = 60000;
+// A wait that is longer is worth a look; batch work is there to wait.
+const LONG_WAIT_MS = { interactive: 60000, normal: 300000, batch: 3600000 };
 
 const total = (stats, value) => stats.pools.reduce((sum, pool) => sum + (value(pool) ?? 0), 0);
 export const waiting = (pool) => CLASSES.reduce((sum, name) => sum + (pool.queue[name].depth ?? 0), 0);
@@ -128,7 +129,7 @@ class QueueRow {
   update(queue) {
     const { depth, oldest_ms: oldestMs } = queue[this.name];
     setText(this.depth, whole(depth ?? NaN));
-    setText(this.oldest, depth > 0 ? `oldest ${duration(oldestMs)}` : "");
+    setText(this.oldest, depth > 0 ? `oldest ${age(oldestMs)}` : "");
     setClass(this.element, "empty", !(depth > 0));
   }
 }
@@ -144,7 +145,9 @@ export function troubles(pool, history) {
   if (refused > 0) add(`${whole(refused)} × 429`, "Refusals of the provider in the last minute");
   if (broken > 0) add(`${whole(broken)} provider errors`, "5xx answers and broken connections in the last minute");
   if (lost > 0) add(`${whole(lost)} leases lost`, "Instances that were silent for too long in the last minute");
-  if (oldest(pool) > LONG_WAIT_MS) add("long wait", `Something waits for ${duration(oldest(pool))}`);
+  for (const name of CLASSES)
+    if (pool.queue[name].oldest_ms > LONG_WAIT_MS[name])
+      add(`long wait: ${name}`, `Something waits for ${duration(pool.queue[name].oldest_ms)}`);
   for (const [name, limit] of Object.entries(pool.limits))
     if (limit.remaining < 0 && name !== "max_parallel_requests") add(`${name} in debt`, "More was used than reserved; it is paid back first");
   return list;

@@ -1,6 +1,6 @@
 -- cancel: takes a waiting ticket out. One that runs is marked, and its instance is asked to stop.
 -- ARGV: owner, most, dims, id
--- RESULT: {state it was in} ('none' when it is not known)
+-- RESULT: {state it was in, fence} ('none' when it is not known; fence of its last grant, 0 none)
 
 local p = open_pool(ARGV[1], ARGV[2], ARGV[3])
 if not p then
@@ -22,4 +22,4 @@ if was == 'queued' then
   dispatch(p)
 end
 save(p)
-return reply(p, {was})
+return reply(p, {was, int(t and t.at or 0)})

@@ -18,6 +18,7 @@
 --   t:FLOW   ZSET  ticket -> order key, microseconds
 --   delay    ZSET  ticket -> ms when its backoff ends
 --   inf      ZSET  ticket -> ms when its lease ends; ZCARD is the slots in use
+--   chg:OWNER STRING number of the last charge of an instance (see charge.lua)
 --   own      ZSET  instance -> ms until which it counts as alive
 --   j:ID     HASH  a ticket: st state, kd call|job, cl tn w ord dl fc (fair cost), c:d cost,
 --                  at fence, ls leases lost, fv fair cost charged in busy

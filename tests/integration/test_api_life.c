@@ -221,19 +221,31 @@ static void a_reload_with_a_mistake_changes_nothing(void **state)
 
 /* ---- Redis */
 
-static int start_on_redis(const char *redis_config, const char *options)
+static int start_on_outage(const char *redis_config, const char *options, const char *mode)
 {
     char more[256];
     kit = (struct api_kit){.header = ""};
     if (redis_fixture_start(&redis, redis_config) < 0)
         return -1;
     sim_child_start(&kit.sim, "--latency-ms 1 --output-tokens 5");
-    (void)snprintf(more, sizeof(more), "redis: {url: \"%s\", command_timeout_ms: 500}\n",
-                   redis.url);
+    (void)snprintf(more, sizeof(more),
+                   "redis: {url: \"%s\", command_timeout_ms: 500, on_outage: %s}\n", redis.url,
+                   mode);
     char *config = api_kit_config(&kit, more);
     serve_child_start(&kit.serve, config, options);
     free(config);
     return 0;
+}
+
+static int start_on_redis(const char *redis_config, const char *options)
+{
+    return start_on_outage(redis_config, options, "closed");
+}
+
+static int start_local(void **state)
+{
+    (void)state;
+    return start_on_outage("appendonly yes\nappendfsync everysec\n", NULL, "local");
 }
 
 static int start_safe(void **state)
@@ -314,6 +326,31 @@ static void stats_without_redis_say_so_and_invent_nothing(void **state)
     api_kit_refused(&kit, "GET", "/v1/jobs", NULL, 503, "storage_unavailable");
 }
 
+static bool one_was_granted_here(const json_t *stats)
+{
+    return json_is_true(json_object_get(json_object_get(stats, "redis"), "up")) &&
+           json_at(stats, "totals/counts/local_grants") == 1;
+}
+
+static void ready_for_calls_and_not_for_jobs_on_a_local_share(void **state)
+{
+    (void)state;
+    assert_true(status_becomes("/readyz", 200));
+    json_t *stats = api_kit_json(&kit, "GET", "/v1/stats", NULL, 200);
+    assert_string_equal(json_text_at(stats, "outage/mode"), "central");
+    json_decref(stats);
+    redis_fixture_kill(&redis);
+    json_decref(api_kit_stats_until(&kit, redis_is_down));
+    json_t *ready = api_kit_json(&kit, "GET", "/readyz", NULL, 200);
+    assert_string_equal(json_text_at(ready, "status"),
+                        "ready for calls, not for jobs: redis is not reachable");
+    json_decref(ready);
+    assert_int_equal(api_kit_status(&kit, "POST", KIT_CHAT_PATH, KIT_CHAT("gpt-4o")), 200);
+    api_kit_refused(&kit, "POST", "/v1/jobs", KIT_JOB("gpt-4o"), 503, "storage_unavailable");
+    assert_int_equal(redis_fixture_restart(&redis), 0);
+    json_decref(api_kit_stats_until(&kit, one_was_granted_here));
+}
+
 static void a_redis_that_forgets_is_refused(void **state)
 {
     (void)state;
@@ -373,6 +410,7 @@ int main(void)
         TEST(readiness_follows_a_redis_that_stops_and_goes_on, start_safe, stop_redis),
         TEST(readiness_follows_a_redis_that_dies_and_is_started_again, start_safe, stop_redis),
         TEST(stats_without_redis_say_so_and_invent_nothing, start_safe, stop_redis),
+        TEST(ready_for_calls_and_not_for_jobs_on_a_local_share, start_local, stop_redis),
         TEST(a_redis_that_forgets_is_refused, start_volatile, stop_redis),
         TEST(a_redis_that_forgets_may_be_allowed, start_allowed, stop_redis),
         TEST(an_idle_service_hardly_uses_a_processor, start, stop),

@@ -446,7 +446,7 @@ static void a_submit_outlives_a_short_outage(void **state)
 {
     struct core_kit *k = *state;
     struct core_call c = {0}, late = {0};
-    core_kit_start(k, "rpm: 100", NULL);
+    core_kit_start(k, "rpm: 100", "redis: {on_outage: closed}\n");
     FAKE_SCRIPT(k->provider, answers);
     redis_fixture_kill(&k->redis);
     CORE_UNTIL(k, !k->up);

@@ -158,7 +158,7 @@ static void the_service_may_end_while_redis_is_gone(void **state)
 {
     struct kit *k = *state;
     redis_fixture_kill(&k->redis);
-    UNTIL(k, !is_ready(k));
+    UNTIL(k, !scheduler_is_connected(service_scheduler(k->service)));
     (void)ask(k, "POST", "/v1/chat/completions", "", CHAT);
     (void)ask(k, "POST", "/v1/jobs", "", JOB);
     UNTIL(k, service_open_exchanges(k->service) == 2);

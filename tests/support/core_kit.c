@@ -77,7 +77,7 @@ struct config *core_kit_config(struct core_kit *k, const char *limits, const cha
         "providers:\n"
         "  - {name: p, format: openai, base_url: \"%s/v1\", api_key: sk-of-the-service,\n"
         "     profile: generic, max_attempts: 3, models: [{name: m, %s}]}\n%s",
-        fake_provider_url(k->provider), limits, more ? more : "");
+        k->url ? k->url : fake_provider_url(k->provider), limits, more ? more : "");
     if (config_parse("test", text, strlen(text), &c, &e) < 0)
         fail_msg("%s", e.text);
     return c;

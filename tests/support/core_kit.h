@@ -40,6 +40,7 @@ struct core_kit {
     struct scheduler *scheduler;
     struct jobs *jobs;
     struct fake_provider *provider;
+    const char *url; /* of the provider, where it is not the fake one; set before the start */
     bool up, channel_up;
     char instance[32];
 };

@@ -6,13 +6,15 @@ import { Load, Stack, chat, openBrowser, post } from "./stack.mjs";
 const folder = process.argv[2];
 if (!folder) throw new Error("usage: node screenshots.mjs FOLDER");
 const LOAD_S = Number(process.env.LOAD_S ?? 100);
-const WIDE = { width: 1280, height: 900 }, PHONE = { width: 390, height: 844 };
+const WIDE = { width: 1280, height: 900 }, README = { x: 0, y: 0, width: 1280, height: 730 };
+const PHONE = { width: 390, height: 844 };
 
-async function shoot(browser, url, name, { viewport = WIDE, colorScheme = "light", wait = 4000, fullPage = true } = {}) {
+async function shoot(browser, url, name, options = {}) {
+  const { viewport = WIDE, colorScheme = "light", wait = 4000 } = options;
   const page = await browser.newPage({ viewport, colorScheme });
   await page.goto(url);
   await sleep(wait);
-  await page.screenshot({ path: join(folder, `${name}.png`), fullPage });
+  await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
   await page.close();
 }
 
@@ -37,13 +39,18 @@ async function main() {
     await light.goto(stack.url);
     await dark.goto(stack.url);
     await sleep(LOAD_S * 1000);
-    await light.screenshot({ path: join(folder, "overview-light.png"), fullPage: true });
-    await dark.screenshot({ path: join(folder, "overview-dark.png"), fullPage: true });
+    for (const [page, name] of [[light, "light"], [dark, "dark"]]) {
+      await page.screenshot({ path: join(folder, `full-${name}.png`), fullPage: true });
+      await page.screenshot({ path: join(folder, `overview-${name}.png`), clip: README });
+    }
     await light.locator(".chart svg").first().hover();
     await light.screenshot({ path: join(folder, "cursor.png") });
     await shoot(browser, stack.url, "phone", { viewport: PHONE });
     await shoot(browser, `${stack.url}/#/pools`, "pools");
-    await shoot(browser, `${stack.url}/#/jobs`, "jobs");
+    for (let i = 0; i < 9; i++)
+      await post(stack.url, "/v1/jobs", job(["gpt-4o", "o3", "gpt-4o-mini"][i % 3],
+        { priority: i % 2 ? "batch" : "normal" }));
+    await shoot(browser, `${stack.url}/#/jobs`, "jobs", { wait: 2500 });
     await shoot(browser, `${stack.url}/#/jobs/${ids[0]}`, "job", { colorScheme: "dark" });
     load.stop();
     await stack.service.end("SIGKILL");

@@ -1,13 +1,10 @@
 // A simulated provider, services in front of it, callers, and a browser.
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { Program, sleep } from "../../support/program.mjs";
 import { Random } from "../../support/random.mjs";
-
-export const BROWSERS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-export const browserPath = process.env.CHROMIUM ?? BROWSERS.find((path) => existsSync(path));
 
 export const DEFAULT_MODELS = `
       - {name: gpt-4o, rpm: 600, tpm: 90000, max_parallel_requests: 24}
@@ -55,9 +52,9 @@ ${more}`);
   }
 }
 
-export async function post(base, path, body, headers = {}) {
+export async function post(base, path, body, headers = {}, signal = undefined) {
   const answer = await fetch(base + path, {
-    method: "POST", body: JSON.stringify(body),
+    method: "POST", body: JSON.stringify(body), signal,
     headers: { "content-type": "application/json", ...headers },
   });
   return { status: answer.status, body: await answer.json() };
@@ -66,37 +63,40 @@ export async function post(base, path, body, headers = {}) {
 export const chat = (model, extra = {}) =>
   ({ model, max_tokens: 300, messages: [{ role: "user", content: "Say something." }], ...extra });
 
-// Callers that offer about twice the budget until they are stopped; then they wait for answers.
+const MANY = [
+  ...Array.from({ length: 14 }, () => ["gpt-4o", "interactive", 500]),
+  ...Array.from({ length: 20 }, () => ["gpt-4o", "batch", 1500]),
+  ...Array.from({ length: 12 }, () => ["gpt-4o", "normal", 900]),
+  ...Array.from({ length: 8 }, () => ["gpt-4o-mini", "normal", 400]),
+  ...Array.from({ length: 10 }, () => ["o3-mini", "normal", 700]),
+];
+
+// Callers (model, class, most words), each with one call after the other until it is stopped.
 export class Load {
-  constructor(base, seed) {
+  constructor(base, seed, callers = MANY) {
     this.base = base;
-    this.on = true;
-    this.callers = [
-      ...Array.from({ length: 14 }, () => ["gpt-4o", "interactive", 500]),
-      ...Array.from({ length: 20 }, () => ["gpt-4o", "batch", 1500]),
-      ...Array.from({ length: 12 }, () => ["gpt-4o", "normal", 900]),
-      ...Array.from({ length: 8 }, () => ["gpt-4o-mini", "normal", 400]),
-      ...Array.from({ length: 10 }, () => ["o3-mini", "normal", 700]),
-    ].map(([model, priority, size], i) => this.call(model, priority, size, new Random(seed + i)));
+    this.left = new AbortController();
+    callers.forEach((caller, i) => this.call(...caller, new Random(seed + i)));
   }
 
   async call(model, priority, size, random) {
     await sleep(random.below(1500));
-    while (this.on) {
-      const words = "many words ".repeat(random.between(10, size));
-      this.stopping ??= new AbortController();
-      await post(this.base, "/v1/chat/completions", chat(model, {
-        messages: [{ role: "user", content: words }], max_tokens: random.between(50, 400),
-      }), { "x-sluice-priority": priority }).catch(() => {});
+    while (!this.left.signal.aborted) {
+      const body = chat(model, {
+        messages: [{ role: "user", content: "many words ".repeat(random.between(10, size)) }],
+        max_tokens: random.between(50, 400),
+      });
+      await post(this.base, "/v1/chat/completions", body, { "x-sluice-priority": priority },
+        this.left.signal).catch(() => {});
       await sleep(random.below(600));
     }
   }
 
   stop() {
-    this.on = false; // those that wait end with the service
+    this.left.abort();
   }
 }
 
 export async function openBrowser() {
-  return chromium.launch({ executablePath: browserPath, args: ["--no-sandbox", "--disable-gpu"] });
+  return chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox", "--disable-gpu"] });
 }

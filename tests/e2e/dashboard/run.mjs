@@ -1,0 +1,236 @@
+// What a person sees is what /v1/stats says, under load; names with markup in them stay text; the
+// page's own policy is never broken; a service that goes away and comes back is noticed.
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { getJson, until } from "../../support/program.mjs";
+import { Load, Stack, chat, openBrowser, post } from "./stack.mjs";
+
+const WAIT_MS = 20000;
+const KEY = "sk-dashboard-0123456789abcdef";
+let browser, stack;
+
+// Names that would act if any of them were taken for markup, a script or an address.
+const CORPUS = [
+  "<img src=x onerror=window.pwned=1>", "<script>window.pwned=1</script>",
+  "\"><svg onload=window.pwned=1>", "'><iframe srcdoc='<script>parent.pwned=1</script>'>",
+  "javascript:window.pwned=1", "${window.pwned=1}", "{{constructor.constructor('pwned=1')()}}",
+  "</title><script>window.pwned=1</script>", "<a href=javascript:window.pwned=1>x</a>",
+  "&lt;b&gt;", "<style>*{display:none}</style>", "\u202e\u0000<b>x</b>", "<details open ontoggle=pwned=1>",
+];
+
+// A page whose every complaint is kept: errors, policy violations, requests elsewhere.
+async function openPage(url, options = {}) {
+  const page = await browser.newPage(options);
+  page.complaints = [];
+  page.on("pageerror", (error) => page.complaints.push(`error: ${error.message}`));
+  page.on("console", (message) => {
+    if (/Content.Security.Policy|violates/i.test(message.text())) page.complaints.push(message.text());
+  });
+  page.on("request", (request) => {
+    if (!request.url().startsWith("http://127.0.0.1:") && !request.url().startsWith("data:"))
+      page.complaints.push(`asked ${request.url()}`);
+  });
+  await page.addInitScript(() => {
+    document.addEventListener("securitypolicyviolation", (event) =>
+      console.error(`violates ${event.violatedDirective} ${event.blockedURI}`));
+  });
+  await page.goto(url);
+  return page;
+}
+
+async function closeClean(page) {
+  assert.equal(await page.evaluate(() => window.pwned), undefined);
+  assert.deepEqual(page.complaints, []);
+  await page.close();
+}
+
+async function ownStack(t, options) {
+  const own = await Stack.start(options);
+  t.after(() => own.stop());
+  return own;
+}
+
+const tile = (page, name) =>
+  page.locator(".tile", { has: page.getByText(name, { exact: true }) }).locator("b").textContent();
+const number = (text) => Number(text.replaceAll(",", ""));
+
+before(async () => {
+  stack = await Stack.start({ models: `
+      - {name: gpt-4o, rpm: 6000, tpm: 4000, max_parallel_requests: 8}
+      - {name: "*", pool: rest, rpm: 6000, tpm: 6000000}` });
+  browser = await openBrowser();
+});
+
+after(async () => {
+  await browser?.close();
+  await stack?.stop();
+});
+
+test("the numbers on the page are those of /v1/stats, under load", async () => {
+  const page = await openPage(stack.url);
+  const load = new Load(stack.url, 1, [["gpt-4o", "interactive", 60], ["gpt-4o", "normal", 80],
+    ["gpt-4o", "batch", 80], ["gpt-4o", "batch", 80], ["gpt-4o-mini", "normal", 60]]);
+  await until("something waits on the page", WAIT_MS, async () => number(await tile(page, "Waiting")) > 0);
+  const seen = [];
+  // They change all the while, so a view of before or after the look may be what is shown.
+  await until("a look between two equal answers", WAIT_MS, async () => {
+    const first = await getJson(`${stack.url}/v1/stats`);
+    const shown = {
+      requests: number(await tile(page, "Requests")), waiting: number(await tile(page, "Waiting")),
+      avoided: number(await tile(page, "429s avoided")), refused: number(await tile(page, "429s received")),
+    };
+    const { counts } = first.totals;
+    const told = {
+      requests: counts.admitted + counts.delayed,
+      waiting: first.pools.flatMap((pool) => Object.values(pool.queue)).reduce((n, q) => n + q.depth, 0),
+      avoided: counts.delayed, refused: counts.provider_429,
+    };
+    seen.push({ shown, told });
+    return JSON.stringify(shown) === JSON.stringify(told);
+  }, 50).catch((error) => assert.fail(`${error.message}: ${JSON.stringify(seen.slice(-3))}`));
+
+  const card = page.locator('[data-pool="openai:default:gpt-4o"]');
+  await until("the card says what binds", WAIT_MS, async () =>
+    /starts in about .*, bound by tokens\/min/.test(await card.locator(".start").textContent()));
+  assert.match(await card.locator(".limits li.binding").textContent(), /^tokens\/min.* of 4,000/);
+  const fill = await card.locator(".limits li.binding .bar i").evaluate((node) => node.style.inlineSize);
+  assert.ok(parseFloat(fill) < 50, `the bar of the limit that binds is at ${fill}`);
+  await until("the charts have lines", WAIT_MS, async () =>
+    (await page.locator(".chart path.line").evaluateAll((all) =>
+      all.filter((one) => one.getAttribute("d")).length)) >= 5);
+  assert.equal(await page.locator(".badge:visible").count() > 0,
+    await page.locator(".card.troubled").count() > 0);
+  load.stop();
+  await closeClean(page);
+});
+
+test("counters lead to the table of pools, which can be ordered and searched", async () => {
+  const page = await openPage(stack.url);
+  await page.locator(".tile").filter({ hasText: "429s avoided" }).click();
+  await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 2);
+  assert.equal(await page.locator("th[aria-sort=descending]").textContent(), "429s avoided");
+  assert.match(await page.locator("tbody tr").first().textContent(), /^gpt-4o/);
+  await page.getByRole("searchbox").fill("rest");
+  await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 1);
+  assert.match(await page.locator("tbody tr").textContent(), /^rest/);
+  await closeClean(page);
+});
+
+test("names with markup in them are shown as text", async () => {
+  const ids = [];
+  for (const text of CORPUS) {
+    const name = text.replaceAll("\u0000", "");
+    const { status, body } = await post(stack.url, "/v1/jobs", {
+      endpoint: "/v1/chat/completions", body: chat(name, { user: name }),
+      metadata: { [name]: [name] },
+    });
+    if (status === 202) ids.push([body.id, name]);
+    else assert.ok(status < 500, `${status} for ${name}`);
+  }
+  assert.ok(ids.length >= 8, "the service takes such names, so the page must stand them");
+  const page = await openPage(`${stack.url}/#/jobs`);
+  await page.waitForFunction((n) => document.querySelectorAll("tbody tr").length >= n, ids.length);
+  const listed = await page.locator("tbody tr").allTextContents();
+  for (const [, name] of ids)
+    assert.ok(listed.some((row) => row.includes(name)), `${name} is listed as it is`);
+  for (const [id, name] of ids) {
+    await page.goto(`${stack.url}/#/jobs/${id}`);
+    await page.waitForFunction((word) =>
+      document.querySelector("dl")?.textContent.includes(word), name);
+    assert.ok((await page.locator("#main").textContent()).includes(JSON.stringify(name)));
+  }
+  assert.equal(await page.locator("#main img, #main iframe, #main script, #main style").count(), 0);
+  for (const text of CORPUS) {
+    await page.goto(`${stack.url}/#/jobs/${encodeURIComponent(text)}`);
+    await page.waitForFunction(() => !document.querySelector(".error")?.hidden);
+    await page.goto(`${stack.url}/#${text}`);
+  }
+  await closeClean(page);
+});
+
+test("a job is shown with its place, and can be cancelled", async () => {
+  const load = new Load(stack.url, 2, Array.from({ length: 6 }, () => ["gpt-4o", "interactive", 80]));
+  const { body } = await post(stack.url, "/v1/jobs", { endpoint: "/v1/chat/completions",
+    body: chat("gpt-4o", { max_tokens: 3000 }), priority: "batch" });
+  const page = await openPage(`${stack.url}/#/jobs/${body.id}`);
+  await until("the page has its place", WAIT_MS, async () =>
+    /Position\d/.test(await page.locator("dl").textContent()));
+  assert.match(await page.locator(".timeline").textContent(), /waits/);
+  await page.getByRole("button", { name: "Cancel this job" }).click();
+  await until("the page says it is cancelled", WAIT_MS, async () =>
+    (await page.locator(".pill").textContent()) === "cancelled");
+  assert.equal((await getJson(`${stack.url}/v1/jobs/${body.id}`)).status, "cancelled");
+  assert.equal(await page.getByRole("button", { name: "Cancel this job" }).isVisible(), false);
+  load.stop();
+  await closeClean(page);
+});
+
+test("keyboard: skip link, menu, cursor in a chart", async () => {
+  const page = await openPage(stack.url);
+  await until("numbers", WAIT_MS, async () => (await tile(page, "Waiting")) !== "–");
+  await page.keyboard.press("Tab");
+  assert.equal(await page.evaluate(() => document.activeElement.className), "skip");
+  await page.keyboard.press("Enter");
+  await until("the content is focused", WAIT_MS, () =>
+    page.evaluate(() => document.activeElement.id === "main"));
+  await until("two samples", WAIT_MS, async () => {
+    await page.locator(".chart svg").nth(1).focus();
+    await page.keyboard.press("ArrowLeft");
+    await page.keyboard.press("ArrowLeft");
+    return (await page.locator(".chart time").nth(1).textContent()) !== "now";
+  });
+  await closeClean(page);
+});
+
+test("a phone's width needs no scrolling to the side", async () => {
+  for (const hash of ["", "#/pools", "#/jobs"]) {
+    const page = await openPage(`${stack.url}/${hash}`, { viewport: { width: 360, height: 780 } });
+    await page.waitForFunction(() => document.getElementById("state").textContent === "live");
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360, hash);
+    await closeClean(page);
+  }
+});
+
+test("with keys the page asks for one, keeps it for the tab and can forget it", async (t) => {
+  const own = await ownStack(t, { more: `auth: {keys: [{key: ${KEY}}]}\n` });
+  const page = await openPage(own.url);
+  await page.getByLabel("Access key").fill("sk-wrong-0123456789abcdef0");
+  await page.getByRole("button", { name: "Show the dashboard" }).click();
+  await page.waitForFunction(() => document.querySelector("#main form p").textContent.includes("not one of"));
+  await page.getByLabel("Access key").fill(KEY);
+  await page.getByRole("button", { name: "Show the dashboard" }).click();
+  await page.waitForFunction(() => document.querySelectorAll(".card").length === 3);
+  await page.reload();
+  await page.waitForFunction(() => document.querySelectorAll(".card").length === 3);
+  assert.equal(await page.evaluate(() => localStorage.length + document.cookie.length), 0);
+  await page.getByRole("button", { name: "Forget key" }).click();
+  await page.getByLabel("Access key").waitFor();
+  await closeClean(page);
+});
+
+test("when the service goes the page says so, and goes on when it is back", async (t) => {
+  const own = await ownStack(t);
+  const page = await openPage(own.url);
+  await page.waitForFunction(() => document.getElementById("state").textContent === "live");
+  const address = own.url.replace("http://", "");
+  await own.service.end("SIGKILL");
+  await page.waitForFunction(() => document.getElementById("banner").textContent.includes("does not answer"));
+  own.service = await own.serve(address);
+  await page.waitForFunction(() => document.getElementById("state").textContent === "live" &&
+    document.getElementById("banner").hidden);
+  await closeClean(page);
+});
+
+test("without pools the page says what to do", async (t) => {
+  const own = await ownStack(t);
+  writeFileSync(join(own.folder, "sluice.yaml"), `data_dir: ${own.folder}/data2
+providers: [{name: sim, format: openai, base_url: "${own.simulator.url}/v1", models: [{name: "*", rpm: 60}]}]\n`);
+  const other = await own.serve("127.0.0.1:0");
+  const page = await openPage(other.url);
+  await page.getByRole("heading", { name: "No pools yet" }).waitFor();
+  await page.getByRole("link", { name: "Jobs", exact: true }).click();
+  await page.getByRole("heading", { name: "No jobs" }).waitFor();
+  await closeClean(page);
+});
