@@ -141,6 +141,11 @@ static void check_cut(const struct talk *k, size_t from, size_t to, const char *
                             .summarizer = &summarizer};
     assert_int_equal(trim(&in, &r, &e), 0);
     struct cut c = {k->endpoint, body.data, body.len, text};
+    /* The validator is the last line: no stage may propose what it must refuse. */
+    if (r.refused.text[0]) {
+        explain(&c, "", 0, r.refused.text);
+        fail();
+    }
     check_outcome(&c, &r);
     trim_result_release(&r);
     buf_release(&body);

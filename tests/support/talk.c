@@ -236,6 +236,8 @@ void talk_random(struct talk *t, size_t turns, size_t result_bytes)
     for (size_t turn = 0; turn < turns; turn++) {
         char *question = talk_words(t, 10 + below(t, 150));
         char *answer = talk_words(t, 10 + below(t, 400));
+        if (t->endpoint != WIRE_MESSAGES && below(t, 6) == 0)
+            talk_system(t, "The rules have changed.");
         talk_user(t, question);
         for (size_t steps = below(t, 5); steps > 0; steps--)
             random_calls(t, result_bytes);

@@ -138,6 +138,7 @@ static void the_total_is_the_fixed_part_and_all_messages(void **state)
     struct count_total total = count_transcript(c, &m, &t, sizes);
     assert_int_equal(total.total,
                      total.fixed + count_message(&m, sizes[0]) + count_message(&m, sizes[1]));
+    assert_int_equal(count_message(&m, sizes[0]), 2 + 4); /* 3 x 1.25, rounded up */
     assert_true(total.fixed > 549 + 53);
     assert_true(total.reserved > total.total);
     assert_false(m.exact);

@@ -144,6 +144,17 @@ static void a_broken_history_is_mended(void **state)
     assert_string_equal(g->r.refused.text, "");
 }
 
+static void system_messages_stay_where_turns_go(void **state)
+{
+    struct trim_rig *g = *state;
+    trim_rig_add_turns(g, 0, 2);
+    talk_system(&g->talk, "the rules have changed");
+    trim_rig_add_turns(g, 2, 4);
+    trim_rig_run(g, "{\"stages\":[\"deletion\"],\"max_context_tokens\":1}");
+    assert_int_equal(g->r.after.messages, 5);
+    assert_true(trim_rig_holds(g, "the rules have changed"));
+}
+
 static void without_repair_a_broken_history_is_given_back(void **state)
 {
     struct trim_rig *g = *state;
@@ -177,6 +188,7 @@ int main(void)
         RIG(a_breakpoint_moves_to_a_block_that_stays),
         RIG(a_breakpoint_inside_a_cleared_result_moves_to_the_result),
         RIG(a_broken_history_is_mended),
+        RIG(system_messages_stay_where_turns_go),
         RIG(without_repair_a_broken_history_is_given_back),
         RIG(what_cannot_be_mended_is_given_back),
     };
