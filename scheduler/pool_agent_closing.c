@@ -32,6 +32,13 @@ static void closing_free(struct closing *c)
 
 static void send_closing(struct closing *c);
 
+/* The lease was lost before the repeat was told: where the ticket stands now is to be asked. */
+static bool missed_repeat(const struct closing *c, const struct store_turn *turn)
+{
+    return turn->status == REDIS_OK && c->outcome.fence > 0 &&
+           c->outcome.state == TICKET_QUEUED && strcmp(turn->result, "stale") == 0;
+}
+
 /* The end of a closing, with what Redis answered or why it will not any more. */
 static void closing_end(struct closing *c, const struct store_turn *turn)
 {
@@ -72,9 +79,15 @@ static void on_closed(void *arg, struct store_pool *pool, const struct store_tur
         log_write(LOG_ERROR, "redis does not take a settle; its lease will end", "ticket", c->id,
                   "pool", a->pool.id, NULL);
     if (turn->status == REDIS_OK || a->stopped || c->refusals == AGENT_MOST_REFUSALS) {
+        char id[TICKET_ID_BYTES];
+        bool missed = missed_repeat(c, turn);
+        memcpy(id, c->id, sizeof(id));
         closing_end(c, turn);
-        if (pool_agent_end(a))
-            pool_agent_take_turn(a, turn);
+        if (!pool_agent_end(a))
+            return;
+        pool_agent_take_turn(a, turn);
+        if (missed && !a->stopped)
+            a->hooks.on_again(a->hooks.arg, a, id);
         return;
     }
     if (pool_agent_end(a) && a->up)

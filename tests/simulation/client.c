@@ -9,6 +9,7 @@
 #define SUBMIT_PATIENCE_MS 120000 /* a job's submit is repeated 20 times, each 2 s at most */
 #define SERVICE_MS         400000 /* attempts together, at the worst */
 #define WAIT_SLACK_MS      1500
+#define ASTRAY_US          12000000 /* an idle instance tells that it lives within 10 s */
 
 /* ---- calls */
 
@@ -283,6 +284,24 @@ void clients_leave_behind(struct instance *i)
     }
 }
 
+/* A call that waits stands in the queue: when its ticket is gone, somebody must have noticed. */
+static void check_ticket(struct client *c)
+{
+    const struct instance *i = c->instance;
+    const struct pool_agent *agent = call_pool(c->call)->agent;
+    const struct record *r = server_find(&c->world->server, call_id(c->call));
+    bool knows = i->redis.commands.up && !i->redis.commands.silent && pool_agent_is_central(agent);
+    if (!knows || (r && !ticket_state_is_final(r->state)) || sim_http_runs(&i->http, c->call)) {
+        c->astray_us = 0;
+        return;
+    }
+    if (c->astray_us == 0)
+        c->astray_us = loop_now_us();
+    if (loop_now_us() - c->astray_us > ASTRAY_US)
+        broken("I6: client %" PRId64 " waits with %s, which %s", c->number, call_id(c->call),
+               r ? ticket_state_name(r->state) : "has no ticket");
+}
+
 void clients_check(struct world *w)
 {
     for (struct list *at = w->clients.next, *next; at != &w->clients; at = next) {
@@ -295,6 +314,8 @@ void clients_check(struct world *w)
         }
         if (c->instance->process.paused)
             continue;
+        if (c->call)
+            check_ticket(c);
         int64_t age_ms = (loop_now_us() - c->born_us - c->instance->paused_us) / 1000;
         int64_t most_ms = c->call ? c->max_wait_ms + SERVICE_MS : SUBMIT_PATIENCE_MS;
         int64_t wait_ms = c->call ? call_queue_ms(c->call) : 0;

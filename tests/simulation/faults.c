@@ -215,7 +215,7 @@ static void on_fault(void *arg)
     if (!w->arrivals)
         return;
     enum fault f = (enum fault)chance_below(FAULT_COUNT);
-    loop_later(NULL, chance_between(SECOND_US / 5, 12 * SECOND_US), on_fault, w);
+    loop_later(NULL, chance_between(SECOND_US / 5, 6 * SECOND_US), on_fault, w);
     if (!(w->faults & (1u << f)) || (f == FORGET && !chance_permille(150)))
         return;
     trace("fault", names[f], 0, 0);
@@ -242,11 +242,15 @@ void faults_begin(struct world *w)
 
 void faults_end(struct world *w)
 {
+    bool serves = false;
     w->server_down = false;
     for (struct list *at = w->instances.next; at != &w->instances; at = at->next) {
         struct instance *i = LIST_ITEM(at, struct instance, link);
         i->redis.cut = false;
+        serves |= instance_serves(i);
         if (i->scheduler)
             wake(w, i);
     }
+    if (!serves)
+        (void)instance_start(w); /* or the jobs would wait for ever */
 }

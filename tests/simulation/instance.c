@@ -33,7 +33,7 @@ static void on_state(void *arg, bool up)
     struct instance *i = arg;
     if (!up) {
         i->http.cut_off_us = loop_now_us();
-        i->http.local_sent = 0;
+        memset(i->http.local_sent, 0, sizeof(i->http.local_sent));
     }
     if (i->scheduler)
         scheduler_connected(i->scheduler, up);

@@ -32,20 +32,19 @@ struct http_transfer {
 static void check_local(struct http_transfer *t)
 {
     struct http_client *c = t->client;
-    const struct ledger *l = NULL;
-    for (size_t i = 0; i < c->provider->ledger_count; i++)
-        l = strcmp(c->provider->ledgers[i].pool, t->pool) == 0 ? &c->provider->ledgers[i] : l;
+    size_t n = 0;
     c->provider->local++;
-    c->local_sent++;
-    if (c->share_of == 0 || !l || l->dim_count == 0)
+    while (n < c->provider->ledger_count && strcmp(c->provider->ledgers[n].pool, t->pool) != 0)
+        n++;
+    if (c->share_of == 0 || n == c->provider->ledger_count)
         return;
     /* I14: what its share earned since, and the burst that the share holds. */
-    const struct dim_limit *d = &l->dims[0].limit;
+    const struct dim_limit *d = &c->provider->ledgers[n].dims[0].limit;
     int64_t ms = (loop_now_us() - c->cut_off_us) / 1000 + 10000;
     int64_t most = d->rate * ms / (d->period * d->tick_ms) / (2 * c->share_of) + 1;
-    if (c->local_sent > most)
+    if (++c->local_sent[n] > most)
         broken("I14: instance %d sent %" PRId64 " requests without Redis, its share is %" PRId64,
-               c->process->number, c->local_sent, most);
+               c->process->number, c->local_sent[n], most);
 }
 
 /* Each grant is used once, by whom it was given to, while it holds. */
@@ -80,9 +79,7 @@ static void identify(struct http_transfer *t)
     t->local = pool_agent_is_local(agent, t->id);
     if (r)
         memcpy(t->cost, r->cost, sizeof(t->cost));
-    if (t->local)
-        check_local(t);
-    else
+    if (!t->local)
         check_grant(t, r);
 }
 
@@ -167,7 +164,9 @@ static void arrive(struct http_transfer *t)
         p->judged += judged;
         t->charged = true;
         t->number = ledger_charge(p, t->pool, t->cost, judged);
-    } else if (!t->local) {
+    } else if (t->local) {
+        check_local(t);
+    } else {
         p->late++;
     }
     after(t, t->ending == SILENT ? FIRST_BYTE_US : service_us(t));
@@ -331,6 +330,15 @@ void sim_http_init(struct http_client *c, struct event_base *process, struct pro
 {
     *c = (struct http_client){.process = process, .provider = p};
     list_init(&c->running);
+}
+
+bool sim_http_runs(const struct http_client *c, const struct call *call)
+{
+    for (const struct list *at = c->running.next; at != &c->running; at = at->next) {
+        if (LIST_ITEM(at, struct http_transfer, link)->call == call)
+            return true;
+    }
+    return false;
 }
 
 void sim_http_release(struct http_client *c)

@@ -42,6 +42,8 @@ struct ledger {
     size_t dim_count;
 };
 
+struct call;
+
 struct provider {
     struct server *server;
     struct ledger ledgers[SERVER_MAX_POOLS];
@@ -72,10 +74,11 @@ struct http_client {
     int64_t excused_us;       /* it was stopped: what it sends until then may be late */
     int64_t cut_off_us;       /* since when it has no Redis */
     int64_t share_of;         /* instances that share the limits in an outage; 0: without limits */
-    int64_t local_sent;       /* since cut_off_us */
+    int64_t local_sent[SERVER_MAX_POOLS]; /* since cut_off_us, by ledger */
 };
 
 void sim_http_init(struct http_client *c, struct event_base *process, struct provider *p);
+bool sim_http_runs(const struct http_client *c, const struct call *call);
 void sim_http_release(struct http_client *c);
 
 #endif

@@ -285,6 +285,8 @@ static void run_settle(struct server *s, struct server_pool *p, const struct op 
                 strcmp(op->pause_dim, p->limits.dims[i].name) == 0)
                 pool_pause(p->pool, (int)i, op->at_ms + o->pause_ms);
         }
+        if (o->state == TICKET_QUEUED && !r->is_job)
+            stay_alive(p, op);
         watch_state(r, o->state == TICKET_QUEUED && r->cancelled ? TICKET_CANCELLED : o->state);
         for (size_t i = 0; i < op->field_count; i++)
             set_field(r, &op->fields[i]);
@@ -367,7 +369,9 @@ static void run_heartbeat(struct server_pool *p, const struct op *op, struct ans
     size_t lost = 0;
     a->items = answer_items(1 + 2 * op->lease_count);
     answer_text(a->items, 0, "ok", 2);
+    a->turn.result = p->beat_until_ms[op->owner] > op->at_ms ? "ok" : "new";
     stay_alive(p, op);
+    p->beat_until_ms[op->owner] = p->alive_until_ms[op->owner];
     for (size_t i = 0; i < op->lease_count; i++) {
         const struct op_lease *l = &op->leases[i];
         struct record *r = map_get(&p->records, l->id);

@@ -97,7 +97,8 @@ struct server_pool {
     struct window windows[POOL_MAX_DIMS];
     struct map records;
     struct list open, ended;
-    int64_t alive_until_ms[SERVER_MAX_OWNERS], charged[SERVER_MAX_OWNERS];
+    int64_t alive_until_ms[SERVER_MAX_OWNERS], beat_until_ms[SERVER_MAX_OWNERS];
+    int64_t charged[SERVER_MAX_OWNERS];
     int64_t seq;
     int64_t due_us;    /* when somebody must have taken a turn; INT64_MAX: nobody must */
     int64_t open_jobs; /* that have not ended */

@@ -52,7 +52,7 @@ struct client {
     struct instance *instance;
     struct call *call; /* NULL: a submitter of a job, or answered */
     struct happening leaves;
-    int64_t number, born_us, max_wait_ms;
+    int64_t number, born_us, max_wait_ms, astray_us;
     bool calling, begun, answered, left, gone;
 };
 
