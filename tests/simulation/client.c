@@ -159,6 +159,8 @@ static void keep_accepted(struct world *w, const char *id, const char *tenant)
     }
     struct accepted *a = &w->accepted[w->accepted_count++];
     *a = (struct accepted){.at_us = loop_now_us()};
+    /* The answer may have been on its way while Redis lost what it tells of. */
+    a->excused = w->server.losses > 0 && !server_find(&w->server, id);
     (void)snprintf(a->id, sizeof(a->id), "%s", id);
     (void)snprintf(a->tenant, sizeof(a->tenant), "%s", tenant);
 }
@@ -312,8 +314,10 @@ void clients_check(struct world *w)
             list_add_last(&w->past, at); /* kept: it may be told wrongly for as long as it runs */
             continue;
         }
-        if (c->instance->process.paused)
+        if (c->instance->process.paused) {
+            c->astray_us = 0;
             continue;
+        }
         if (c->call)
             check_ticket(c);
         int64_t age_ms = (loop_now_us() - c->born_us - c->instance->paused_us) / 1000;

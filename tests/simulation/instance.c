@@ -99,6 +99,7 @@ struct instance *instance_start(struct world *w)
     i->redis.hooks = hooks;
     i->redis.server_down = &w->server_down;
     i->redis.latency_us = 120000;
+    i->redis.channel_stalls = !w->strict && w->loop.seed % 2 == 0;
     i->store.link = i->job_store.link = &i->redis;
     sim_http_init(&i->http, &i->process, &w->provider);
     i->http.cut_off_us = loop_now_us();

@@ -307,6 +307,8 @@ void link_publish(struct link *l, const char *payload)
     *p = (struct published){.conn = l, .epoch = l->channel.epoch};
     strncpy(p->payload, payload, sizeof(p->payload) - 1);
     int64_t at_us = loop_now_us() + chance_latency_us(l->latency_us);
+    if (l->channel_stalls && chance_permille(10))
+        at_us += chance_between(200000, 4000000);
     l->channel_us = at_us > l->channel_us ? at_us : l->channel_us;
     loop_later(l->process, l->channel_us - loop_now_us(), on_published, p);
 }

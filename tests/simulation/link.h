@@ -36,7 +36,8 @@ struct link {
     struct server *server;
     int owner;
     bool *server_down;
-    bool cut; /* nothing passes between the two */
+    bool channel_stalls; /* what is published may come seconds late */
+    bool cut;            /* nothing passes between the two */
     struct link_hooks hooks;
     struct lane commands, channel;
     struct list pending, refused;

@@ -240,6 +240,7 @@ static void run_submit(struct server *s, struct server_pool *p, const struct op 
     }
     if (rc == SUBMIT_TOO_LARGE || rc == SUBMIT_FULL)
         return;
+    watch_refill(p, op->at_ms);
     struct record *r = record_new(p, op);
     if (!r->is_job && rc == SUBMIT_QUEUED)
         stay_alive(p, op);
@@ -456,7 +457,7 @@ static void run_configure(struct server *s, struct server_pool *p, const struct 
     else if (pool_configure(p->pool, op->limits, op->at_ms) < 0)
         broken("limits that were valid at an instance are none for the pool");
     p->limits = *op->limits;
-    watch_configure(p, op->at_ms);
+    watch_configure(p, fresh, op->start_full, op->at_ms);
     s->configured(s->arg, p->id, &p->limits);
     if (!fresh)
         p->due_us = INT64_MAX; /* who configured looks again */
@@ -488,6 +489,8 @@ static void execute(struct server *s, struct op *op, struct answer *a)
         return;
     }
     a->turn.wait_ms = POOL_WAIT_KEEP;
+    if (op->kind != OP_SUBMIT && op->kind != OP_HEARTBEAT && op->kind != OP_PEEK)
+        watch_refill(p, op->at_ms); /* all of these refill first, and a submit that is taken */
     if (op->kind == OP_SUBMIT)
         run_submit(s, p, op, a);
     else if (op->kind == OP_SETTLE)

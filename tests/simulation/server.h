@@ -87,6 +87,7 @@ struct record {
 /* I1 for one dimension: units charged less what came back and what was earned, and its least. */
 struct window {
     int64_t charged, earned_until_ms, earned_ticks, least;
+    int64_t level; /* I5: what the level must be, kept apart from it */
     struct dim_limit limit;
 };
 
@@ -146,7 +147,8 @@ struct record *server_find(struct server *s, const char *id);
 void server_check(struct server *s); /* what must hold in every state */
 
 /* server_check.c: told of each change, before and after */
-void watch_configure(struct server_pool *p, int64_t now_ms);
+void watch_configure(struct server_pool *p, bool fresh, bool full, int64_t now_ms);
+void watch_refill(struct server_pool *p, int64_t now_ms);
 void watch_charge(struct server_pool *p, const int64_t *tokens, bool is_grant, int64_t now_ms);
 void watch_grant(struct server_pool *p, const struct record *r, int64_t fence, int64_t seq);
 void watch_levels(struct server_pool *p, const struct pool_turn *turn, int64_t now_ms);

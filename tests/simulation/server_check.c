@@ -10,6 +10,12 @@ static int64_t net(const struct window *w)
     return w->charged - w->limit.rate * w->earned_ticks;
 }
 
+static void add(struct window *w, int64_t units)
+{
+    int64_t full = w->limit.capacity * w->limit.period;
+    w->level = w->level + units < full ? w->level + units : full;
+}
+
 /* A clock that steps back earns nothing. */
 static void earn(struct window *w, int64_t now_ms)
 {
@@ -18,18 +24,31 @@ static void earn(struct window *w, int64_t now_ms)
         return;
     w->earned_ticks += ticks;
     w->earned_until_ms += ticks * w->limit.tick_ms;
+    add(w, ticks * w->limit.rate);
 }
 
-/* Other limits begin another window. */
-void watch_configure(struct server_pool *p, int64_t now_ms)
+void watch_refill(struct server_pool *p, int64_t now_ms)
+{
+    for (size_t i = 0; i < p->limits.dim_count; i++)
+        earn(&p->windows[i], now_ms);
+}
+
+/* Other limits begin another window; the level stays, cut to the new capacity. */
+void watch_configure(struct server_pool *p, bool fresh, bool full, int64_t now_ms)
 {
     for (size_t i = 0; i < p->limits.dim_count; i++) {
         struct window *w = &p->windows[i];
         const struct dim_limit *d = &p->limits.dims[i];
-        if (w->limit.rate == d->rate && w->limit.capacity == d->capacity &&
-            strcmp(w->limit.name, d->name) == 0)
-            continue;
-        *w = (struct window){.limit = *d, .earned_until_ms = now_ms};
+        int64_t level = full ? d->capacity * d->period : 0;
+        if (!fresh) {
+            earn(w, now_ms);
+            level = w->level;
+        }
+        if (fresh || w->limit.rate != d->rate || w->limit.capacity != d->capacity)
+            *w = (struct window){.limit = *d,
+                                 .earned_until_ms = fresh ? now_ms : w->earned_until_ms};
+        w->level = level;
+        add(w, 0);
     }
 }
 
@@ -47,6 +66,7 @@ void watch_charge(struct server_pool *p, const int64_t *tokens, bool is_grant, i
         if (net(w) < w->least)
             w->least = net(w);
         w->charged += tokens[i] * w->limit.period;
+        add(w, -tokens[i] * w->limit.period);
         if (is_grant && tokens[i] > 0 && net(w) - w->least > w->limit.capacity * w->limit.period)
             broken("I1: %s of %s granted %" PRId64 " units more than a window may hold",
                    w->limit.name, p->id,
@@ -117,6 +137,12 @@ static void check_pool(struct server_pool *p)
             ticket_state_is_final(state))
             broken("I6: %s is %s, and was told to be %s", r->id, ticket_state_name(state),
                    ticket_state_name(r->state));
+    }
+    for (size_t i = 0; i < p->limits.dim_count; i++) {
+        int64_t at_ms = p->windows[i].earned_until_ms, level = pool_level(p->pool, i, at_ms);
+        if (level != p->windows[i].level)
+            broken("I5: %s of %s is %" PRId64 " units off", p->limits.dims[i].name, p->id,
+                   level - p->windows[i].level);
     }
     for (int c = 0; c < CLASS_COUNT; c++)
         depth += pool_depth(p->pool, (enum pool_class)c);
