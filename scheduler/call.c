@@ -168,7 +168,7 @@ void call_cancel(struct call *c)
     else if (c->submitting)
         c->abandoned = true;
     else if (waiting)
-        pool_agent_cancel(c->pool->agent, c->held.id, NULL, NULL);
+        pool_agent_abandon(c->pool->agent, c->held.id);
     bury(c);
 }
 
@@ -502,7 +502,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
             submit(c);
         return;
     }
-    pool_agent_cancel(c->pool->agent, c->held.id, NULL, NULL);
+    /* Nobody may have heard of a grant in this moment: it is given back, not left to its lease. */
+    pool_agent_abandon(c->pool->agent, c->held.id);
     call_failure_set(&f, 504, "queue_timeout",
                      "The request waited %" PRId64 " ms in the queue of %s and its budget did not "
                      "come free in time (x-sluice-max-wait-ms); nothing was sent to the provider.",

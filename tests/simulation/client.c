@@ -290,10 +290,10 @@ void clients_leave_behind(struct instance *i)
 static void check_ticket(struct client *c)
 {
     const struct instance *i = c->instance;
-    const struct pool_agent *agent = call_pool(c->call)->agent;
-    const struct record *r = server_find(&c->world->server, call_id(c->call));
-    bool knows = i->redis.commands.up && !i->redis.commands.silent && pool_agent_is_central(agent);
-    if (!knows || (r && !ticket_state_is_final(r->state)) || sim_http_runs(&i->http, c->call)) {
+    struct record *r = server_find(&c->world->server, call_id(c->call));
+    if (r)
+        r->seen_us = loop_now_us();
+    if (!instance_hears(i) || (r && !ticket_state_is_final(r->state)) || sim_http_runs(&i->http, c->call)) {
         c->astray_us = 0;
         return;
     }
@@ -328,6 +328,43 @@ void clients_check(struct world *w)
         if (wait_ms > c->max_wait_ms + WAIT_SLACK_MS + c->instance->paused_us / 1000)
             broken("I12: client %" PRId64 " waits %" PRId64 " ms, at most %" PRId64 " were allowed",
                    c->number, wait_ms, c->max_wait_ms);
+    }
+}
+
+/* Each ticket is somebody's: a call that waits for it or a transfer that uses its grant. */
+static void check_record(struct world *w, struct record *r)
+{
+    const struct instance *i = world_instance(w, r->owner);
+    bool unused = r->state == TICKET_RUNNING && r->sent_fence != r->fence;
+    if (!i || !instance_hears(i) || r->replayed || r->seen_us == 0) {
+        r->seen_us = loop_now_us();
+        return;
+    }
+    /* One whose lease was lost while its call went on comes up once more, and is given back. */
+    bool comes_up = r->fence > 0 && !(r->state == TICKET_RUNNING);
+    if (!r->is_job && !comes_up && loop_now_us() - r->seen_us > ASTRAY_US)
+        broken("I6: ticket %s stands as %s, and nobody waits for it", r->id,
+               ticket_state_name(r->state));
+    int64_t since_us = r->granted_us > i->http.woken_us ? r->granted_us : i->http.woken_us;
+    if (unused && sim_http_uses(&i->http, r->id))
+        return; /* its lease was lost and came back: it goes on under the new one */
+    if (unused && loop_now_us() - since_us > ASTRAY_US && loop_now_us() - i->heard_us > ASTRAY_US)
+        broken("I6: instance %d holds a grant of %s and does not use it", r->owner, r->id);
+}
+
+void clients_check_records(struct world *w)
+{
+    for (struct list *at = w->instances.next; at != &w->instances; at = at->next) {
+        struct instance *i = LIST_ITEM(at, struct instance, link);
+        if (!instance_hears(i))
+            i->heard_us = loop_now_us();
+        else
+            sim_http_check(&i->http);
+    }
+    for (size_t k = 0; k < w->server.pool_count; k++) {
+        struct server_pool *p = &w->server.pools[k];
+        for (struct list *at = p->open.next; p->pool && at != &p->open; at = at->next)
+            check_record(w, LIST_ITEM(at, struct record, link));
     }
 }
 

@@ -19,6 +19,8 @@ enum fault {
     FAULT_COUNT,
 };
 
+#define KIND ((1u << RESTART_REDIS) | (1u << CUT_CHANNEL) | (1u << STEP_WALL) | (1u << RELOAD))
+
 static const char *const names[] = {"kill",   "stop",  "cut",  "cut_channel", "restart",
                                     "forget", "clock", "wall", "reload",      "drain"};
 
@@ -54,13 +56,12 @@ static void on_replaced(void *arg)
         (void)instance_start(w);
 }
 
-static void wake(struct world *w, struct instance *i)
+static void wake(struct instance *i)
 {
     if (!i->process.paused)
         return;
     trace("wakes", "", i->process.number, 0);
-    i->http.excused_us = loop_now_us() + 30 * SECOND_US;
-    provider_excuse(&w->provider, 0);
+    i->http.woken_us = loop_now_us();
     process_wake(&i->process);
 }
 
@@ -69,7 +70,7 @@ static void on_woken(void *arg)
     struct world *w;
     struct instance *i = take(arg, &w);
     if (i)
-        wake(w, i);
+        wake(i);
 }
 
 static void on_joined(void *arg)
@@ -122,7 +123,6 @@ static void cut(struct world *w, struct instance *i)
 {
     i->redis.cut = true;
     link_break(&i->redis, chance_permille(400));
-    i->http.excused_us = loop_now_us() + 90 * SECOND_US;
     later(w, i->process.number, chance_between(10000, 25 * SECOND_US), on_joined);
 }
 
@@ -136,7 +136,6 @@ static void restart_redis(struct world *w)
         if (!i->scheduler)
             continue;
         link_break(&i->redis, chance_permille(100));
-        i->http.excused_us = loop_now_us() + 90 * SECOND_US;
     }
     trace("redis_restarts", "", lost_ms, 0);
     if (lost_ms > 0) {
@@ -145,7 +144,8 @@ static void restart_redis(struct world *w)
         server_restart(&w->server, lost_ms);
         provider_excuse(&w->provider, 120 * SECOND_US);
     }
-    later(w, 0, chance_between(50000, 6 * SECOND_US), on_redis_back);
+    int64_t most_us = chance_permille(200) ? 25 * SECOND_US : 6 * SECOND_US;
+    later(w, 0, chance_between(50000, most_us), on_redis_back);
 }
 
 static void forget(struct world *w)
@@ -203,7 +203,6 @@ static void on_victim(struct world *w, enum fault f)
         cut(w, i);
     } else if (f == CUT_CHANNEL) {
         link_break_channel(&i->redis, chance_permille(400));
-        i->http.excused_us = loop_now_us() + 90 * SECOND_US;
     } else if (f == STEP_WALL) {
         i->process.wall_shift_ms += chance_between(-100000, 100000);
     }
@@ -235,6 +234,9 @@ static void on_fault(void *arg)
 void faults_begin(struct world *w)
 {
     w->faults = w->strict ? 0 : (uint32_t)chance_between(1, (1 << FAULT_COUNT) - 1);
+    if (!w->strict && chance_permille(150))
+        w->faults = KIND; /* nobody is silent for longer than the leases' grace */
+    w->keeps_leases = (w->faults & ~KIND) == 0;
     w->server.keeps = (w->faults & (1u << RESTART_REDIS)) && chance_permille(400);
     if (!w->strict)
         loop_later(NULL, chance_between(SECOND_US, 8 * SECOND_US), on_fault, w);
@@ -249,7 +251,7 @@ void faults_end(struct world *w)
         i->redis.cut = false;
         serves |= instance_serves(i);
         if (i->scheduler)
-            wake(w, i);
+            wake(i);
     }
     if (!serves)
         (void)instance_start(w); /* or the jobs would wait for ever */

@@ -26,12 +26,29 @@ bool instance_serves(const struct instance *i)
     return i->scheduler && !i->draining;
 }
 
+static bool is_central(const struct instance *i)
+{
+    size_t at = 0;
+    struct pool_view *v = scheduler_next_pool(i->scheduler, &at);
+    for (; v; v = scheduler_next_pool(i->scheduler, &at)) {
+        if (!pool_agent_is_central(v->agent))
+            return false;
+    }
+    return true;
+}
+
+bool instance_hears(const struct instance *i)
+{
+    return i->scheduler && !i->process.paused && i->redis.commands.up &&
+           !i->redis.commands.silent && is_central(i);
+}
+
 /* ---- as api/service.c */
 
 static void on_state(void *arg, bool up)
 {
     struct instance *i = arg;
-    if (!up) {
+    if (!up && i->scheduler && is_central(i)) {
         i->http.cut_off_us = loop_now_us();
         memset(i->http.local_sent, 0, sizeof(i->http.local_sent));
     }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define FIRST_BYTE_US 20000000
+#define ASTRAY_US     8000000 /* the next heartbeat tells it */
 
 enum ending { WHOLE, REFUSED, UNSENT, SILENT, BROKEN, CUT };
 enum step { ARRIVES, HEAD, BODY, END };
@@ -24,6 +25,8 @@ struct http_transfer {
     bool stream, sent, paused, waits, local, fresh, charged, told, gone, inside;
     char id[TICKET_ID_BYTES], pool[POOL_NAME_BYTES], retry_after[24];
     int64_t cost[POOL_MAX_DIMS], used[POOL_MAX_DIMS], input, output;
+    int64_t fence; /* 0: without one of Redis */
+    int64_t astray_us;
     size_t number; /* in the ledger */
 };
 
@@ -36,11 +39,14 @@ static void check_local(struct http_transfer *t)
     c->provider->local++;
     while (n < c->provider->ledger_count && strcmp(c->provider->ledgers[n].pool, t->pool) != 0)
         n++;
-    if (c->share_of == 0 || n == c->provider->ledger_count)
+    if (n == c->provider->ledger_count)
         return;
-    /* I14: what its share earned since, and the burst that the share holds. */
+    c->local_total[n]++;
+    if (c->share_of == 0)
+        return;
+    /* I14: what its share earned since, and nothing more. */
     const struct dim_limit *d = &c->provider->ledgers[n].dims[0].limit;
-    int64_t ms = (loop_now_us() - c->cut_off_us) / 1000 + 10000;
+    int64_t ms = (loop_now_us() - c->cut_off_us) / 1000;
     int64_t most = d->rate * ms / (d->period * d->tick_ms) / (2 * c->share_of) + 1;
     if (++c->local_sent[n] > most)
         broken("I14: instance %d sent %" PRId64 " requests without Redis, its share is %" PRId64,
@@ -51,13 +57,13 @@ static void check_local(struct http_transfer *t)
 static void check_grant(struct http_transfer *t, struct record *r)
 {
     struct provider *p = t->client->provider;
-    bool excused = loop_now_us() < t->client->excused_us || loop_now_us() < p->excused_us;
+    bool excused = loop_now_us() == t->client->woken_us;
     bool holds = r && r->state == TICKET_RUNNING && r->owner == t->client->process->number &&
                  call_holds(t->call, r->fence);
     if (holds && r->sent_fence == r->fence)
         broken("I4: %s was sent twice under fence %" PRId64, r->id, r->fence);
     if (holds)
-        r->sent_fence = r->fence;
+        t->fence = r->sent_fence = r->fence;
     else if (!excused && p->server->losses == 0)
         broken("I7: instance %d sends %s, which %s", t->client->process->number, t->id,
                !r                             ? "has no ticket"
@@ -156,6 +162,9 @@ static void arrive(struct http_transfer *t)
         return;
     }
     t->sent = true;
+    struct record *r = t->local ? NULL : server_find(p->server, t->id);
+    if (r && (r->fence == t->fence || r->arrived_fence == 0))
+        r->arrived_fence = r->fence == t->fence ? t->fence : -1;
     trace("arrived", t->id, t->client->process->number, t->fresh);
     p->requests++;
     p->refused += t->status == 429;
@@ -330,6 +339,31 @@ void sim_http_init(struct http_client *c, struct event_base *process, struct pro
 {
     *c = (struct http_client){.process = process, .provider = p};
     list_init(&c->running);
+}
+
+/* A job whose lease its instance has lost, and knows to be lost, ends there. */
+void sim_http_check(const struct http_client *c)
+{
+    for (struct list *at = c->running.next; at != &c->running; at = at->next) {
+        struct http_transfer *t = LIST_ITEM(at, struct http_transfer, link);
+        const struct record *r = t->fence > 0 ? server_find(c->provider->server, t->id) : NULL;
+        if (!r || !r->is_job || (r->state == TICKET_RUNNING && r->owner == c->process->number))
+            t->astray_us = 0;
+        else if (t->astray_us == 0)
+            t->astray_us = loop_now_us();
+        else if (loop_now_us() - t->astray_us > ASTRAY_US)
+            broken("I7: instance %d still runs job %s, whose lease it lost", c->process->number,
+                   t->id);
+    }
+}
+
+bool sim_http_uses(const struct http_client *c, const char *id)
+{
+    for (const struct list *at = c->running.next; at != &c->running; at = at->next) {
+        if (strcmp(LIST_ITEM(at, struct http_transfer, link)->id, id) == 0)
+            return true;
+    }
+    return false;
 }
 
 bool sim_http_runs(const struct http_client *c, const struct call *call)

@@ -71,14 +71,17 @@ struct http_client {
     struct event_base *process;
     struct provider *provider;
     struct list running;
-    int64_t excused_us;       /* it was stopped: what it sends until then may be late */
+    int64_t woken_us;         /* it was stopped: what it does at this instant may be late */
     int64_t cut_off_us;       /* since when it has no Redis */
     int64_t share_of;         /* instances that share the limits in an outage; 0: without limits */
+    int64_t local_total[SERVER_MAX_POOLS];
     int64_t local_sent[SERVER_MAX_POOLS]; /* since cut_off_us, by ledger */
 };
 
 void sim_http_init(struct http_client *c, struct event_base *process, struct provider *p);
 bool sim_http_runs(const struct http_client *c, const struct call *call);
+bool sim_http_uses(const struct http_client *c, const char *id); /* this ticket */
+void sim_http_check(const struct http_client *c); /* what runs without a lease, and goes on */
 void sim_http_release(struct http_client *c);
 
 #endif

@@ -130,6 +130,8 @@ static void grant(struct server *s, struct server_pool *p, struct record *r,
     r->t1_ms = op->at_ms;
     r->lease_ms = op->at_ms + p->limits.lease_ms;
     r->granted_us = op->at_us;
+    r->replayed |= s->replaying;
+    trace("grant", r->id, r->fence, r->owner);
     watch_charge(p, r->cost, true, op->at_ms);
     s->grants++;
     if (r->owner == op->owner) {
@@ -279,6 +281,8 @@ static void run_settle(struct server *s, struct server_pool *p, const struct op 
     memcpy(out.actual, o->actual, sizeof(out.actual));
     drop_dead(p, op);
     if (current) {
+        if (s->losses == 0 && !s->replaying) /* a loss brings back fences that were used before */
+            watch_sent(r, o);
         read_corrections(r, op, corrections);
         watch_charge(p, corrections, false, op->at_ms);
         for (size_t i = 0; i < p->limits.dim_count && o->pause_dim; i++) {
@@ -354,6 +358,7 @@ static void run_charge(struct server *s, struct server_pool *p, const struct op 
     if (p->charged[op->owner] < op->charge.number) {
         a->turn.result = "charged";
         p->charged[op->owner] = op->charge.number;
+        p->charged_tokens[op->owner] += op->charge.tokens[0];
         watch_charge(p, op->charge.tokens, false, op->at_ms);
         pool_charge(p->pool, op->charge.tokens, op->at_ms);
         for (size_t i = 0; i < p->limits.dim_count; i++) {

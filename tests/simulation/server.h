@@ -79,7 +79,10 @@ struct record {
     enum ticket_state state; /* QUEUED stands for DELAYED too */
     int64_t fence, weight, cost[POOL_MAX_DIMS];
     int64_t t0_ms, t1_ms, t2_ms, lease_ms;
-    int64_t accepted_us, granted_us, sent_fence;
+    int64_t accepted_us, granted_us;
+    int64_t sent_fence, arrived_fence; /* of the last grant that was sent, and reached the provider */
+    int64_t seen_us;                   /* when somebody was last seen to care for it */
+    bool replayed;                     /* what was sent for it is not known any more */
     struct store_field fields[STORE_MAX_FIELDS];
     size_t field_count;
 };
@@ -101,6 +104,7 @@ struct server_pool {
     int64_t alive_until_ms[SERVER_MAX_OWNERS], beat_until_ms[SERVER_MAX_OWNERS];
     int64_t charged[SERVER_MAX_OWNERS];
     int64_t seq;
+    int64_t charged_tokens[SERVER_MAX_OWNERS]; /* of the first dimension */
     int64_t due_us;    /* when somebody must have taken a turn; INT64_MAX: nobody must */
     int64_t open_jobs; /* that have not ended */
 };
@@ -151,6 +155,7 @@ void watch_configure(struct server_pool *p, bool fresh, bool full, int64_t now_m
 void watch_refill(struct server_pool *p, int64_t now_ms);
 void watch_charge(struct server_pool *p, const int64_t *tokens, bool is_grant, int64_t now_ms);
 void watch_grant(struct server_pool *p, const struct record *r, int64_t fence, int64_t seq);
+void watch_sent(const struct record *r, const struct store_outcome *o);
 void watch_levels(struct server_pool *p, const struct pool_turn *turn, int64_t now_ms);
 void watch_state(struct record *r, enum ticket_state next);
 

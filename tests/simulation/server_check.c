@@ -101,6 +101,15 @@ void watch_levels(struct server_pool *p, const struct pool_turn *turn, int64_t n
     }
 }
 
+/* Everything comes back of what the provider never saw, and only then. */
+void watch_sent(const struct record *r, const struct store_outcome *o)
+{
+    if (r->arrived_fence == r->fence && o->unsent)
+        broken("I4: %s reached the provider and is settled as unsent", r->id);
+    if (r->arrived_fence == 0 && !o->unsent)
+        broken("I4: %s never reached the provider and is settled as sent", r->id);
+}
+
 void watch_state(struct record *r, enum ticket_state next)
 {
     struct server_pool *p = r->pool;

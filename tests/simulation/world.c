@@ -55,6 +55,9 @@ static void on_second(void *arg)
         return;
     server_check(&w->server);
     clients_check(w);
+    clients_check_records(w);
+    if (w->keeps_leases && w->server.reaped > 0 && w->server.losses == 0)
+        broken("I7: a lease ended, and its instance lived");
     if (w->strict)
         check_turns(w);
     loop_later(NULL, SECOND_US / 5, on_second, w);
@@ -190,6 +193,24 @@ static void check_rest(struct world *w)
     }
 }
 
+/* What was granted without Redis was told to it, once: of requests, each that was sent. */
+static void check_charges(struct world *w)
+{
+    for (struct list *at = w->instances.next; at != &w->instances; at = at->next) {
+        const struct instance *i = LIST_ITEM(at, struct instance, link);
+        for (size_t k = 0; k < w->provider.ledger_count && w->server.losses == 0; k++) {
+            int64_t sent = i->http.local_total[k], told = 0;
+            for (size_t p = 0; p < w->server.pool_count; p++) {
+                if (strcmp(w->server.pools[p].id, w->provider.ledgers[k].pool) == 0)
+                    told = w->server.pools[p].charged_tokens[i->process.number];
+            }
+            if (i->scheduler ? told != sent : told > sent)
+                broken("I14: instance %d sent %" PRId64 " requests without Redis, and told of %"
+                       PRId64, i->process.number, sent, told);
+        }
+    }
+}
+
 /* Each job that was accepted has ended, unless Redis was allowed to lose it. */
 static void check_jobs(struct world *w)
 {
@@ -253,6 +274,7 @@ void world_run(uint64_t seed, uint64_t events, FILE *trace_to, struct world_resu
     if (!w->loop.broken[0]) {
         check_rest(w);
         check_jobs(w);
+        check_charges(w);
     }
     take_down(w);
     server_release(&w->server);

@@ -34,6 +34,7 @@ struct instance {
     struct jobs *jobs;
     bool draining;
     int64_t drain_until_us, paused_us;
+    int64_t heard_us; /* when it last could not hear Redis */
 };
 
 struct limits_of_model {
@@ -74,6 +75,7 @@ struct world {
     int64_t instance_count, made_instances, made_clients;
     int64_t gap_us; /* mean, between two clients */
     uint32_t faults; /* the kinds that this run may have */
+    bool keeps_leases; /* none of them makes a lease end */
     uint64_t answers, failures, cancels, fault_count;
 };
 
@@ -92,6 +94,7 @@ void instance_stop(struct instance *i);
 void instance_reload(struct instance *i);
 void instance_free(struct instance *i);
 bool instance_serves(const struct instance *i); /* clients are taken */
+bool instance_hears(const struct instance *i); /* Redis decides, and it is awake */
 bool instance_is_idle(const struct instance *i);
 struct instance *world_instance(struct world *w, int number);
 
@@ -99,6 +102,7 @@ struct instance *world_instance(struct world *w, int number);
 void client_arrive(struct world *w);
 void clients_leave_behind(struct instance *i); /* it ends, with their calls */
 void clients_check(struct world *w);
+void clients_check_records(struct world *w); /* after clients_check() */
 void clients_release(struct world *w);
 
 /* faults.c */
