@@ -101,6 +101,7 @@ static void settle(struct call *c, enum ticket_state state, const struct call_fa
                                    c->usage.known ? &usage : NULL, o.actual);
     o.delay_ms = c->outcome.delay_ms;
     o.unsent = c->outcome.unsent;
+    o.is_call = !c->spec.is_job;
     o.pause_dim = c->outcome.pause_dim[0] ? c->outcome.pause_dim : NULL;
     o.pause_ms = c->outcome.pause_ms;
     if (c->sink.result)

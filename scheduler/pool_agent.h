@@ -99,7 +99,8 @@ void pool_agent_release(struct pool_agent *a, struct holding *h);
 void pool_agent_expect(struct pool_agent *a);
 void pool_agent_unexpect(struct pool_agent *a);
 /* Repeated until Redis has answered (or the agent is freed). fn may be NULL; it is told the
- * final answer. The outcome and its fields are copied. */
+ * final answer. The outcome and its fields are copied. When the end of a call comes too late, under
+ * a lease that was lost, its ticket is taken out all the same: nobody else will run it. */
 void pool_agent_settle(struct pool_agent *a, const struct store_outcome *o, pool_store_fn fn,
                        void *arg);
 /* Takes a waiting ticket out; repeated like a settle. fn may be NULL. */

@@ -32,6 +32,18 @@ static void closing_free(struct closing *c)
 
 static void send_closing(struct closing *c);
 
+/* Turns the late end of a call, whose ticket was queued or granted again, into its cancel. */
+static bool must_take_out(struct closing *c, const struct store_turn *turn)
+{
+    bool stale = turn->status == REDIS_OK && strcmp(turn->result, "stale") == 0;
+    if (!stale || !c->outcome.is_call || c->outcome.state == TICKET_QUEUED || c->agent->stopped)
+        return false;
+    c->abandoned = true;
+    c->outcome.is_call = false;
+    c->outcome.fence = 0;
+    return true;
+}
+
 /* The lease was lost before the repeat was told: where the ticket stands now is to be asked. */
 static bool missed_repeat(const struct closing *c, const struct store_turn *turn)
 {
@@ -70,7 +82,7 @@ static void on_closed(void *arg, struct store_pool *pool, const struct store_tur
     struct pool_agent *a = c->agent;
     (void)pool;
     c->sent = false;
-    if (must_give_back(c, turn)) {
+    if (must_give_back(c, turn) || must_take_out(c, turn)) {
         (void)pool_agent_end(a);
         send_closing(c);
         return;

@@ -163,6 +163,8 @@ static void step_clock(struct world *w)
     trace("clock", "", by_ms, 0);
     if (by_ms > 0) /* earned at once what the provider has not given yet, and leases end early */
         provider_excuse(&w->provider, 120 * SECOND_US);
+    if (by_ms > 0)
+        w->provider.leapt_us = loop_now_us() + 20 * SECOND_US;
 }
 
 static void reload(struct world *w)

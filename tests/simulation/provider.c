@@ -57,7 +57,7 @@ static void check_local(struct http_transfer *t)
 static void check_grant(struct http_transfer *t, struct record *r)
 {
     struct provider *p = t->client->provider;
-    bool excused = loop_now_us() == t->client->woken_us;
+    bool excused = loop_now_us() == t->client->woken_us || loop_now_us() < p->leapt_us;
     bool holds = r && r->state == TICKET_RUNNING && r->owner == t->client->process->number &&
                  call_holds(t->call, r->fence);
     if (holds && r->sent_fence == r->fence)

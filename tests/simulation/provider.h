@@ -49,6 +49,7 @@ struct provider {
     struct ledger ledgers[SERVER_MAX_POOLS];
     size_t ledger_count;
     bool windows;         /* judge by windows, else by buckets */
+    int64_t leapt_us;     /* its clock leapt: until then leases may have ended early */
     int64_t excused_us;   /* nothing is judged until then */
     bool strict;          /* a run without faults: every send must be fresh */
     int64_t fail_permille; /* of requests that do not succeed at once */

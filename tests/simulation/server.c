@@ -88,7 +88,7 @@ static void set_field(struct record *r, const struct store_field *f)
     op_copy_field(&r->fields[i], f);
 }
 
-static struct record *record_new(struct server_pool *p, const struct op *op)
+static struct record *record_new(struct server_pool *p, const struct op *op, bool replaying)
 {
     struct record *r = calloc(1, sizeof(*r));
     assert(r);
@@ -105,6 +105,7 @@ static struct record *record_new(struct server_pool *p, const struct op *op)
     for (size_t i = 0; i < op->field_count; i++)
         set_field(r, &op->fields[i]);
     list_init(&r->link);
+    r->replayed = replaying;
     list_add_last(&p->open, &r->link);
     p->open_jobs += r->is_job;
     int rc = map_put(&p->records, r->id, r);
@@ -243,7 +244,7 @@ static void run_submit(struct server *s, struct server_pool *p, const struct op 
     if (rc == SUBMIT_TOO_LARGE || rc == SUBMIT_FULL)
         return;
     watch_refill(p, op->at_ms);
-    struct record *r = record_new(p, op);
+    struct record *r = record_new(p, op, s->replaying);
     if (!r->is_job && rc == SUBMIT_QUEUED)
         stay_alive(p, op);
     tell_turn(s, p, &pt, op, turn);
