@@ -335,7 +335,8 @@ void clients_check(struct world *w)
 static void check_record(struct world *w, struct record *r)
 {
     const struct instance *i = world_instance(w, r->owner);
-    bool unused = r->state == TICKET_RUNNING && r->sent_fence != r->fence;
+    /* Of a job whose grant was in an answer that got lost, only the end of the lease tells. */
+    bool unused = r->state == TICKET_RUNNING && r->sent_fence != r->fence && !r->is_job;
     if (!i || !instance_hears(i) || r->replayed || r->seen_us == 0) {
         r->seen_us = loop_now_us();
         return;

@@ -338,6 +338,7 @@ static void run_reap(struct server *s, struct server_pool *p, const struct op *o
         if (r->state != TICKET_RUNNING || now == TICKET_RUNNING)
             continue;
         found++;
+        s->reaped_in_use += r->sent_fence == r->fence && !s->replaying;
         if (r->lease_ms > op->at_ms)
             broken("I7: the lease of %s was taken %" PRId64 " ms before its end", r->id,
                    r->lease_ms - op->at_ms);

@@ -123,7 +123,7 @@ struct server {
     void (*publish)(void *arg, int owner, const char *payload);
     void (*configured)(void *arg, const char *pool, const struct pool_limits *limits);
     void *arg;
-    uint64_t grants, settles, stale, reaped, charges;
+    uint64_t grants, settles, stale, reaped, reaped_in_use, charges;
 };
 
 void server_init(struct server *s, bool keeps);
