@@ -461,6 +461,9 @@ static void submit(struct call *c)
         if (!take_new_id(c))
             log_write(LOG_ERROR, "no memory to index a call", "id", c->held.id, NULL);
     }
+    /* Its fences begin again where it goes now, and a grant may be heard before the answer. */
+    if (c->place == PLACE_LOCAL)
+        c->last_fence = 0;
     call_ticket(c, &t);
     c->submitting = true;
     pool_agent_submit(agent, &t, on_submitted, c);

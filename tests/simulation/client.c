@@ -9,6 +9,7 @@
 #define SUBMIT_PATIENCE_MS 120000 /* a job's submit is repeated 20 times, each 2 s at most */
 #define SERVICE_MS         400000 /* attempts together, at the worst */
 #define WAIT_SLACK_MS      1500
+#define UNHEARD_US         13500000 /* a silent channel is noticed in 7 s, and back in 5 */
 #define ASTRAY_US          12000000 /* an idle instance tells that it lives within 10 s */
 
 /* ---- calls */
@@ -349,7 +350,7 @@ static void check_record(struct world *w, struct record *r)
     int64_t since_us = r->granted_us > i->http.woken_us ? r->granted_us : i->http.woken_us;
     if (unused && sim_http_uses(&i->http, r->id))
         return; /* its lease was lost and came back: it goes on under the new one */
-    if (unused && loop_now_us() - since_us > ASTRAY_US && loop_now_us() - i->heard_us > ASTRAY_US)
+    if (unused && loop_now_us() - since_us > UNHEARD_US && loop_now_us() - i->heard_us > UNHEARD_US)
         broken("I6: instance %d holds a grant of %s and does not use it", r->owner, r->id);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define FIRST_BYTE_US 20000000
+#define CROSSING_US   300000
 #define ASTRAY_US     8000000 /* the next heartbeat tells it */
 
 enum ending { WHOLE, REFUSED, UNSENT, SILENT, BROKEN, CUT };
@@ -45,9 +46,11 @@ static void check_local(struct http_transfer *t)
     if (c->share_of == 0)
         return;
     /* I14: what its share earned since, and nothing more. */
-    const struct dim_limit *d = &c->provider->ledgers[n].dims[0].limit;
+    const struct dim_limit *d = &pool_agent_pool(call_pool(t->call)->agent)->limits.dims[0];
+    if (c->rates[n] < d->rate)
+        c->rates[n] = d->rate;
     int64_t ms = (loop_now_us() - c->cut_off_us) / 1000;
-    int64_t most = d->rate * ms / (d->period * d->tick_ms) / (2 * c->share_of) + 1;
+    int64_t most = c->rates[n] * ms / (d->period * d->tick_ms) / (2 * c->share_of) + 1;
     if (++c->local_sent[n] > most)
         broken("I14: instance %d sent %" PRId64 " requests without Redis, its share is %" PRId64,
                c->process->number, c->local_sent[n], most);
@@ -58,6 +61,7 @@ static void check_grant(struct http_transfer *t, struct record *r)
 {
     struct provider *p = t->client->provider;
     bool excused = loop_now_us() == t->client->woken_us || loop_now_us() < p->leapt_us;
+    excused |= r && loop_now_us() - r->granted_us < CROSSING_US; /* it changed on the way here */
     bool holds = r && r->state == TICKET_RUNNING && r->owner == t->client->process->number &&
                  call_holds(t->call, r->fence);
     if (holds && r->sent_fence == r->fence)

@@ -75,6 +75,7 @@ struct http_client {
     int64_t woken_us;         /* it was stopped: what it does at this instant may be late */
     int64_t cut_off_us;       /* since when it has no Redis */
     int64_t share_of;         /* instances that share the limits in an outage; 0: without limits */
+    int64_t rates[SERVER_MAX_POOLS]; /* the most requests a period that it was ever told */
     int64_t local_total[SERVER_MAX_POOLS];
     int64_t local_sent[SERVER_MAX_POOLS]; /* since cut_off_us, by ledger */
 };

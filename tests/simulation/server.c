@@ -192,6 +192,7 @@ static void drop_dead(struct server_pool *p, const struct op *op)
         if (pool_ticket_state(p->pool, r->id) != TICKET_QUEUED)
             continue;
         (void)pool_cancel(p->pool, r->id, op->at_ms);
+        watch_refill(p, op->at_ms);
         watch_state(r, TICKET_CANCELLED);
     }
 }

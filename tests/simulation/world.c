@@ -55,7 +55,8 @@ static void on_second(void *arg)
         return;
     server_check(&w->server);
     clients_check(w);
-    clients_check_records(w);
+    if (w->loop.happened % 4 == 0)
+        clients_check_records(w);
     if (w->keeps_leases && w->server.reaped_in_use > 0 && w->server.losses == 0)
         broken("I7: a lease ended, and its instance lived");
     if (w->strict)
