@@ -79,7 +79,7 @@ static void every_route_is_described(void **state)
         const yaml_node_t *security = member(operation, "security");
         bool open =
             security && security->data.sequence.items.start == security->data.sequence.items.top;
-        if (open != r->open)
+        if (open != (r->scope == SCOPE_OPEN))
             fail_msg("%s %s: whether it needs a key", r->method, r->pattern);
     }
 }
