@@ -345,14 +345,15 @@ static const struct access_key *find_stored(const struct access *a, const char *
     return NULL;
 }
 
-int access_rotate(struct access *a, const char *id, int64_t grace_ms, struct access_made *ret,
-                  access_done_fn fn, void *arg, struct error *e)
+int access_rotate(struct access *a, const char *id, struct access_made *ret, access_done_fn fn,
+                  void *arg, struct error *e)
 {
     int rc = 0;
     const struct access_key *k = find_stored(a, id, &rc, e);
     if (!k)
         return rc;
-    *ret = (struct access_made){.record = *k};
+    int64_t grace_ms = ret->grace_ms;
+    *ret = (struct access_made){.record = *k, .grace_ms = grace_ms};
     (void)snprintf(ret->record.before, sizeof(ret->record.before), "%s", k->sha256);
     ret->record.before_until_ms = clock_wall_ms() + grace_ms;
     make_secret(ret);

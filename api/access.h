@@ -37,7 +37,7 @@ enum access_scope {
     SCOPE_PERMITS = 1 << 2,
     SCOPE_STATS = 1 << 3,
     SCOPE_ADMIN = 1 << 4,
-    SCOPE_OPEN = 0, /* of a route that needs no key */
+    SCOPE_OPEN = 1 << 8, /* of a route that needs no key */
 };
 #define SCOPES_ALL (SCOPE_PROXY | SCOPE_JOBS | SCOPE_PERMITS | SCOPE_STATS | SCOPE_ADMIN)
 
@@ -101,13 +101,14 @@ typedef void (*access_done_fn)(void *arg, enum redis_status status);
 struct access_made {
     char key[ACCESS_KEY_BYTES]; /* secret: to be wiped */
     struct access_key record;
+    int64_t grace_ms; /* given to access_rotate(): the old key still holds so long */
 };
 int access_create(struct access *a, const json_t *wish, struct access_made *ret, access_done_fn fn,
                   void *arg, struct error *e) MUST_CHECK;
-/* The same rights under a new key; the old one holds for grace_ms more. -ENOENT; -EPERM: one of the
- * configuration. */
-int access_rotate(struct access *a, const char *id, int64_t grace_ms, struct access_made *ret,
-                  access_done_fn fn, void *arg, struct error *e) MUST_CHECK;
+/* The same rights under a new key; the old one holds for ret->grace_ms more. -ENOENT; -EPERM: one
+ * of the configuration. */
+int access_rotate(struct access *a, const char *id, struct access_made *ret, access_done_fn fn,
+                  void *arg, struct error *e) MUST_CHECK;
 int access_remove(struct access *a, const char *id, access_done_fn fn, void *arg,
                   struct error *e) MUST_CHECK;
 
