@@ -182,6 +182,7 @@ static void channel_lost(struct link *l)
 {
     if (!l->channel.up)
         return;
+    trace("channel_lost", "", l->owner, 0);
     l->channel.up = l->channel.silent = false;
     l->channel.epoch++;
     arm_retry(&l->channel);
@@ -277,6 +278,7 @@ static void on_retry_channel(void *arg)
         return;
     }
     l->channel.up = true;
+    trace("channel_up", "", l->owner, 0);
     l->channel.backoff_ms = BACKOFF_LEAST_MS;
     l->hooks.on_channel(l->hooks.arg, true);
 }

@@ -31,7 +31,7 @@
 #endif
 #define QUICK_SEEDS    20
 #define LONG_FACTOR    20
-#define DEFAULT_EVENTS 20000
+#define DEFAULT_EVENTS 10000
 
 static uint64_t number_from(const char *name, uint64_t otherwise)
 {

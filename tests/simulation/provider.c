@@ -61,7 +61,7 @@ static void check_grant(struct http_transfer *t, struct record *r)
 {
     struct provider *p = t->client->provider;
     bool excused = loop_now_us() == t->client->woken_us || loop_now_us() < p->leapt_us;
-    excused |= r && loop_now_us() - r->granted_us < CROSSING_US; /* it changed on the way here */
+    excused |= r && loop_now_us() - r->changed_us < CROSSING_US; /* it changed on the way here */
     bool holds = r && r->state == TICKET_RUNNING && r->owner == t->client->process->number &&
                  call_holds(t->call, r->fence);
     if (holds && r->sent_fence == r->fence)

@@ -130,7 +130,7 @@ static void grant(struct server *s, struct server_pool *p, struct record *r,
     r->fence = g->fence;
     r->t1_ms = op->at_ms;
     r->lease_ms = op->at_ms + p->limits.lease_ms;
-    r->granted_us = op->at_us;
+    r->granted_us = r->changed_us = op->at_us;
     r->replayed |= s->replaying;
     trace("grant", r->id, r->fence, r->owner);
     watch_charge(p, r->cost, true, op->at_ms);

@@ -79,7 +79,7 @@ struct record {
     enum ticket_state state; /* QUEUED stands for DELAYED too */
     int64_t fence, weight, cost[POOL_MAX_DIMS];
     int64_t t0_ms, t1_ms, t2_ms, lease_ms;
-    int64_t accepted_us, granted_us;
+    int64_t accepted_us, granted_us, changed_us;
     int64_t sent_fence, arrived_fence; /* of the last grant that was sent, and reached the provider */
     int64_t seen_us;                   /* when somebody was last seen to care for it */
     bool replayed;                     /* what was sent for it is not known any more */

@@ -116,6 +116,7 @@ void watch_state(struct record *r, enum ticket_state next)
     if (ticket_state_is_final(r->state))
         broken("I6: %s ended as %s and becomes %s", r->id, ticket_state_name(r->state),
                ticket_state_name(next));
+    r->changed_us = loop_now_us();
     r->state = next == TICKET_DELAYED ? TICKET_QUEUED : next;
     if (!ticket_state_is_final(next))
         return;
