@@ -47,8 +47,8 @@ static bool must_take_out(struct closing *c, const struct store_turn *turn)
 /* The lease was lost before the repeat was told: where the ticket stands now is to be asked. */
 static bool missed_repeat(const struct closing *c, const struct store_turn *turn)
 {
-    return turn->status == REDIS_OK && c->outcome.fence > 0 &&
-           c->outcome.state == TICKET_QUEUED && strcmp(turn->result, "stale") == 0;
+    return turn->status == REDIS_OK && c->outcome.fence > 0 && c->outcome.state == TICKET_QUEUED &&
+           strcmp(turn->result, "stale") == 0;
 }
 
 /* The end of a closing, with what Redis answered or why it will not any more. */
@@ -85,6 +85,7 @@ static void on_closed(void *arg, struct store_pool *pool, const struct store_tur
     if (must_give_back(c, turn) || must_take_out(c, turn)) {
         (void)pool_agent_end(a);
         send_closing(c);
+        pool_agent_take_turn(a, turn); /* the answer of a late settle may bring grants of others */
         return;
     }
     if (turn->status == REDIS_ERROR && ++c->refusals == AGENT_MOST_REFUSALS)

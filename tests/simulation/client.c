@@ -294,7 +294,8 @@ static void check_ticket(struct client *c)
     struct record *r = server_find(&c->world->server, call_id(c->call));
     if (r)
         r->seen_us = loop_now_us();
-    if (!instance_hears(i) || (r && !ticket_state_is_final(r->state)) || sim_http_runs(&i->http, c->call)) {
+    if (!instance_hears(i) || (r && !ticket_state_is_final(r->state)) ||
+        sim_http_runs(&i->http, c->call)) {
         c->astray_us = 0;
         return;
     }

@@ -15,7 +15,7 @@ struct sent {
     struct list link; /* on pending until it was answered */
     struct link *conn;
     uint64_t epoch, start; /* of the connection, and of the server */
-    struct op *op; /* NULL once it arrived, or got lost */
+    struct op *op;         /* NULL once it arrived, or got lost */
     struct answer answer;
     int64_t sent_us;
     bool answered, travels;
@@ -238,7 +238,8 @@ void link_break_channel(struct link *l, bool silent)
         return;
     l->channel.silent = true;
     bring_bad_news(l, true,
-                   silent ? chance_between(SILENT_LEAST_US, SILENT_MOST_US) : chance_between(50, 2000));
+                   silent ? chance_between(SILENT_LEAST_US, SILENT_MOST_US)
+                          : chance_between(50, 2000));
 }
 
 void link_break(struct link *l, bool silent)

@@ -55,7 +55,7 @@ struct loop {
     FILE *trace;   /* NULL: only hashed */
     uint64_t seed;
     const struct event_base *running; /* whose turn it is; NULL: the world's */
-    char broken[512]; /* the first thing that did not hold; "" none */
+    char broken[512];                 /* the first thing that did not hold; "" none */
 };
 
 void loop_start(struct loop *l, uint64_t seed);

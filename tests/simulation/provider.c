@@ -70,10 +70,10 @@ static void check_grant(struct http_transfer *t, struct record *r)
         t->fence = r->sent_fence = r->fence;
     else if (!excused && p->server->losses == 0)
         broken("I7: instance %d sends %s, which %s", t->client->process->number, t->id,
-               !r                             ? "has no ticket"
-               : r->state != TICKET_RUNNING   ? "does not run"
+               !r                                       ? "has no ticket"
+               : r->state != TICKET_RUNNING             ? "does not run"
                : r->owner != t->client->process->number ? "is another's"
-                                              : "runs under another fence");
+                                                        : "runs under another fence");
     t->fresh = holds && loop_now_us() - r->granted_us <= LEDGER_FRESH_US / 2;
     if (p->strict && !t->fresh)
         broken("a grant of %s was used late in a run without faults", t->id);
@@ -149,7 +149,8 @@ static void end(struct http_transfer *t, enum http_result result)
 {
     trace("answered", t->id, result, t->status);
     t->inside = true;
-    t->handlers.on_done(t->call, t, result, t->step > ARRIVES && result != HTTP_FIRST_BYTE ? t->status : 0,
+    t->handlers.on_done(t->call, t, result,
+                        t->step > ARRIVES && result != HTTP_FIRST_BYTE ? t->status : 0,
                         result == HTTP_DONE ? "" : "simulated");
     t->inside = false;
     transfer_free(t);

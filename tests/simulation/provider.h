@@ -48,10 +48,10 @@ struct provider {
     struct server *server;
     struct ledger ledgers[SERVER_MAX_POOLS];
     size_t ledger_count;
-    bool windows;         /* judge by windows, else by buckets */
-    int64_t leapt_us;     /* its clock leapt: until then leases may have ended early */
-    int64_t excused_us;   /* nothing is judged until then */
-    bool strict;          /* a run without faults: every send must be fresh */
+    bool windows;          /* judge by windows, else by buckets */
+    int64_t leapt_us;      /* its clock leapt: until then leases may have ended early */
+    int64_t excused_us;    /* nothing is judged until then */
+    bool strict;           /* a run without faults: every send must be fresh */
     int64_t fail_permille; /* of requests that do not succeed at once */
     uint64_t requests, refused, late, local, judged;
     size_t running;
@@ -72,9 +72,9 @@ struct http_client {
     struct event_base *process;
     struct provider *provider;
     struct list running;
-    int64_t woken_us;         /* it was stopped: what it does at this instant may be late */
-    int64_t cut_off_us;       /* since when it has no Redis */
-    int64_t share_of;         /* instances that share the limits in an outage; 0: without limits */
+    int64_t woken_us;   /* it was stopped: what it does at this instant may be late */
+    int64_t cut_off_us; /* since when it has no Redis */
+    int64_t share_of;   /* instances that share the limits in an outage; 0: without limits */
     int64_t rates[SERVER_MAX_POOLS]; /* the most requests a period that it was ever told */
     int64_t local_total[SERVER_MAX_POOLS];
     int64_t local_sent[SERVER_MAX_POOLS]; /* since cut_off_us, by ledger */

@@ -8,10 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct claim {
-    char key[80], fingerprint[65], id[TICKET_ID_BYTES];
-};
-
 int64_t server_now_ms(const struct server *s)
 {
     return loop_now_us() / 1000 + s->shift_ms;
@@ -160,8 +156,9 @@ static void tell_turn(struct server *s, struct server_pool *p, const struct pool
             grant(s, p, r, &t->grants[i], op, turn);
     }
     turn->wait_ms = t->wait_ms;
-    turn->binding = t->binding < 0 ? "" : t->binding == POOL_MAX_DIMS ? "max_parallel_requests"
-                                                                      : p->limits.dims[t->binding].name;
+    turn->binding = t->binding < 0                ? ""
+                    : t->binding == POOL_MAX_DIMS ? "max_parallel_requests"
+                                                  : p->limits.dims[t->binding].name;
     if (t->wait_ms >= 0 && op->most > 0)
         p->due_us = loop_now_us() + t->wait_ms * 1000;
     else if (t->wait_ms != POOL_WAIT_KEEP && t->wait_ms < 0)
@@ -221,7 +218,8 @@ static void run_submit(struct server *s, struct server_pool *p, const struct op 
         .tenant = op->tenant,
         .weight = in->weight,
         .fair_cost = in->fair_cost,
-        .order_us = deadline_ms > 0 && deadline_ms * 1000 < order_us ? deadline_ms * 1000 : order_us,
+        .order_us =
+            deadline_ms > 0 && deadline_ms * 1000 < order_us ? deadline_ms * 1000 : order_us,
         .deadline_ms = deadline_ms,
     };
     struct pool_turn pt;
@@ -405,7 +403,7 @@ static bool number_field(const struct record *r, const char *name, int64_t *ret)
     const struct {
         const char *name;
         int64_t value;
-    } numbers[] = {{"w", r->weight}, {"cl", r->class},  {"at", r->fence},         {"t0", r->t0_ms},
+    } numbers[] = {{"w", r->weight}, {"cl", r->class}, {"at", r->fence},        {"t0", r->t0_ms},
                    {"t1", r->t1_ms}, {"t2", r->t2_ms}, {"cancel", r->cancelled}};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         if (strcmp(numbers[i].name, name) == 0) {
@@ -435,26 +433,6 @@ static void run_peek(struct server_pool *p, const struct op *op, struct answer *
                 answer_text(a->items, 4 + i, r->fields[k].value, r->fields[k].len);
         }
     }
-}
-
-static void run_claim(struct server *s, const struct op *op, struct answer *a)
-{
-    struct claim *c = map_get(&s->claims, op->key);
-    if (c) {
-        a->same = strcmp(c->fingerprint, op->fingerprint) == 0;
-        if (strcmp(c->id, op->id) != 0)
-            memcpy(a->claimed_id, c->id, sizeof(a->claimed_id));
-        return;
-    }
-    c = calloc(1, sizeof(*c));
-    assert(c);
-    memcpy(c->key, op->key, sizeof(c->key));
-    memcpy(c->fingerprint, op->fingerprint, sizeof(c->fingerprint));
-    memcpy(c->id, op->id, sizeof(c->id));
-    int rc = map_put(&s->claims, c->key, c);
-    assert(rc == 0);
-    (void)rc;
-    a->same = true;
 }
 
 static void run_configure(struct server *s, struct server_pool *p, const struct op *op)
@@ -488,7 +466,7 @@ static void execute(struct server *s, struct op *op, struct answer *a)
     if (op->kind == OP_CONFIGURE)
         run_configure(s, p, op);
     if (op->kind == OP_CLAIM)
-        run_claim(s, op, a);
+        server_claim(s, op, a);
     if (op->kind == OP_CONFIGURE || op->kind == OP_CLAIM || op->kind == OP_NOTHING)
         return;
     if (!p) {

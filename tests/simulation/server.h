@@ -80,9 +80,10 @@ struct record {
     int64_t fence, weight, cost[POOL_MAX_DIMS];
     int64_t t0_ms, t1_ms, t2_ms, lease_ms;
     int64_t accepted_us, granted_us, changed_us;
-    int64_t sent_fence, arrived_fence; /* of the last grant that was sent, and reached the provider */
-    int64_t seen_us;                   /* when somebody was last seen to care for it */
-    bool replayed;                     /* what was sent for it is not known any more */
+    int64_t sent_fence,
+        arrived_fence; /* of the last grant that was sent, and reached the provider */
+    int64_t seen_us;   /* when somebody was last seen to care for it */
+    bool replayed;     /* what was sent for it is not known any more */
     struct store_field fields[STORE_MAX_FIELDS];
     size_t field_count;
 };
@@ -118,7 +119,7 @@ struct server {
     bool replaying;
     struct op **kept;
     size_t kept_count, kept_room;
-    uint64_t starts; /* of its process: what was on its way to an earlier one is gone */
+    uint64_t starts;         /* of its process: what was on its way to an earlier one is gone */
     int64_t losses, lost_us; /* when the data of the last second were lost; 0 never */
     void (*publish)(void *arg, int owner, const char *payload);
     void (*configured)(void *arg, const char *pool, const struct pool_limits *limits);
@@ -132,12 +133,13 @@ int64_t server_now_ms(const struct server *s);
 
 struct op *op_new(enum op_kind kind, int owner, const char *pool);
 void op_free(struct op *op);
+void server_claim(struct server *s, const struct op *op, struct answer *a);
 void op_copy_field(struct store_field *to, const struct store_field *from);
 void op_free_fields(struct store_field *fields, size_t count);
 void op_add_fields(struct op *op, const struct store_field *fields, size_t count);
 
 void server_run(struct server *s, struct op *op, struct answer *ret); /* takes the op */
-struct redisReply *answer_items(size_t n); /* n nils */
+struct redisReply *answer_items(size_t n);                            /* n nils */
 void answer_text(struct redisReply *list, size_t at, const char *text, size_t len);
 void answer_int(struct redisReply *list, size_t at, int64_t value);
 void answer_release(struct answer *a);

@@ -69,8 +69,7 @@ void watch_charge(struct server_pool *p, const int64_t *tokens, bool is_grant, i
         add(w, -tokens[i] * w->limit.period);
         if (is_grant && tokens[i] > 0 && net(w) - w->least > w->limit.capacity * w->limit.period)
             broken("I1: %s of %s granted %" PRId64 " units more than a window may hold",
-                   w->limit.name, p->id,
-                   net(w) - w->least - w->limit.capacity * w->limit.period);
+                   w->limit.name, p->id, net(w) - w->least - w->limit.capacity * w->limit.period);
     }
 }
 

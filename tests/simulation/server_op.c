@@ -51,8 +51,7 @@ void op_add_fields(struct op *op, const struct store_field *fields, size_t count
 
 struct redisReply *answer_items(size_t n)
 {
-    struct redisReply *r =
-        calloc(1, sizeof(*r) + n * (sizeof(*r) + sizeof(struct redisReply *)));
+    struct redisReply *r = calloc(1, sizeof(*r) + n * (sizeof(*r) + sizeof(struct redisReply *)));
     assert(r);
     struct redisReply *item = r + 1;
     r->type = REDIS_REPLY_ARRAY;
@@ -88,4 +87,30 @@ void answer_release(struct answer *a)
         free(a->items->element[i]->str);
     free(a->items);
     a->items = NULL;
+}
+
+/* ---- idempotency keys */
+
+struct claim {
+    char key[80], fingerprint[65], id[TICKET_ID_BYTES];
+};
+
+void server_claim(struct server *s, const struct op *op, struct answer *a)
+{
+    struct claim *c = map_get(&s->claims, op->key);
+    if (c) {
+        a->same = strcmp(c->fingerprint, op->fingerprint) == 0;
+        if (strcmp(c->id, op->id) != 0)
+            memcpy(a->claimed_id, c->id, sizeof(a->claimed_id));
+        return;
+    }
+    c = calloc(1, sizeof(*c));
+    assert(c);
+    memcpy(c->key, op->key, sizeof(c->key));
+    memcpy(c->fingerprint, op->fingerprint, sizeof(c->fingerprint));
+    memcpy(c->id, op->id, sizeof(c->id));
+    int rc = map_put(&s->claims, c->key, c);
+    assert(rc == 0);
+    (void)rc;
+    a->same = true;
 }

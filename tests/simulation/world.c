@@ -9,7 +9,7 @@
 #define SECOND_US    INT64_C(1000000)
 #define REST_MOST_US (1500 * SECOND_US) /* after the last fault everything ends within this */
 #define REFILL_US    (70 * SECOND_US)   /* a minute's limit is full again */
-#define LATE_LOOK_US 400000 /* strict: to and fro, and the timer */
+#define LATE_LOOK_US 400000             /* strict: to and fro, and the timer */
 
 static void publish(void *arg, int owner, const char *payload)
 {
@@ -206,8 +206,9 @@ static void check_charges(struct world *w)
                     told = w->server.pools[p].charged_tokens[i->process.number];
             }
             if (i->scheduler ? told != sent : told > sent)
-                broken("I14: instance %d sent %" PRId64 " requests without Redis, and told of %"
-                       PRId64, i->process.number, sent, told);
+                broken("I14: instance %d sent %" PRId64
+                       " requests without Redis, and told of %" PRId64,
+                       i->process.number, sent, told);
         }
     }
 }

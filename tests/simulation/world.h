@@ -73,8 +73,8 @@ struct world {
     size_t accepted_count, accepted_room;
     bool server_down, arrivals, strict, over;
     int64_t instance_count, made_instances, made_clients;
-    int64_t gap_us; /* mean, between two clients */
-    uint32_t faults; /* the kinds that this run may have */
+    int64_t gap_us;    /* mean, between two clients */
+    uint32_t faults;   /* the kinds that this run may have */
     bool keeps_leases; /* none of them makes a lease end */
     uint64_t answers, failures, cancels, fault_count;
 };
@@ -94,7 +94,7 @@ void instance_stop(struct instance *i);
 void instance_reload(struct instance *i);
 void instance_free(struct instance *i);
 bool instance_serves(const struct instance *i); /* clients are taken */
-bool instance_hears(const struct instance *i); /* Redis decides, and it is awake */
+bool instance_hears(const struct instance *i);  /* Redis decides, and it is awake */
 bool instance_is_idle(const struct instance *i);
 struct instance *world_instance(struct world *w, int number);
 
