@@ -35,7 +35,7 @@ static void store_failed(struct call *c, enum redis_status status)
                      "the provider. Try again in a moment.",
                      redis_status_name(status));
     f.retry_after_ms = 1000;
-    if (status == REDIS_LOST)
+    if (c->place == PLACE_UNSURE) /* by this submit, or one before it */
         pool_agent_abandon(c->pool->agent, c->held.id);
     fail_submit(c, &f);
 }
