@@ -77,9 +77,10 @@ static int read_headers(struct json_span headers, struct permit_result *ret, str
 int permit_result_read(const char *text, size_t len, struct permit_result *ret, struct error *e)
 {
     int64_t status = 200;
+    struct error wrong;
     *ret = (struct permit_result){.status = 200};
-    if (json_scan_check(text, len, e) < 0)
-        return -EINVAL;
+    if (json_scan_check(text, len, &wrong) < 0)
+        return error_set(e, -EINVAL, "The body is %.200s.", wrong.text);
     struct json_span result = json_span_of(text, len), told = json_get(result, "status");
     if (json_kind(result) != JSON_OBJ)
         return error_set(e, -EINVAL,
