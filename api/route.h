@@ -54,7 +54,7 @@ void route_permits_release(const struct route_request *r);
 void route_permits_settle(const struct route_request *r);
 void route_permits_renew(const struct route_request *r);
 void route_admission_check(const struct route_request *r); /* route_admission.c */
-void route_tokens_count(const struct route_request *r); /* route_prompt.c */
+void route_tokens_count(const struct route_request *r);    /* route_prompt.c */
 void route_messages_count(const struct route_request *r);
 void route_context_trim(const struct route_request *r);
 

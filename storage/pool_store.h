@@ -156,7 +156,7 @@ void pool_store_peek(struct pool_store *s, struct store_pool *pool, const struct
                      pool_store_fn fn, void *arg);
 
 /* A permit, and perhaps a longer lease for it (extend_ms from now; 0: only look). turn.items is
- * {state, fence, ms left of the lease, fields …}, turn.result its state; "none": no such permit. */
+ * {state, fence, ms left of the lease, fields ...}; turn.result its state; "none": no permit. */
 void pool_store_permit(struct pool_store *s, struct store_pool *pool, const struct store_look *look,
                        int64_t extend_ms, pool_store_fn fn, void *arg);
 
