@@ -373,6 +373,23 @@ static void news_of_a_grant_that_was_lost_are_made_good_by_looking(void **state)
     finish(&r);
 }
 
+static void while_redis_is_away_none_are_given(void **state)
+{
+    struct rig r = begin(state, LIMITS);
+    struct told t = take(&r, 1000, 0, 600000);
+    struct permit_who w = who(&t);
+    assert_int_equal(redis_fixture_restart(&r.k->redis), 0); /* it forgets: the permit is gone */
+    CORE_UNTIL(r.k, look(&r, &w).failure.status == 404);
+
+    redis_fixture_kill(&r.k->redis);
+    CORE_UNTIL(r.k, !r.k->up);
+    struct told none = take(&r, 100, 1000, 0); /* although on_outage is local */
+    refused(&none, 503, "storage_unavailable");
+    struct told later = settle(&r, &w, "{}");
+    refused(&later, 503, "storage_unavailable");
+    finish(&r);
+}
+
 /* ---- admission */
 
 struct checked {
@@ -462,6 +479,7 @@ int main(void)
         TEST(one_that_waits_is_granted_when_a_slot_comes_back),
         TEST(who_leaves_takes_the_ticket_out_or_gives_it_back),
         TEST(news_of_a_grant_that_was_lost_are_made_good_by_looking),
+        TEST(while_redis_is_away_none_are_given),
         TEST(an_admission_is_told_and_changes_nothing),
         TEST(an_admission_counts_what_waits_before_it),
     };
