@@ -114,10 +114,11 @@ static void on_claimed(void *arg, struct store_pool *pool, const struct store_tu
         return;
     }
     struct pool_stats *stats = pool_agent_stats(agent_of(p));
+    struct store_ticket t;
+    call_ticket(p->call, &t);
     pool_stats_add(stats, COUNT_permits_granted, 1);
     pool_stats_add(stats, read.record.wait_ms > 0 ? COUNT_delayed : COUNT_admitted, 1);
-    pool_stats_add(stats, COUNT_tokens_reserved,
-                   read.record.estimate.input + read.record.estimate.output);
+    pool_stats_add(stats, COUNT_tokens_reserved, t.fair_cost);
     pool_stats_wait(stats, read.record.wait_ms);
     p->fn(p->arg, &read.record, NULL);
     permit_free(p);

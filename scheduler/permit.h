@@ -26,11 +26,8 @@
 
 #include "scheduler/call.h"
 
-#define PERMIT_TTL_MS       60000         /* unless asked for, and queue.lease_ms on top */
-#define PERMIT_LEAST_TTL_MS 1000          /* of one that is asked for */
-#define PERMIT_MAX_TTL_MS   (6 * 3600000) /* and the most, also of one renewal */
-#define PERMIT_WAIT_MS      30000         /* unless asked for */
-#define PERMIT_MAX_WAIT_MS  600000        /* that a client is kept waiting */
+#define PERMIT_TTL_MS  60000 /* unless asked for, and queue.lease_ms on top */
+#define PERMIT_WAIT_MS 30000 /* unless asked for */
 
 struct permits;
 struct permit; /* one that is waited for */

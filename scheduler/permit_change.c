@@ -26,6 +26,8 @@ struct work {
     int rounds;
     struct permit_result result; /* spans are in text */
     char *text;
+    struct wire_answer answer; /* judged of result, as usage and fingerprint are */
+    struct wire_usage usage;
     char fingerprint[FINGERPRINT_BYTES];
     permit_fn fn;
     void *arg;
@@ -92,39 +94,49 @@ static void wrong_status(struct work *w, const struct permit_record *r)
     fail(w, &f);
 }
 
-/* ---- what the provider's answer teaches. All that a worker tells passes through here, as all that
- * a proxied call is told passes through call_reply.c. */
-static void learn(struct work *w, const struct wire_answer *answer, struct store_outcome *o,
-                  struct retry_plan *plan)
+/* ---- what the provider's answer teaches: all that a worker tells passes through here, as all that
+ * a proxied call is told passes through call_reply.c. Before the settle, as a pause goes with it.
+ */
+static void learn(struct work *w, struct store_outcome *o, struct retry_plan *plan)
 {
-    struct pool_stats *stats = pool_agent_stats(w->pool->agent);
     const struct retry_case what = {
         .result = HTTP_DONE,
-        .answer = *answer,
+        .answer = w->answer,
         .attempts = 1,
         .max_attempts = 1, /* its worker decides whether to ask for another permit */
         .refusals = 1,
     };
     *plan = (struct retry_plan){.again = false};
-    if (answer->failure == WIRE_OK)
+    if (w->answer.failure == WIRE_OK)
         return;
     *plan = retry_decide(&what, scheduler_rand(w->all->scheduler));
     o->pause_dim = plan->pause_dim[0] ? plan->pause_dim : NULL;
     o->pause_ms = plan->pause_ms;
-    if (w->result.status == 429 || answer->failure == WIRE_RATE || answer->failure == WIRE_RAMP)
+}
+
+/* Once it took effect. */
+static void count_release(struct work *w)
+{
+    struct pool_stats *stats = pool_agent_stats(w->pool->agent);
+    pool_stats_add(stats, COUNT_permits_released, 1);
+    pool_stats_add(stats, COUNT_cancelled, 1);
+}
+
+static void count_settle(struct work *w)
+{
+    struct pool_stats *stats = pool_agent_stats(w->pool->agent);
+    enum wire_failure failure = w->answer.failure;
+    pool_stats_add(stats, COUNT_permits_settled, 1);
+    pool_stats_add(stats, failure == WIRE_OK ? COUNT_succeeded : COUNT_failed, 1);
+    if (w->result.status == 429 || failure == WIRE_RATE || failure == WIRE_RAMP)
         pool_stats_add(stats, COUNT_provider_429, 1);
     else if (w->result.status >= 500)
         pool_stats_add(stats, COUNT_provider_5xx, 1);
-}
-
-static void count_usage(struct work *w, const struct wire_usage *usage)
-{
-    struct pool_stats *stats = pool_agent_stats(w->pool->agent);
-    if (!usage->known)
+    if (!w->usage.known)
         return;
-    quantile_add(&w->pool->output, usage->output);
-    pool_stats_add(stats, COUNT_tokens_input, usage->input);
-    pool_stats_add(stats, COUNT_tokens_output, usage->output);
+    quantile_add(&w->pool->output, w->usage.output);
+    pool_stats_add(stats, COUNT_tokens_input, w->usage.input);
+    pool_stats_add(stats, COUNT_tokens_output, w->usage.output);
 }
 
 static enum wire_endpoint endpoint_of(const struct permit_record *r)
@@ -158,10 +170,11 @@ static void on_closed(void *arg, struct store_pool *pool, const struct store_tur
         storage_failed(w, turn->status);
         return;
     }
-    if (strcmp(turn->result, "settled") == 0)
-        pool_stats_add(pool_agent_stats(w->pool->agent),
-                       w->change == CHANGE_SETTLE ? COUNT_permits_settled : COUNT_permits_released,
-                       1);
+    bool took = strcmp(turn->result, "settled") == 0;
+    if (took && w->change == CHANGE_SETTLE)
+        count_settle(w);
+    else if (took)
+        count_release(w);
     w->rounds++;
     look(w, 0, on_looked);
 }
@@ -174,38 +187,36 @@ static void release(struct work *w)
 }
 
 /* What the worker tells of the answer, judged; the fingerprint is of that. */
-static struct wire_answer judge(struct work *w, const struct permit_record *r,
-                                struct wire_usage *ret)
+static void judge(struct work *w, const struct permit_record *r)
 {
-    struct wire_answer answer =
-        permit_result_answer(&w->result, endpoint_of(r), clock_wall_ms(), ret);
+    const struct wire_usage *u = &w->usage;
+    w->answer = permit_result_answer(&w->result, endpoint_of(r), clock_wall_ms(), &w->usage);
     (void)snprintf(w->fingerprint, sizeof(w->fingerprint),
-                   "%" PRId64 " %" PRId64 " %" PRId64 " %d %s", ret->known ? ret->input : -1,
-                   ret->known ? ret->output : -1, ret->known ? ret->cache_read : -1,
-                   w->result.status, wire_failure_name(answer.failure));
-    return answer;
+                   "%" PRId64 " %" PRId64 " %" PRId64 " %d %s", u->known ? u->input : -1,
+                   u->known ? u->output : -1, u->known ? u->cache_read : -1, w->result.status,
+                   wire_failure_name(w->answer.failure));
 }
 
 static void settle(struct work *w, const struct permit_record *r)
 {
-    struct wire_usage usage;
     struct retry_plan plan;
-    struct store_field field = {"fp", w->fingerprint, 0};
-    struct wire_answer answer = judge(w, r, &usage);
-    struct store_outcome o = {
-        .id = w->id, .fence = 1, .state = TICKET_DONE, .fields = &field, .field_count = 1};
-    struct profile_usage used = {.input = usage.input,
-                                 .cache_read = usage.cache_read,
-                                 .output = usage.output,
+    judge(w, r);
+    const struct wire_usage *u = &w->usage;
+    struct store_field field = {"fp", w->fingerprint, strlen(w->fingerprint)};
+    struct profile_usage used = {.input = u->input,
+                                 .cache_read = u->cache_read,
+                                 .output = u->output,
                                  .input_bytes = r->input_bytes};
-
-    if (answer.failure != WIRE_OK)
-        o.state = TICKET_FAILED;
+    struct store_outcome o = {
+        .id = w->id,
+        .fence = 1, /* of the only grant that a permit ever has */
+        .state = w->answer.failure == WIRE_OK ? TICKET_DONE : TICKET_FAILED,
+        .fields = &field,
+        .field_count = 1,
+    };
     o.fair_actual = profile_actual(w->pool->profile, r->limits, &r->estimate,
-                                   usage.known ? &used : NULL, o.actual);
-    learn(w, &answer, &o, &plan);
-    count_usage(w, &usage);
-    field.len = strlen(w->fingerprint);
+                                   u->known ? &used : NULL, o.actual);
+    learn(w, &o, &plan);
     pool_agent_settle(w->pool->agent, &o, on_closed, w);
 }
 
@@ -216,8 +227,7 @@ static bool is_same_end(struct work *w, const struct permit_read *read)
         return read->record.status == PERMIT_RELEASED;
     if (w->change != CHANGE_SETTLE || read->record.status != PERMIT_SETTLED)
         return false;
-    struct wire_usage usage;
-    (void)judge(w, &read->record, &usage);
+    judge(w, &read->record);
     return strcmp(w->fingerprint, read->fingerprint) == 0;
 }
 

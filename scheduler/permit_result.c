@@ -1,7 +1,5 @@
 #include "scheduler/permit_result.h"
 
-#include "common/limits.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>

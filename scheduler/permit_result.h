@@ -13,10 +13,8 @@
 #ifndef SCHEDULER_PERMIT_RESULT_H
 #define SCHEDULER_PERMIT_RESULT_H
 
+#include "common/limits.h"
 #include "scheduler/provider/wire.h"
-
-#define PERMIT_MAX_HEADERS      128
-#define PERMIT_MAX_HEADER_BYTES 512 /* of one value that is looked at, decoded */
 
 struct permit_result {
     int status;
