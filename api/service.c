@@ -36,7 +36,7 @@ struct service {
     bool allow_volatile;
     char instance[INSTANCE_DIGITS + 1];
     struct redis_server *redis;
-    struct redis_conn *conn, *channel;
+    struct redis_link *link, *channel;
     struct pool_store *store;
     struct job_store *job_store;
     struct instance *presence;
@@ -82,7 +82,7 @@ static void on_redis(void *arg, bool up, const char *reason)
     scheduler_connected(s->scheduler, up);
     if (s->presence)
         instance_connected(s->presence, up);
-    if (up && redis_check(s->conn, 5000, on_checked, s) < 0)
+    if (up && redis_check(s->link, 5000, on_checked, s) < 0)
         log_write(LOG_WARN, "no memory to check redis", NULL);
 }
 
@@ -124,14 +124,16 @@ static int connect_redis(struct service *s, const struct config *c, const char *
     int rc = redis_address_parse(url, &address, e);
     if (rc < 0)
         return rc;
-    s->conn = redis_conn_new(s->base, &address, on_redis, s, e);
-    s->channel = s->conn ? redis_conn_new(s->base, &address, on_channel, s, e) : NULL;
+    s->link = redis_link_new(s->base, &address, on_redis, s, e);
+    if (s->link)
+        s->channel = redis_link_subscriber(s->base, &address, on_channel, s, e);
     explicit_bzero(&address, sizeof(address));
     if (!s->channel)
         return -EIO;
-    redis_conn_on_message(s->channel, on_message, s);
+    redis_link_on_message(s->channel, on_message, s);
     struct key mine = key_instance_channel(s->instance);
-    if (redis_subscribe(s->channel, mine.text) < 0 || redis_subscribe(s->channel, KEY_EVENTS) < 0)
+    if (redis_link_subscribe(s->channel, mine.text) < 0 ||
+        redis_link_subscribe(s->channel, KEY_EVENTS) < 0)
         return error_set(e, -ENOMEM, "out of memory");
     return 0;
 }
@@ -214,7 +216,7 @@ static int watch_signals(struct service *s)
 static int make_scheduler(struct service *s, struct config *config, struct error *e)
 {
     struct pool_store_options store = {
-        .conn = s->conn,
+        .link = s->link,
         .instance = s->instance,
         .timeout_ms = (int)config->redis.command_timeout_ms,
         .alive_ms = config->queue.lease_ms * 2,
@@ -223,9 +225,9 @@ static int make_scheduler(struct service *s, struct config *config, struct error
         .base = s->base, .instance = s->instance, .seed = rand_system_seed()};
     s->store = pool_store_new(&store, e);
     options.store = s->store;
-    options.jobs = s->job_store = job_store_new(s->conn, store.timeout_ms);
+    options.jobs = s->job_store = job_store_new(s->link, store.timeout_ms);
     options.http = s->http = http_client_new(s->base);
-    s->presence = instance_new(s->base, s->conn, s->instance);
+    s->presence = instance_new(s->base, s->link, s->instance);
     if (!s->store || !s->job_store || !s->http || !s->presence ||
         counter_new(options.seed, &s->counter) < 0) {
         config_free(config);
@@ -313,7 +315,7 @@ static void free_event(struct event *e)
 static void flush(struct service *s)
 {
     int64_t until_ms = clock_mono_ms() + FLUSH_MS;
-    while (redis_conn_is_up(s->conn) && redis_conn_pending(s->conn) > 0 &&
+    while (redis_link_is_up(s->link) && redis_link_pending(s->link) > 0 &&
            clock_mono_ms() < until_ms) {
         struct timeval soon = {.tv_usec = 10000};
         event_base_loopexit(s->base, &soon);
@@ -340,10 +342,8 @@ static void stop(struct service *s)
         flush(s);
     counter_free(s->counter);
     s->counter = NULL;
-    if (s->channel)
-        redis_conn_free(s->channel);
-    if (s->conn)
-        redis_conn_free(s->conn);
+    redis_link_free(s->channel);
+    redis_link_free(s->link);
     if (s->scheduler)
         scheduler_connected(s->scheduler, false);
 }

@@ -8,8 +8,9 @@
  *                        month and the time that a result is kept, from the newest job.
  *   sluice:pools         HASH short hash -> pool id. Owner: never removed; one field a pool.
  *   sluice:idem:T:H      an Idempotency-Key of a tenant. TTL: of job results.
- *   sluice:inst:ID       what an instance tells of itself, JSON. TTL 15 s.
- *   sluice:insts         ZSET of instance ids by last heartbeat. Owner: trimmed at each heartbeat.
+ *   sluice:{insts}:ID    what an instance tells of itself, JSON. TTL 15 s. Read by one MGET, so in
+ *                        one slot with:
+ *   sluice:{insts}       ZSET of instance ids by last heartbeat. Owner: trimmed at each heartbeat.
  *   sluice:i:ID          channel: grants and cancels for one instance
  *   sluice:events        channel: state changes of durable jobs
  *
@@ -26,7 +27,7 @@
 
 #define KEY_BYTES       320
 #define KEY_POOLS       "sluice:pools"
-#define KEY_INSTANCES   "sluice:insts"
+#define KEY_INSTANCES   "sluice:{insts}"
 #define KEY_EVENTS      "sluice:events"
 #define POOL_HASH_BYTES 9 /* 8 hex digits of SHA-256 and a NUL */
 

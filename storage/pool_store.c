@@ -16,7 +16,7 @@
 #define STATS_TTL_MS "2592000000" /* 30 days, as the pool */
 
 struct pool_store {
-    struct redis_conn *conn;
+    struct redis_link *link;
     struct redis_scripts *scripts;
     char instance[64];
     int timeout_ms;
@@ -274,14 +274,14 @@ struct pool_store *pool_store_new(const struct pool_store_options *options, stru
 {
     struct pool_store *s = calloc(1, sizeof(*s));
     if (s)
-        s->scripts = redis_scripts_new(options->conn);
+        s->scripts = redis_scripts_new(options->link);
     if (!s || !s->scripts) {
         free(s);
         (void)error_set(e, -ENOMEM, "out of memory for the script table");
         return NULL;
     }
     (void)snprintf(s->instance, sizeof(s->instance), "%s", options->instance);
-    s->conn = options->conn;
+    s->link = options->link;
     s->timeout_ms = options->timeout_ms;
     s->alive_ms = options->alive_ms;
     return s;
@@ -470,7 +470,7 @@ static void command(struct pool_store *s, int argc, const char *const *argv, red
     for (int i = 0; i < argc; i++)
         lens[i] = strlen(argv[i]);
     struct redis_args args = {.argc = argc, .argv = argv, .lens = lens};
-    redis_command(s->conn, &args, s->timeout_ms, fn, arg);
+    redis_link_command(s->link, &args, s->timeout_ms, fn, arg);
 }
 
 void pool_store_count(struct pool_store *s, const struct store_pool *pool,

@@ -18,7 +18,7 @@
 
 #include "limiter/pool.h"
 #include "storage/key.h"
-#include "storage/redis_conn.h"
+#include "storage/redis_link.h"
 
 struct pool_store;
 
@@ -100,7 +100,7 @@ struct store_outcome {
 #define STORE_MAX_FIELDS 24
 
 struct pool_store_options {
-    struct redis_conn *conn; /* kept */
+    struct redis_link *link; /* kept */
     const char *instance;    /* kept */
     int timeout_ms;          /* of one command */
     int64_t alive_ms;        /* an instance without a heartbeat for this long is dead */

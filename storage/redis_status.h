@@ -24,6 +24,8 @@ enum redis_status {
     REDIS_MISCONF,    /* cannot persist to disk */
     REDIS_DENIED,     /* NOAUTH, WRONGPASS, NOPERM */
     REDIS_MOVED,      /* cluster: MOVED or ASK, text in the reply */
+    REDIS_TRYAGAIN,   /* cluster: the keys of the command are on two nodes at the moment */
+    REDIS_SPLIT,      /* cluster: CLUSTERDOWN, nobody serves the slot */
     REDIS_ERROR,      /* any other error reply */
     REDIS_STATUS_COUNT,
 };

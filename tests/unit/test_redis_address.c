@@ -42,10 +42,10 @@ static void every_documented_form_is_read(void **state)
         if (redis_address_parse(g->url, &a, &e))
             fail_msg("%s: %s", g->url, e.text);
         assert_string_equal(a.path, g->path);
-        assert_string_equal(a.host, g->host);
+        assert_string_equal(a.places[0].host, g->host);
         assert_string_equal(a.user, g->user);
         assert_string_equal(a.password, g->password);
-        assert_int_equal(a.port, g->port);
+        assert_int_equal(a.places[0].port, g->port);
         assert_int_equal(a.db, g->db);
     }
 }
