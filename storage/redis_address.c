@@ -125,7 +125,10 @@ static int parse_places(struct text t, int port, struct redis_address *a, struct
     const char *end = t.at + t.len;
     for (const char *at = t.at, *comma; at <= end; at = comma + 1) {
         comma = at < end ? memchr(at, ',', (size_t)(end - at)) : NULL;
-        if (!comma || a->kind == REDIS_PLAIN)
+        if (comma && a->kind == REDIS_PLAIN)
+            return wrong(e, "the host",
+                         "must be one; several need redis+sentinel or redis+cluster");
+        if (!comma)
             comma = end;
         if (a->place_count == REDIS_MAX_SEEDS)
             return wrong(e, "the list of hosts", "is too long");
