@@ -119,10 +119,14 @@ int redis_sentinel_start(struct redis_node *n, const struct redis_node *master, 
 
 static int ok(struct redis_node *n, const struct redis_args *args)
 {
-    if (redis_fixture_says(&n->redis, "OK", args))
-        return 0;
-    (void)fprintf(stderr, "redis_group: %s %s failed\n", args->argv[0], args->argv[1]);
-    return -1;
+    struct redisReply *reply = redis_fixture_ask(&n->redis, args);
+    const char *text = reply_text(reply, NULL), *why = reply_error(reply);
+    bool good = text && strcmp(text, "OK") == 0;
+    if (!good)
+        (void)fprintf(stderr, "redis_group: %s %s: %s\n", args->argv[0], args->argv[1],
+                      why ? why : "no answer");
+    redis_reply_free(reply);
+    return good ? 0 : -1;
 }
 
 struct cluster_wait {
@@ -151,8 +155,9 @@ static int start_cluster_node(struct redis_node *nodes, size_t at, const char *c
     char text[CONFIG_BYTES], epoch[16], port[16], bus[16];
     int bus_port = redis_free_port();
     (void)snprintf(text, sizeof(text),
-                   "cluster-enabled yes\ncluster-port %d\ncluster-node-timeout 2000\n%s", bus_port,
-                   config ? config : "");
+                   "cluster-enabled yes\ncluster-port %d\ncluster-node-timeout 2000\n"
+                   "cluster-allow-replica-migration no\n%s",
+                   bus_port, config ? config : "");
     if (redis_node_start(n, text))
         return -1;
     (void)snprintf(epoch, sizeof(epoch), "%zu", at + 1);
