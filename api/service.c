@@ -37,6 +37,8 @@ struct service {
     char instance[INSTANCE_DIGITS + 1];
     struct redis_server *redis;
     struct redis_link *link, *channel;
+    struct redis_link *durable; /* for submits of jobs, when they are confirmed; else NULL */
+    enum config_durability durability;
     struct pool_store *store;
     struct job_store *job_store;
     struct instance *presence;
@@ -55,6 +57,48 @@ struct service {
 
 /* ---- Redis */
 
+static void volatile_redis(struct service *s, const char *reason, bool mended_by_flag)
+{
+    if (mended_by_flag && s->allow_volatile) {
+        log_write(LOG_WARN, "this redis may lose accepted jobs", "reason", reason, NULL);
+        return;
+    }
+    log_write(LOG_ERROR, "this redis cannot be used", "reason", reason, "help",
+              "mend it, or start with --allow-volatile", NULL);
+    s->exit_code = EXIT_FAILURE;
+    event_base_loopbreak(s->base);
+}
+
+static void on_fsync(void *arg, enum redis_status status, bool always)
+{
+    struct service *s = arg;
+    if (redis_status_passes(status))
+        return; /* asked anew when it is back; submits are refused until then */
+    if (s->allow_volatile || (status == REDIS_OK && always))
+        pool_store_trust_disk(s->store);
+    if (status == REDIS_OK && always)
+        return;
+    if (status == REDIS_OK)
+        volatile_redis(s,
+                       "jobs.durability is always, and this redis has another appendfsync: set "
+                       "appendfsync always there, or jobs.durability: everysec here",
+                       true);
+    else
+        volatile_redis(s,
+                       "jobs.durability is always, and this redis does not tell its appendfsync: "
+                       "allow CONFIG GET, or use Redis 7.2, or set jobs.durability: everysec",
+                       true);
+}
+
+/* From 7.2 on every job is confirmed by WAITAOF; before, the server has to do it for all. */
+static void check_disk(struct service *s, const struct redis_facts *facts)
+{
+    if (s->durability != CONFIG_ALWAYS || !s->durable || facts->version >= REDIS_WAITAOF_VERSION)
+        return;
+    if (redis_check_fsync(s->link, 5000, on_fsync, s) < 0)
+        log_write(LOG_WARN, "no memory to check redis", NULL);
+}
+
 static void on_checked(void *arg, enum redis_status status, const struct redis_facts *facts)
 {
     struct service *s = arg;
@@ -62,16 +106,16 @@ static void on_checked(void *arg, enum redis_status status, const struct redis_f
     if (status != REDIS_OK)
         return; /* the connection went again; it is asked anew when it is back */
     enum redis_verdict verdict = redis_facts_judge(facts, &e);
-    if (verdict == REDIS_SAFE)
-        return;
-    if (verdict == REDIS_VOLATILE && s->allow_volatile) {
-        log_write(LOG_WARN, "this redis may lose accepted jobs", "reason", e.text, NULL);
-        return;
-    }
-    log_write(LOG_ERROR, "this redis cannot be used", "reason", e.text, "help",
-              "mend it, or start with --allow-volatile", NULL);
-    s->exit_code = EXIT_FAILURE;
-    event_base_loopbreak(s->base);
+    check_disk(s, facts);
+    if (verdict != REDIS_SAFE)
+        volatile_redis(s, e.text, verdict == REDIS_VOLATILE);
+}
+
+static void on_durable(void *arg, bool up, const char *reason)
+{
+    (void)arg;
+    if (!up)
+        log_write(LOG_WARN, "redis connection for jobs lost", "reason", reason, NULL);
 }
 
 static void on_redis(void *arg, bool up, const char *reason)
@@ -125,11 +169,16 @@ static int connect_redis(struct service *s, const struct config *c, const char *
     if (rc < 0)
         return rc;
     s->link = redis_link_new(s->base, &address, on_redis, s, e);
-    if (s->link)
+    bool confirmed = c->jobs.durability == CONFIG_REPLICATED ||
+                     (c->jobs.durability == CONFIG_ALWAYS && !s->redis);
+    if (s->link && confirmed)
+        s->durable = redis_link_new(s->base, &address, on_durable, s, e);
+    if (s->link && (s->durable || !confirmed))
         s->channel = redis_link_subscriber(s->base, &address, on_channel, s, e);
     explicit_bzero(&address, sizeof(address));
     if (!s->channel)
         return -EIO;
+    s->durability = c->jobs.durability;
     redis_link_on_message(s->channel, on_message, s);
     struct key mine = key_instance_channel(s->instance);
     if (redis_link_subscribe(s->channel, mine.text) < 0 ||
@@ -220,6 +269,9 @@ static int make_scheduler(struct service *s, struct config *config, struct error
         .instance = s->instance,
         .timeout_ms = (int)config->redis.command_timeout_ms,
         .alive_ms = config->queue.lease_ms * 2,
+        .durable = s->durable,
+        .replicas = s->durability == CONFIG_REPLICATED ? (int)config->jobs.replicas : 0,
+        .confirm_ms = (int)config->jobs.replicate_ms,
     };
     struct scheduler_options options = {
         .base = s->base, .instance = s->instance, .seed = rand_system_seed()};
@@ -343,6 +395,7 @@ static void stop(struct service *s)
     counter_free(s->counter);
     s->counter = NULL;
     redis_link_free(s->channel);
+    redis_link_free(s->durable);
     redis_link_free(s->link);
     if (s->scheduler)
         scheduler_connected(s->scheduler, false);

@@ -1,8 +1,8 @@
 /*
  * instance: tells the others that this instance lives, and who else does.
  *
- * Every INSTANCE_BEAT_MS it writes sluice:{insts}:ID (a small JSON object, TTL 15 s) and its place in
- * sluice:{insts}, from which ids that were silent for an hour are removed.
+ * Every INSTANCE_BEAT_MS it writes sluice:{insts}:ID (a small JSON object, TTL 15 s) and its place
+ * in sluice:{insts}, from which ids that were silent for an hour are removed.
  *
  *   threads  one event loop.
  */

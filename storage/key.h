@@ -6,6 +6,7 @@
  *   sluice:{POOL}:stats  counters of the pool, over all instances. Owner: the pool, as above.
  *   sluice:{POOL}:jobs:T ids of a tenant's durable jobs by time, JOB_MAX_LISTED at most. TTL: a
  *                        month and the time that a result is kept, from the newest job.
+ *   sluice:{POOL}:w      written ahead of WAIT, never read; TTL 1 min.
  *   sluice:pools         HASH short hash -> pool id. Owner: never removed; one field a pool.
  *   sluice:idem:T:H      an Idempotency-Key of a tenant. TTL: of job results.
  *   sluice:{insts}:ID    what an instance tells of itself, JSON. TTL 15 s. Read by one MGET, so in

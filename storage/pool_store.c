@@ -18,6 +18,11 @@
 struct pool_store {
     struct redis_link *link;
     struct redis_scripts *scripts;
+    struct redis_link *durable;
+    struct redis_scripts *durable_scripts; /* NULL: jobs go the way of all */
+    struct redis_confirm *confirm;
+    int confirm_ms;
+    bool trusts_disk;
     char instance[64];
     int timeout_ms;
     int64_t alive_ms;
@@ -34,6 +39,7 @@ struct args {
     char dims[POOL_MAX_DIMS * 9];
     char costs[POOL_MAX_DIMS * 21], pauses[POOL_MAX_DIMS * 21];
     char pause[40];
+    bool durable;
 };
 
 /* A call that may have to be repeated once the pool is configured. Its words live in one block. */
@@ -43,7 +49,7 @@ struct op {
     enum script script;
     pool_store_fn fn;
     void *arg;
-    bool repeated;
+    bool repeated, durable;
     int argc;
     const char **argv;
     size_t *lens;
@@ -88,6 +94,7 @@ static void begin(struct args *a, const struct pool_store *s, const struct store
 {
     a->count = 0;
     a->used = 0;
+    a->durable = false;
     a->bucket = key_pool(pool->id, "b");
     add_bytes(a, a->bucket.text, a->bucket.len);
     add_text(a, s->instance);
@@ -213,7 +220,12 @@ static void send_op(struct op *op)
         .args = {.argc = op->argc, .argv = op->argv, .lens = op->lens},
         .deadline_ms = op->store->timeout_ms,
     };
-    redis_script_call(op->store->scripts, &what, on_reply, op);
+    if (op->durable) {
+        what.deadline_ms += op->store->confirm_ms; /* behind a WAIT */
+        redis_script_call(op->store->durable_scripts, &what, on_reply, op);
+    } else {
+        redis_script_call(op->store->scripts, &what, on_reply, op);
+    }
 }
 
 static void on_configured_then_repeat(void *arg, struct store_pool *pool,
@@ -247,6 +259,8 @@ static void on_reply(void *arg, enum redis_status status, const struct redisRepl
         op->pool->configured = true;
     else if (status == REDIS_OK)
         read_turn(reply, &turn);
+    if (op->durable)
+        turn.stamp = redis_link_stamp(op->store->durable);
     if (op->fn)
         op->fn(op->arg, op->pool, &turn);
     op_free(op);
@@ -267,7 +281,23 @@ static void call(struct pool_store *s, struct store_pool *pool, enum script scri
     }
     op->fn = fn;
     op->arg = arg;
+    op->durable = a->durable && s->durable_scripts;
     send_op(op);
+}
+
+static bool make_durable(struct pool_store *s, const struct pool_store_options *o)
+{
+    const struct redis_confirm_options confirm = {.link = o->durable,
+                                                  .replicas = o->replicas,
+                                                  .timeout_ms = o->confirm_ms,
+                                                  .command_ms = o->timeout_ms};
+    if (!o->durable)
+        return true;
+    s->durable = o->durable;
+    s->confirm_ms = o->confirm_ms;
+    s->durable_scripts = redis_scripts_new(o->durable);
+    s->confirm = redis_confirm_new(&confirm);
+    return s->durable_scripts && s->confirm;
 }
 
 struct pool_store *pool_store_new(const struct pool_store_options *options, struct error *e)
@@ -275,8 +305,8 @@ struct pool_store *pool_store_new(const struct pool_store_options *options, stru
     struct pool_store *s = calloc(1, sizeof(*s));
     if (s)
         s->scripts = redis_scripts_new(options->link);
-    if (!s || !s->scripts) {
-        free(s);
+    if (!s || !s->scripts || !make_durable(s, options)) {
+        pool_store_free(s);
         (void)error_set(e, -ENOMEM, "out of memory for the script table");
         return NULL;
     }
@@ -292,6 +322,8 @@ void pool_store_free(struct pool_store *s)
     if (!s)
         return;
     redis_scripts_free(s->scripts);
+    redis_scripts_free(s->durable_scripts);
+    redis_confirm_free(s->confirm);
     free(s);
 }
 
@@ -307,7 +339,7 @@ void pool_store_configure(struct pool_store *s, struct store_pool *pool, pool_st
 {
     static const char *const rules[] = {[DIM_REFUND] = "r", [DIM_KEEP] = "k", [DIM_ACCRUE] = "a"};
     const struct pool_limits *l = &pool->limits;
-    struct args a = {.count = 0, .used = 0};
+    struct args a = {.count = 0, .used = 0, .durable = false};
 
     a.bucket = key_pool(pool->id, "b");
     add_bytes(&a, a.bucket.text, a.bucket.len);
@@ -359,6 +391,7 @@ void pool_store_submit(struct pool_store *s, struct store_pool *pool, const stru
     add_int(&a, t->aging_ms);
     add_int(&a, s->alive_ms);
     add_fields(&a, t->fields, t->field_count);
+    a.durable = t->is_job;
     call(s, pool, SCRIPT_SUBMIT, &a, fn, arg);
 }
 
@@ -461,6 +494,26 @@ void pool_store_peek(struct pool_store *s, struct store_pool *pool, const struct
     for (size_t i = 0; i < look->field_count; i++)
         add_text(&a, look->fields[i]);
     call(s, pool, SCRIPT_PEEK, &a, fn, arg);
+}
+
+bool pool_store_confirms(const struct pool_store *s)
+{
+    return s->confirm && !s->trusts_disk;
+}
+
+void pool_store_confirm(struct pool_store *s, const struct store_pool *pool, uint64_t stamp,
+                        redis_confirm_fn fn, void *arg)
+{
+    struct key key = key_pool(pool->id, "w");
+    if (pool_store_confirms(s))
+        redis_confirm_ask(s->confirm, stamp, key.text, fn, arg);
+    else
+        fn(arg, REDIS_OK, 0);
+}
+
+void pool_store_trust_disk(struct pool_store *s)
+{
+    s->trusts_disk = true;
 }
 
 static void command(struct pool_store *s, int argc, const char *const *argv, redis_reply_fn fn,

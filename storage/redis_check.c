@@ -153,3 +153,38 @@ int redis_check(struct redis_link *l, int deadline_ms, redis_facts_fn fn, void *
         redis_command(redis_link_master(l, i), REDIS_ARGS("INFO"), deadline_ms, on_info, check);
     return 0;
 }
+
+struct fsync_check {
+    redis_fsync_fn fn;
+    void *arg;
+    size_t left;
+    enum redis_status status;
+    bool always;
+};
+
+static void on_fsync(void *arg, enum redis_status status, const struct redisReply *reply)
+{
+    struct fsync_check *check = arg;
+    const char *value = reply_text(reply_field(reply, "appendfsync"), NULL);
+    if (status != REDIS_OK)
+        check->status = status;
+    check->always = check->always && value && strcmp(value, "always") == 0;
+    if (--check->left > 0)
+        return;
+    check->fn(check->arg, check->status, check->always);
+    free(check);
+}
+
+int redis_check_fsync(struct redis_link *l, int deadline_ms, redis_fsync_fn fn, void *arg)
+{
+    struct fsync_check *check = malloc(sizeof(*check));
+    if (!check)
+        return -ENOMEM;
+    *check = (struct fsync_check){.fn = fn, .arg = arg, .always = true};
+    while (redis_link_master(l, check->left))
+        check->left++;
+    for (size_t i = 0, n = check->left; i < n; i++)
+        redis_command(redis_link_master(l, i), REDIS_ARGS("CONFIG", "GET", "appendfsync"),
+                      deadline_ms, on_fsync, check);
+    return 0;
+}

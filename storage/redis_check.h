@@ -13,7 +13,8 @@
 
 #include "storage/redis_link.h"
 
-#define REDIS_LEAST_VERSION 60200 /* 6.2.0: what the scripts need */
+#define REDIS_LEAST_VERSION   60200 /* 6.2.0: what the scripts need */
+#define REDIS_WAITAOF_VERSION 70200
 
 struct redis_facts {
     int version; /* 70015 for 7.0.15; 0: not told */
@@ -47,5 +48,12 @@ typedef void (*redis_facts_fn)(void *arg, enum redis_status status,
 /* Answered once, as redis_command(); of several masters by the worst of all. 0 or -ENOMEM, and fn
  * is not called then. */
 int redis_check(struct redis_link *l, int deadline_ms, redis_facts_fn fn, void *arg) MUST_CHECK;
+
+/* Whether every master says `appendfsync always`. The status is not REDIS_OK when one did not tell:
+ * REDIS_DENIED where the user may not ask. Answered once. 0 or -ENOMEM, and fn is not called then.
+ */
+typedef void (*redis_fsync_fn)(void *arg, enum redis_status status, bool always);
+int redis_check_fsync(struct redis_link *l, int deadline_ms, redis_fsync_fn fn,
+                      void *arg) MUST_CHECK;
 
 #endif

@@ -40,6 +40,21 @@ const char *redis_status_name(enum redis_status s)
     return (unsigned)s < REDIS_STATUS_COUNT ? names[s] : "?";
 }
 
+bool redis_status_passes(enum redis_status s)
+{
+    switch (s) {
+    case REDIS_DOWN:
+    case REDIS_LOST:
+    case REDIS_LOADING:
+    case REDIS_MOVED:
+    case REDIS_TRYAGAIN:
+    case REDIS_SPLIT:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static enum redis_status status_of_word(const char *text)
 {
     size_t len = strcspn(text, " \r\n");

@@ -9,6 +9,7 @@
 #ifndef STORAGE_REDIS_STATUS_H
 #define STORAGE_REDIS_STATUS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum redis_status {
@@ -30,6 +31,9 @@ enum redis_status {
     REDIS_STATUS_COUNT,
 };
 
+/* Whether it passes by itself within moments, so that a submit of the same id is worth repeating.
+ */
+bool redis_status_passes(enum redis_status s);
 /* Lower case with underscores, for logs and metrics; "?" for a value that is none. */
 const char *redis_status_name(enum redis_status s);
 
