@@ -104,6 +104,14 @@ static enum config_durability durability(const struct submission *s)
     return scheduler_plan(s->jobs->scheduler)->config->jobs.durability;
 }
 
+/* The same id again: when the first one arrived after all, it is known. */
+static bool comes_again(struct submission *s, enum redis_status status)
+{
+    struct timeval tv = {.tv_usec = RESUBMIT_MS * 1000};
+    return redis_status_passes(status) && !s->jobs->stopped && ++s->tries < MOST_TRIES &&
+           evtimer_add(s->again, &tv) == 0;
+}
+
 static void on_record(void *arg, const struct job_record *record, bool replayed,
                       const struct call_failure *failure)
 {
@@ -117,6 +125,8 @@ static void on_record(void *arg, const struct job_record *record, bool replayed,
         told.durability = words[durability(s)];
         told.replicas = durability(s) == CONFIG_REPLICATED ? s->copies : 0;
         s->fn(s->arg, &told, s->replayed, failure);
+    } else if (strcmp(failure->code, JOB_NO_STORAGE) == 0 && comes_again(s, REDIS_LOST)) {
+        return; /* accepted, and the look at it was lost: the same id is known then */
     } else {
         s->fn(s->arg, NULL, s->replayed, failure);
     }
@@ -145,14 +155,6 @@ static void pass_on(const struct submission *s, const struct store_grant *grant)
                               .unsent = true,
                               .fair_actual = -1};
     pool_agent_settle(agent_of(s), &o, NULL, NULL);
-}
-
-/* The same id again: when the first one arrived after all, it is known. */
-static bool comes_again(struct submission *s, enum redis_status status)
-{
-    struct timeval tv = {.tv_usec = RESUBMIT_MS * 1000};
-    return redis_status_passes(status) && !s->jobs->stopped && ++s->tries < MOST_TRIES &&
-           evtimer_add(s->again, &tv) == 0;
 }
 
 static void not_safe(const struct submission *s, int64_t copies, struct call_failure *f)
