@@ -13,6 +13,7 @@
 #include "scheduler/job.h"
 #include "scheduler/prompt/count.h"
 #include "scheduler/scheduler.h"
+#include "storage/calibration_store.h"
 #include "storage/instance.h"
 #include "storage/redis_check.h"
 #include "storage/redis_server.h"
@@ -43,7 +44,7 @@ struct service {
     struct http_client *http;
     struct scheduler *scheduler;
     struct jobs *jobs;
-    struct counter *counter;
+    struct calibration_store *calibrations;
     struct server *server;
     struct stats *stats;
     struct loop_lag *loop_lag;
@@ -224,10 +225,10 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     s->store = pool_store_new(&store, e);
     options.store = s->store;
     options.jobs = s->job_store = job_store_new(s->conn, store.timeout_ms);
+    options.calibrations = s->calibrations = calibration_store_new(s->conn, store.timeout_ms);
     options.http = s->http = http_client_new(s->base);
     s->presence = instance_new(s->base, s->conn, s->instance);
-    if (!s->store || !s->job_store || !s->http || !s->presence ||
-        counter_new(options.seed, &s->counter) < 0) {
+    if (!s->store || !s->job_store || !s->calibrations || !s->http || !s->presence) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
     }
@@ -338,8 +339,6 @@ static void stop(struct service *s)
     s->presence = NULL;
     if (s->scheduler)
         flush(s);
-    counter_free(s->counter);
-    s->counter = NULL;
     if (s->channel)
         redis_conn_free(s->channel);
     if (s->conn)
@@ -363,6 +362,7 @@ void service_free(struct service *s)
     scheduler_free(s->scheduler);
     pool_store_free(s->store);
     job_store_free(s->job_store);
+    calibration_store_free(s->calibrations);
     redis_server_stop(s->redis);
     if (s->base)
         event_base_free(s->base);
@@ -413,11 +413,6 @@ struct stats *service_stats(const struct service *s)
 struct loop_lag *service_loop_lag(const struct service *s)
 {
     return s->loop_lag;
-}
-
-struct counter *service_counter(const struct service *s)
-{
-    return s->counter;
 }
 
 const struct config *service_config(const struct service *s)

@@ -124,8 +124,10 @@ static void take_unsent(struct call *c)
 void call_succeed(struct call *c)
 {
     bool good = c->status < 400 && !c->watch.failed;
-    if (c->usage.known)
+    if (c->usage.known) {
         quantile_add(&c->pool->output, c->usage.output);
+        gauge_learn(scheduler_gauge(c->sched), &c->fit.size, c->usage.input);
+    }
     count_end(c, good ? COUNT_succeeded : COUNT_failed);
     call_enter(c, CALL_DONE);
     call_settle(c, good ? TICKET_DONE : TICKET_FAILED, NULL);
@@ -221,7 +223,8 @@ static void send_request(struct call *c)
 static void count_grant(const struct call *c)
 {
     struct pool_stats *stats = pool_agent_stats(c->pool->agent);
-    pool_stats_add(stats, c->waited ? COUNT_delayed : COUNT_admitted, 1);
+    bool shrunk = c->fit.shrunk || c->spec.was_shrunk;
+    pool_stats_add(stats, shrunk ? COUNT_shrunk : c->waited ? COUNT_delayed : COUNT_admitted, 1);
     pool_stats_add(stats, COUNT_tokens_reserved, c->fair_cost);
     pool_stats_wait(stats, c->queue_ms);
 }

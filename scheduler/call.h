@@ -58,6 +58,12 @@ struct call_spec {
     const struct http_header *headers; /* of the client, to be passed on; copied */
     size_t header_count;
     const char *caller_key; /* NULL: none. Passed on where the provider has no key of its own */
+    const char *trim;       /* NULL: as tenant and model have it; none: nothing is cut */
+    const char *session;    /* the caller's name of the conversation; NULL none */
+    int64_t deadline_ms;    /* from now, until it is granted; 0 none */
+    bool never_shrink;      /* it is refused where it would be made smaller to fit */
+    bool prepared;          /* a job that was trimmed, and perhaps shrunk, when it was queued */
+    bool was_shrunk;
     bool is_job;
     struct pool_view *pool; /* jobs: the pool that granted it; NULL: by routing */
 };
@@ -96,11 +102,23 @@ int call_status(const struct call *c);     /* of the provider's answer */
 const char *call_reply_header(const struct call *c, const char *name);
 void call_reply_headers(const struct call *c,
                         void (*fn)(void *arg, const char *name, const char *value), void *arg);
-const char *call_decision(const struct call *c); /* admitted, delayed */
+const char *call_decision(const struct call *c); /* admitted, delayed, shrunk */
 int64_t call_queue_ms(const struct call *c);     /* waited so far */
 int64_t call_upstream_ms(const struct call *c);  /* of the last attempt, to its first byte */
 int64_t call_overhead_us(const struct call *c); /* spent here, queue left out, before it was sent */
 int64_t call_input_estimate(const struct call *c);
+int64_t call_trimmed(const struct call *c); /* tokens that were cut from its input */
+/* "balanced (tool_results, deletion)"; NULL: nothing was cut. */
+#define CALL_CUT_BYTES 192
+const char *call_cut(const struct call *c, char out[CALL_CUT_BYTES]);
+/* The same for records: {"policy":…,"stages":[…],"tokens":…,"max_tokens":…,"shrunk":…}; appends
+ * nothing when nothing was cut. 0 or what buf_add() gives. */
+int call_cut_json(const struct call *c, struct buf *out) MUST_CHECK;
+int64_t call_lowered_output(const struct call *c); /* its new maximum; -1: it is as it came */
+bool call_is_shrunk(const struct call *c);
+/* What a job is to keep in place of the body that was given: what was cut is left out, and the
+ * model is named as it came. Borrowed; 0 or -ENOMEM. */
+int call_keep_body(struct call *c, const char **ret, size_t *ret_len) MUST_CHECK;
 int64_t call_attempts(const struct call *c); /* requests sent to the provider so far */
 const struct wire_usage *call_usage(const struct call *c);
 /* Its ticket, for a submit elsewhere (jobs): cost and class filled in, fields left empty. */

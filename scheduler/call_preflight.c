@@ -1,5 +1,7 @@
 #include "scheduler/call_internal.h"
 
+#include "common/limits.h"
+
 #include <errno.h>
 
 int call_replace_body(struct call *c, struct buf *changed)
@@ -39,13 +41,13 @@ static int ask_usage(struct call *c, struct call_failure *f)
 }
 
 /* What it will cost: the input as estimated, the output it asks for and the one foreseen. */
-static int price(struct call *c, struct call_failure *f)
+void call_price(struct call *c)
 {
     const struct wire_request *r = &c->request;
     struct profile_estimate *e = &c->estimate;
     const struct store_pool *pool = pool_agent_pool(c->pool->agent);
 
-    e->input = wire_estimate_input(c->spec.endpoint, r, c->model, c->row->chars_per_token);
+    e->input = c->fit.size.reserved;
     if (c->spec.endpoint != WIRE_EMBEDDINGS) {
         int64_t each =
             r->max_output_tokens >= 0 ? r->max_output_tokens : c->row->default_output_tokens;
@@ -54,7 +56,12 @@ static int price(struct call *c, struct call_failure *f)
         e->output = foreseen < e->max_output ? foreseen : e->max_output;
     }
     profile_reserve(c->pool->profile, &pool->limits, e, c->cost, &c->fair_cost);
+}
+
+static int price(struct call *c, struct call_failure *f)
+{
     (void)f;
+    call_price(c);
     return 0;
 }
 
@@ -62,6 +69,7 @@ static int price(struct call *c, struct call_failure *f)
  * request. The usage option comes last before the price, so that no stage sees what is ours. */
 static int (*const stages[])(struct call *c, struct call_failure *failure) = {
     call_route,
+    call_fit,
     ask_usage,
     price,
 };
@@ -74,7 +82,10 @@ int call_read(struct call *c, struct call_failure *failure)
         call_failure_set(failure, 400, "invalid_request", "%s", e.text);
         return rc;
     }
+    struct counter *counter = gauge_counter(scheduler_gauge(c->sched));
+    counter_at_most(counter, COUNT_MAX_FRESH_BYTES);
     for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]) && rc == 0; i++)
         rc = stages[i](c, failure);
+    counter_whole(counter);
     return rc;
 }

@@ -16,6 +16,7 @@
 /* Of the index behind the last job: one may wait a month for its deadline. */
 #define INDEX_TTL_MS           (INT64_C(31) * 86400000)
 #define NUMBER_BYTES           24
+#define CUT_BYTES              1024
 #define FINGERPRINT_TEXT_BYTES 256
 
 /* One job on its way into the queue. */
@@ -25,6 +26,9 @@ struct submission {
     struct call *call; /* never started: it has read, routed and priced the request */
     char id[TICKET_ID_BYTES];
     char *metadata, *key;
+    const char *body; /* that is kept: as it came, or with less in it; the call's */
+    size_t body_len;
+    struct buf cut; /* how it was cut, JSON; empty: it was not */
     char fingerprint[DIGEST_HEX_BYTES];
     int64_t deadline_ms, created_us;
     struct event *again;
@@ -68,6 +72,7 @@ static void submission_free(struct submission *s)
         call_discard(s->call);
     if (s->again)
         event_free(s->again);
+    buf_release(&s->cut);
     free(s->metadata);
     free(s->key);
     free(s);
@@ -185,9 +190,11 @@ static void submit(struct submission *s)
     struct store_ticket t;
     struct store_field fields[STORE_MAX_FIELDS];
     char created[NUMBER_BYTES], input[NUMBER_BYTES];
+    char trimmed[NUMBER_BYTES];
     size_t n = 0, body_len = 0;
     const char *path = wire_path(call_endpoint(s->call));
-    const char *body = call_body(s->call, &body_len);
+    const char *body = s->body;
+    body_len = s->body_len;
 
     call_ticket(s->call, &t);
     (void)snprintf(created, sizeof(created), "%" PRId64, s->created_us);
@@ -199,6 +206,13 @@ static void submit(struct submission *s)
     fields[n++] = field("cr", created, strlen(created));
     fields[n++] = field("in", input, strlen(input));
     fields[n++] = field("tr", "0", 1);
+    if (s->cut.len > 0) {
+        (void)snprintf(trimmed, sizeof(trimmed), "%" PRId64, call_trimmed(s->call));
+        fields[n++] = field("tt", trimmed, strlen(trimmed));
+        fields[n++] = field("ct", s->cut.data, s->cut.len);
+    }
+    if (call_is_shrunk(s->call))
+        fields[n++] = field("sh", "1", 1);
     if (s->metadata)
         fields[n++] = field("md", s->metadata, strlen(s->metadata));
     t.id = s->id;
@@ -304,6 +318,8 @@ static struct call *check(struct jobs *j, const struct job_spec *spec, struct ca
         .weight = spec->weight,
         .class = spec->class,
         .is_job = true,
+        .trim = spec->trim,
+        .never_shrink = spec->never_shrink,
     };
     struct call *c = call_new(j->scheduler, &call, &sink, NULL, f);
     if (c && call_is_stream(c)) {
@@ -347,6 +363,8 @@ static bool fill(struct submission *s, const struct job_spec *spec, size_t body_
     s->metadata = spec->metadata ? strdup(spec->metadata) : NULL;
     s->key = spec->idempotency_key ? strdup(spec->idempotency_key) : NULL;
     take_fingerprint(s, spec, body, body_len);
+    if (call_keep_body(s->call, &s->body, &s->body_len) < 0 || call_cut_json(s->call, &s->cut) < 0)
+        return false;
     return s->again && (!spec->metadata || s->metadata) && (!spec->idempotency_key || s->key);
 }
 
@@ -366,6 +384,7 @@ void job_submit(struct jobs *j, const struct job_spec *spec, job_fn fn, void *ar
         return;
     }
     *s = (struct submission){.jobs = j, .call = c, .fn = fn, .arg = arg};
+    buf_init(&s->cut, CUT_BYTES);
     list_add_last(&j->submissions, &s->link);
     const char *body = call_body(c, &len);
     if (!fill(s, spec, len, body)) {
