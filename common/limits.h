@@ -67,7 +67,7 @@
 #define TRANSCRIPT_MAX_MESSAGES   20000       /* of a request that is trimmed */
 #define TRANSCRIPT_MAX_BLOCKS     65536       /* and their texts, calls, results and media */
 #define COUNT_MEMO_SETS           16384       /* remembered counts of messages: sets of 4 */
-#define COUNT_MAX_FRESH_BYTES     (128 * KIB) /* of one call that are counted to the token at once */
+#define COUNT_MAX_FRESH_BYTES     (128 * KIB) /* of one call, counted to the token at once */
 #define ANCHOR_SETS               4096        /* remembered bills of conversations: sets of 4 */
 #define GAUGE_MAX_MODELS          1024        /* that are calibrated, each for itself */
 #define TRIM_MAX_BODY_BYTES       (4 * MIB)   /* a larger request is not trimmed on its way */

@@ -111,7 +111,7 @@ int64_t call_trimmed(const struct call *c); /* tokens that were cut from its inp
 /* "balanced (tool_results, deletion)"; NULL: nothing was cut. */
 #define CALL_CUT_BYTES 192
 const char *call_cut(const struct call *c, char out[CALL_CUT_BYTES]);
-/* The same for records: {"policy":…,"stages":[…],"tokens":…,"max_tokens":…,"shrunk":…}; appends
+/* The same as a JSON object (policy, stages, tokens, max_tokens, shrunk), for records; appends
  * nothing when nothing was cut. 0 or what buf_add() gives. */
 int call_cut_json(const struct call *c, struct buf *out) MUST_CHECK;
 int64_t call_lowered_output(const struct call *c); /* its new maximum; -1: it is as it came */

@@ -1,0 +1,4 @@
+import './fits.mjs';
+import './policies.mjs';
+import './deadlines.mjs';
+import './conversations.mjs';
