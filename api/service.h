@@ -24,6 +24,7 @@ struct job_store;
 struct instance;
 struct loop_lag;
 struct stats;
+struct access;
 
 struct service_options {
     const char *config_path; /* NULL: from the environment; read again on SIGHUP */
@@ -51,6 +52,7 @@ struct job_store *service_job_store(const struct service *s);
 struct instance *service_presence(const struct service *s);
 struct stats *service_stats(const struct service *s);
 struct loop_lag *service_loop_lag(const struct service *s);
+struct access *service_access(const struct service *s);
 const struct config *service_config(const struct service *s);
 const char *service_instance(const struct service *s);
 /* Not draining, and calls are taken: Redis is up, or redis.on_outage is not `closed`. */
