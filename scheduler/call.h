@@ -121,6 +121,9 @@ bool call_is_shrunk(const struct call *c);
 int call_keep_body(struct call *c, const char **ret, size_t *ret_len) MUST_CHECK;
 int64_t call_attempts(const struct call *c); /* requests sent to the provider so far */
 const struct wire_usage *call_usage(const struct call *c);
+/* Makes one that was not submitted smaller, where its pool, as a peek just told, would hold it past
+ * its deadline. False: it would, and no form of it is small enough. */
+bool call_fit_deadline(struct call *c, const struct store_turn *pool) MUST_CHECK;
 /* Its ticket, for a submit elsewhere (jobs): cost and class filled in, fields left empty. */
 void call_ticket(struct call *c, struct store_ticket *ret);
 

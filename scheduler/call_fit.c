@@ -13,6 +13,7 @@
 #include "common/limits.h"
 #include "scheduler/prompt/trim.h"
 #include "scheduler/trim_named.h"
+#include "storage/redis_reply.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -368,6 +369,37 @@ bool call_fit_sooner(struct call *c, const char *dim, int64_t late_ms)
         return done;
     }
     return false;
+}
+
+/* Until its cost has come, behind what waits: of that the pool knows the time alone. */
+static int64_t wait_for(const struct call *c, size_t i, const struct store_turn *pool)
+{
+    const struct dim_limit *d = &pool_agent_pool(c->pool->agent)->limits.dims[i];
+    int64_t queue_ms = reply_int(reply_at(pool->items, 2), 0);
+    int64_t left = i < pool->level_count && queue_ms == 0 ? pool->levels[i].remaining : 0;
+    int64_t needs = c->cost[i] + d->headroom / d->period, missing = needs > left ? needs - left : 0;
+    double ms = (double)missing / (double)d->rate * (double)d->period * (double)d->tick_ms;
+    return queue_ms + (int64_t)ms;
+}
+
+bool call_fit_deadline(struct call *c, const struct store_turn *pool)
+{
+    const struct pool_limits *l = &pool_agent_pool(c->pool->agent)->limits;
+    int64_t most = 0;
+    size_t dim = 0;
+    call_price(c);
+    for (size_t i = 0; i < l->dim_count; i++) {
+        int64_t ms = wait_for(c, i, pool);
+        dim = ms > most ? i : dim;
+        most = ms > most ? ms : most;
+    }
+    int64_t late = most - c->spec.deadline_ms;
+    if (c->spec.deadline_ms == 0 || l->dim_count == 0 || late <= 0)
+        return true;
+    bool done =
+        call_fit_sooner(c, l->dims[dim].name, late + c->spec.deadline_ms / CALL_MARGIN_PART);
+    call_price(c);
+    return done;
 }
 
 /* ---- the stage */

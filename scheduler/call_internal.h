@@ -21,6 +21,8 @@
 #include <event2/util.h>
 
 #define CALL_MAX_HEADERS 64
+/* Of the time left: a smaller form is not planned to the last moment. */
+#define CALL_MARGIN_PART 8
 #define CALL_MAX_FORMS   16 /* of a request, that are tried until one fits */
 
 struct event;

@@ -78,8 +78,6 @@ static void wait_in_queue(struct call *c)
 
 /* ---- too late: a smaller form takes its place, or it is refused at once */
 
-#define MARGIN_PART 8 /* of the time left: a smaller form is not planned to the last moment */
-
 static bool is_late(const struct call *c, const struct store_turn *turn)
 {
     /* Without Redis the wait is foreseen from a share that may grow again at any moment. */
@@ -95,7 +93,7 @@ static bool take_new_id(struct call *c);
 static bool take_smaller(struct call *c, const struct store_turn *turn)
 {
     int64_t left = call_wait_left_ms(c), late = turn->eta_ms - left;
-    if (!call_fit_sooner(c, turn->detail, late + left / MARGIN_PART))
+    if (!call_fit_sooner(c, turn->detail, late + left / CALL_MARGIN_PART))
         return false;
     pool_agent_abandon(c->pool->agent, c->held.id);
     if (!take_new_id(c))

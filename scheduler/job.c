@@ -33,7 +33,7 @@ struct submission {
     int64_t deadline_ms, created_us;
     struct event *again;
     int tries;
-    bool claimed, replayed;
+    bool claimed, replayed, never_shrink;
     job_fn fn;
     void *arg;
 };
@@ -268,10 +268,12 @@ static void on_claimed(void *arg, enum redis_status status, const char *existing
     submit(s);
 }
 
-static void claim(struct submission *s, const char *tenant)
+static void claim(struct submission *s)
 {
+    struct store_ticket t;
+    call_ticket(s->call, &t);
     struct job_claim c = {
-        .tenant = tenant,
+        .tenant = t.tenant,
         .key = s->key,
         .fingerprint = s->fingerprint,
         .id = s->id,
@@ -320,6 +322,7 @@ static struct call *check(struct jobs *j, const struct job_spec *spec, struct ca
         .is_job = true,
         .trim = spec->trim,
         .never_shrink = spec->never_shrink,
+        .deadline_ms = spec->deadline_ms,
     };
     struct call *c = call_new(j->scheduler, &call, &sink, NULL, f);
     if (c && call_is_stream(c)) {
@@ -350,6 +353,49 @@ static void take_fingerprint(struct submission *s, const struct job_spec *spec, 
     digest_hex(text, (size_t)n, s->fingerprint, DIGEST_HEX_BYTES - 1);
 }
 
+/* What goes into the record, as the call is now. */
+static bool keep(struct submission *s)
+{
+    buf_clear(&s->cut);
+    return call_keep_body(s->call, &s->body, &s->body_len) == 0 &&
+           call_cut_json(s->call, &s->cut) == 0;
+}
+
+static void go_on(struct submission *s)
+{
+    if (s->key)
+        claim(s);
+    else
+        submit(s);
+}
+
+/* A look at the pool before the ticket is made, since one that stands in the queue keeps its id,
+ * which may be promised to an Idempotency-Key. When nothing is known, it is left to its deadline:
+ * it may still be early enough, and ends as expired when it is not. */
+static void on_peek(void *arg, struct store_pool *pool, const struct store_turn *turn)
+{
+    struct submission *s = arg;
+    struct call_failure f;
+    if (turn->status != REDIS_OK || call_fit_deadline(s->call, turn)) {
+        if (keep(s)) {
+            go_on(s);
+            return;
+        }
+        call_failure_set(&f, 503, "out_of_memory", "Sluice is out of memory.");
+        refused(s, &f);
+        return;
+    }
+    if (!s->never_shrink) {
+        go_on(s);
+        return;
+    }
+    call_failure_set(&f, 504, "queue_timeout",
+                     "This job would not start within its deadline of %" PRId64 " ms: what %s "
+                     "holds, or has waiting, is too much.",
+                     s->deadline_ms, pool->id);
+    refused(s, &f);
+}
+
 static bool fill(struct submission *s, const struct job_spec *spec, size_t body_len,
                  const char *body)
 {
@@ -358,12 +404,13 @@ static bool fill(struct submission *s, const struct job_spec *spec, size_t body_
     j->last_created_us = now_us > j->last_created_us ? now_us : j->last_created_us + 1;
     s->created_us = j->last_created_us;
     s->deadline_ms = spec->deadline_ms;
+    s->never_shrink = spec->never_shrink;
     key_new_id(pool_agent_pool(agent_of(s))->hash, s->id);
     s->again = evtimer_new(scheduler_options(j->scheduler)->base, on_again, s);
     s->metadata = spec->metadata ? strdup(spec->metadata) : NULL;
     s->key = spec->idempotency_key ? strdup(spec->idempotency_key) : NULL;
     take_fingerprint(s, spec, body, body_len);
-    if (call_keep_body(s->call, &s->body, &s->body_len) < 0 || call_cut_json(s->call, &s->cut) < 0)
+    if (!keep(s))
         return false;
     return s->again && (!spec->metadata || s->metadata) && (!spec->idempotency_key || s->key);
 }
@@ -392,10 +439,12 @@ void job_submit(struct jobs *j, const struct job_spec *spec, job_fn fn, void *ar
         refused(s, &f);
         return;
     }
-    if (s->key)
-        claim(s, spec->tenant);
+    struct store_look look = {.id = NULL};
+    if (spec->deadline_ms > 0)
+        pool_store_peek(scheduler_options(j->scheduler)->store, pool_agent_pool(agent_of(s)), &look,
+                        on_peek, s);
     else
-        submit(s);
+        go_on(s);
 }
 
 /* ---- changes */

@@ -1,6 +1,7 @@
 // A request that the queue would hold past its deadline: a smaller form of it, or 504 at once.
 import assert from 'node:assert/strict';
 import { suite } from '../lib/stand.mjs';
+import { Jobs } from '../jobs/requests.mjs';
 import { FORMATS, post, text } from './talk.mjs';
 
 const NEVER = { 'x-sluice-shrink': 'never' };
@@ -55,5 +56,29 @@ suite('preflight: deadlines', {
     assert.ok(Date.now() - begun < 1900, 'it was told at once');
     await stand.untilIdle();
     assert.equal((await stand.load()).waiting, 0);
+  });
+});
+
+suite('preflight: deadlines of jobs', {
+  models: [{ name: '*', tpm: 60000, min_output_tokens: 16 }],
+}, (stand, test) => {
+  const job = (max, deadline) => ({ endpoint: '/v1/chat/completions', deadline_ms: deadline,
+    body: { model: 'gpt-4o', max_tokens: max, messages: [{ role: 'user', content: text(60) }] } });
+
+  test('a job is made smaller for its deadline, and its record says so', async () => {
+    const jobs = new Jobs(stand);
+    const first = await jobs.end((await jobs.submit(job(55000, 60000))).id);
+    assert.equal(first.status, 'succeeded');
+    assert.equal(first.trim, null);
+    const second = await jobs.end((await jobs.submit(job(20000, 5000))).id);
+    assert.equal(second.status, 'succeeded', JSON.stringify(second));
+    assert.equal(second.decision, 'shrunk');
+    assert.ok(second.trim.max_tokens < 20000);
+  });
+
+  test('never: 504 when it is submitted', async () => {
+    const { status, body } = await new Jobs(stand).post(job(50000, 1000), NEVER);
+    assert.equal(status, 504, JSON.stringify(body));
+    assert.match(body.error.message, /deadline of 1000 ms/);
   });
 });
