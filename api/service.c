@@ -18,6 +18,7 @@
 #include "storage/instance.h"
 #include "storage/redis_check.h"
 #include "storage/redis_server.h"
+#include "storage/summary_store.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -46,6 +47,7 @@ struct service {
     struct scheduler *scheduler;
     struct jobs *jobs;
     struct calibration_store *calibrations;
+    struct summary_store *summaries;
     struct server *server;
     struct stats *stats;
     struct loop_lag *loop_lag;
@@ -236,11 +238,12 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     options.store = s->store;
     options.jobs = s->job_store = job_store_new(s->conn, store.timeout_ms);
     options.calibrations = s->calibrations = calibration_store_new(s->conn, store.timeout_ms);
+    options.summaries = s->summaries = summary_store_new(s->conn, store.timeout_ms);
     options.http = s->http = http_client_new(s->base);
     s->presence = instance_new(s->base, s->conn, s->instance);
     s->access = access_new(s->base, s->conn);
-    if (!s->store || !s->job_store || !s->calibrations || !s->http || !s->presence || !s->access ||
-        access_configure(s->access, config) < 0) {
+    if (!s->store || !s->job_store || !s->calibrations || !s->summaries || !s->http ||
+        !s->presence || !s->access || access_configure(s->access, config) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
     }
@@ -376,6 +379,7 @@ void service_free(struct service *s)
     pool_store_free(s->store);
     job_store_free(s->job_store);
     calibration_store_free(s->calibrations);
+    summary_store_free(s->summaries);
     redis_server_stop(s->redis);
     if (s->base)
         event_base_free(s->base);

@@ -71,6 +71,9 @@
 #define ANCHOR_SETS               4096        /* remembered bills of conversations: sets of 4 */
 #define GAUGE_MAX_MODELS          1024        /* that are calibrated, each for itself */
 #define TRIM_MAX_BODY_BYTES       (4 * MIB)   /* a larger request is not trimmed on its way */
+#define SUMMARIES_MAX_KEPT        256         /* in memory; others are asked of Redis */
+#define SUMMARY_MAX_BYTES         (64 * KIB)  /* of one */
+#define SUMMARY_MAX_BLOCK_BYTES   (4 * KIB)   /* of a call or result that is summed up; texts 4 x */
 #define TRIM_NAME_BYTES           48          /* of a preset or policy */
 #define TRIM_MAX_POLICIES         64          /* trim_policies of the configuration */
 #define COUNT_MAX_IMAGE_BYTES     (64 * KIB)  /* of an image, decoded to look for its size */

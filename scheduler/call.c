@@ -58,6 +58,7 @@ void call_bury(struct call *c)
 {
     /* Out of the index first: a grant that comes now must find nobody, and so be given back. */
     scheduler_remove_call(c->sched, c->held.id);
+    call_drop_order(c);
     if (c->submitting)
         return; /* the answer of the submit buries it */
     event_del(c->timer);
@@ -308,6 +309,7 @@ void call_discard(struct call *c)
 void call_free(struct list *grave)
 {
     struct call *c = LIST_ITEM(grave, struct call, grave);
+    call_drop_order(c);
     if (c->timer)
         event_free(c->timer);
     if (c->pool)
@@ -336,6 +338,7 @@ struct call *call_new(struct scheduler *s, const struct call_spec *spec,
     *c = (struct call){.sched = s, .sink = *sink, .arg = arg, .born_us = clock_mono_us()};
     list_init(&c->held.link);
     list_init(&c->grave);
+    list_init(&c->summary.link);
     buf_init(&c->sent, HTTP_MAX_BODY_BYTES + KIB);
     buf_init(&c->reply, UPSTREAM_MAX_BODY_BYTES);
     sse_init(&c->events);

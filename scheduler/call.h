@@ -71,6 +71,12 @@ struct call_spec {
 /* Reads and routes the request. NULL with *failure set when it cannot be served. */
 struct call *call_new(struct scheduler *s, const struct call_spec *spec,
                       const struct call_sink *sink, void *arg, struct call_failure *failure);
+/* Whether it has been through all stages; else it needs a summary first. call_start() sees to that
+ * by itself; who only wants its ticket (jobs) must ask for it. fn is told once, perhaps at once,
+ * unless the call is cancelled or discarded. */
+bool call_is_ready(const struct call *c);
+void call_make_ready(struct call *c, void (*fn)(void *arg, const struct call_failure *failure),
+                     void *arg);
 /* Sends its ticket to the queue. */
 void call_start(struct call *c);
 /* What a job's ticket has been through before this grant, on any instance. */

@@ -109,7 +109,9 @@ static void take(struct call *c, struct trim_result *r, const char *policy)
 
 static int run_trim(struct call *c, const struct trim_policy *policy, struct trim_result *ret)
 {
+    struct trim_summarizer summarizer = call_summarizer(c);
     struct trim_input in = {
+        .summarizer = &summarizer,
         .counter = gauge_counter(scheduler_gauge(c->sched)),
         .endpoint = c->spec.endpoint,
         .body = c->request.body.at,
@@ -128,7 +130,7 @@ static void trim_by_policy(struct call *c)
     if (!name || !may_trim(c) || !trim_named(c->plan->config, name, &policy) ||
         run_trim(c, &policy, &r) < 0)
         return; /* what cannot be read as a conversation is the provider's to judge */
-    if (r.action_count > 0)
+    if (r.action_count > 0 && !c->order)
         take(c, &r, name);
     trim_result_release(&r);
 }
@@ -427,12 +429,15 @@ int call_fit(struct call *c, struct call_failure *failure)
         return 0;
     }
     trim_by_policy(c);
+    if (c->order)
+        return 0; /* it comes here again with the summary, or without */
     call_measure(c);
     rc = check_output(c, failure);
     if (rc == 0)
         rc = check_window(c, failure);
     if (rc == 0)
         fit_pool(c);
+    c->fit.trimmed -= c->fit.trimmed < c->fit.spent ? c->fit.trimmed : c->fit.spent;
     if (c->fit.trimmed > 0)
         pool_stats_add(pool_agent_stats(c->pool->agent), COUNT_tokens_trimmed, c->fit.trimmed);
     return rc;

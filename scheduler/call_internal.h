@@ -5,6 +5,7 @@
  *   call_preflight.c  reading the request: the stages it goes through before it has a price
  *   call_route.c      of these, which provider, row and pool serve it
  *   call_fit.c        of these, what is cut so that it fits
+ *   call_prepare.c    of these, a summary that it waits for
  *   call_submit.c     its ticket on the way to the queue, and what the queue answers
  *   call_request.c    what is sent to the provider
  *   call_reply.c      what comes back: whole or streamed, retry or settle
@@ -17,6 +18,7 @@
 #include "scheduler/gauge.h"
 #include "scheduler/provider/sse.h"
 #include "scheduler/retry.h"
+#include "scheduler/summaries.h"
 
 #include <event2/util.h>
 
@@ -44,6 +46,7 @@ struct call_fit {
     bool output_lowered;       /* the most it may answer, to request.max_output_tokens */
     bool shrunk;               /* as it would not have fitted */
     unsigned forms;            /* tried so far */
+    int64_t spent;             /* tokens that a summary for it took */
 };
 
 struct call {
@@ -67,6 +70,11 @@ struct call {
     struct buf sent; /* the body to send when it differs from the client's */
     bool hide_usage;
     struct call_fit fit;
+    struct summary_order *order; /* it waits for this one; NULL: none */
+    struct summary_wait summary;
+    bool ordered; /* a summary: it is asked for once only */
+    void (*on_ready)(void *arg, const struct call_failure *failure);
+    void *ready_arg;
     struct profile_estimate estimate;
     int64_t cost[POOL_MAX_DIMS];
     int64_t fair_cost;
@@ -128,6 +136,14 @@ int call_replace_body(struct call *c, struct buf *changed) MUST_CHECK;
 
 /* The estimate and the cost, of the request as it is now. */
 void call_price(struct call *c);
+
+/* The stages behind one that could not go on; a ready call has been through all. */
+int call_read_on(struct call *c, struct call_failure *failure) MUST_CHECK;
+
+/* call_prepare.c */
+struct trim_summarizer call_summarizer(struct call *c);
+void call_not_ready_in_time(struct call *c);
+void call_drop_order(struct call *c);
 
 /* call_fit.c */
 int call_fit(struct call *c, struct call_failure *failure) MUST_CHECK;

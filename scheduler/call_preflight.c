@@ -74,6 +74,18 @@ static int (*const stages[])(struct call *c, struct call_failure *failure) = {
     price,
 };
 
+/* From the stage on that has to be done again: the first that may have to wait. */
+static int run_stages(struct call *c, size_t from, struct call_failure *failure)
+{
+    struct counter *counter = gauge_counter(scheduler_gauge(c->sched));
+    int rc = 0;
+    counter_at_most(counter, COUNT_MAX_FRESH_BYTES);
+    for (size_t i = from; i < sizeof(stages) / sizeof(stages[0]) && rc == 0 && !c->order; i++)
+        rc = stages[i](c, failure);
+    counter_whole(counter);
+    return rc;
+}
+
 int call_read(struct call *c, struct call_failure *failure)
 {
     struct error e;
@@ -82,10 +94,13 @@ int call_read(struct call *c, struct call_failure *failure)
         call_failure_set(failure, 400, "invalid_request", "%s", e.text);
         return rc;
     }
-    struct counter *counter = gauge_counter(scheduler_gauge(c->sched));
-    counter_at_most(counter, COUNT_MAX_FRESH_BYTES);
-    for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]) && rc == 0; i++)
-        rc = stages[i](c, failure);
-    counter_whole(counter);
-    return rc;
+    return run_stages(c, 0, failure);
+}
+
+int call_read_on(struct call *c, struct call_failure *failure)
+{
+    size_t from = 0;
+    while (stages[from] != call_fit)
+        from++;
+    return run_stages(c, from, failure);
 }

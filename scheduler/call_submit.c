@@ -265,6 +265,10 @@ void call_on_timer(evutil_socket_t fd, short what, void *arg)
         call_fail(c, &f);
         return;
     }
+    if (c->state == CALL_PREPARING) {
+        call_not_ready_in_time(c);
+        return;
+    }
     if (c->state == CALL_SUBMITTING) {
         submit(c);
         return;
@@ -283,9 +287,22 @@ void call_on_timer(evutil_socket_t fd, short what, void *arg)
     call_fail(c, &f);
 }
 
+static void on_ready(void *arg, const struct call_failure *failure)
+{
+    struct call *c = arg;
+    call_enter(c, CALL_SUBMITTING);
+    if (failure)
+        fail_submit(c, failure);
+    else
+        submit(c);
+}
+
 void call_start(struct call *c)
 {
     c->starting = true;
-    submit(c);
+    if (call_is_ready(c))
+        on_ready(c, NULL);
+    else
+        call_make_ready(c, on_ready, c);
     c->starting = false;
 }

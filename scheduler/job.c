@@ -396,6 +396,22 @@ static void on_peek(void *arg, struct store_pool *pool, const struct store_turn 
     refused(s, &f);
 }
 
+/* The request is as small as policy has it. */
+static void on_ready(void *arg, const struct call_failure *failure)
+{
+    struct submission *s = arg;
+    struct store_look look = {.id = NULL};
+    struct call_failure f;
+    call_failure_set(&f, 503, "out_of_memory", "Sluice is out of memory.");
+    if (failure || !keep(s))
+        refused(s, failure ? failure : &f);
+    else if (s->deadline_ms > 0)
+        pool_store_peek(scheduler_options(s->jobs->scheduler)->store, pool_agent_pool(agent_of(s)),
+                        &look, on_peek, s);
+    else
+        go_on(s);
+}
+
 static bool fill(struct submission *s, const struct job_spec *spec, size_t body_len,
                  const char *body)
 {
@@ -410,8 +426,6 @@ static bool fill(struct submission *s, const struct job_spec *spec, size_t body_
     s->metadata = spec->metadata ? strdup(spec->metadata) : NULL;
     s->key = spec->idempotency_key ? strdup(spec->idempotency_key) : NULL;
     take_fingerprint(s, spec, body, body_len);
-    if (!keep(s))
-        return false;
     return s->again && (!spec->metadata || s->metadata) && (!spec->idempotency_key || s->key);
 }
 
@@ -439,12 +453,10 @@ void job_submit(struct jobs *j, const struct job_spec *spec, job_fn fn, void *ar
         refused(s, &f);
         return;
     }
-    struct store_look look = {.id = NULL};
-    if (spec->deadline_ms > 0)
-        pool_store_peek(scheduler_options(j->scheduler)->store, pool_agent_pool(agent_of(s)), &look,
-                        on_peek, s);
+    if (call_is_ready(c))
+        on_ready(s, NULL);
     else
-        go_on(s);
+        call_make_ready(c, on_ready, s);
 }
 
 /* ---- changes */

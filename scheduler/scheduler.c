@@ -6,6 +6,7 @@
 #include "scheduler/call.h"
 #include "scheduler/gauge.h"
 #include "scheduler/pool_local.h"
+#include "scheduler/summaries.h"
 
 #include <event2/event.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@ struct scheduler {
     struct plan *plan;
     struct rand rand;
     struct gauge *gauge;
+    struct summaries *summaries;
     struct map calls; /* id -> struct call */
     struct map pools; /* pool hash -> struct pool_view */
     struct list graves;
@@ -379,6 +381,7 @@ void scheduler_stop(struct scheduler *s)
 {
     size_t at = 0;
     s->draining = true;
+    summaries_stop(s->summaries);
     gauge_stop(s->gauge);
     for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at))
         pool_agent_stop(v->agent);
@@ -418,6 +421,11 @@ void scheduler_count_job(struct scheduler *s, int by)
 const struct scheduler_options *scheduler_options(const struct scheduler *s)
 {
     return &s->options;
+}
+
+struct summaries *scheduler_summaries(struct scheduler *s)
+{
+    return s->summaries;
 }
 
 struct gauge *scheduler_gauge(struct scheduler *s)
@@ -483,8 +491,11 @@ struct scheduler *scheduler_new(const struct scheduler_options *options, struct 
     if (s)
         s->undertaker = evtimer_new(options->base, on_undertaker, s);
     struct gauge_options gauge = {options->base, options->calibrations, options->seed};
-    if (!s || !plan || !s->undertaker || gauge_new(&gauge, &s->gauge) < 0) {
+    if (s)
+        s->summaries = summaries_new(s, options->summaries);
+    if (!s || !plan || !s->undertaker || !s->summaries || gauge_new(&gauge, &s->gauge) < 0) {
         plan_drop(plan);
+        summaries_free(s ? s->summaries : NULL);
         if (s && s->undertaker)
             event_free(s->undertaker);
         free(s);
@@ -515,6 +526,7 @@ void scheduler_free(struct scheduler *s)
     map_release(&s->pools);
     map_release(&s->calls);
     gauge_free(s->gauge);
+    summaries_free(s->summaries);
     event_free(s->undertaker);
     plan_drop(s->plan);
     free(s);

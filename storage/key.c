@@ -48,6 +48,11 @@ struct key key_calibration(const char *provider, const char *model)
     return make("sluice:cal:%zu:%s:%.32s", strlen(provider), provider, sum);
 }
 
+struct key key_summary(const char *tenant, const char *digest)
+{
+    return make("sluice:sum:%zu:%s:%.64s", strlen(tenant), tenant, digest);
+}
+
 struct key key_instance(const char *instance)
 {
     return make("sluice:inst:%s", instance);

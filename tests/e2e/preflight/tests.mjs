@@ -2,3 +2,4 @@ import './fits.mjs';
 import './policies.mjs';
 import './deadlines.mjs';
 import './conversations.mjs';
+import './summaries.mjs';
