@@ -156,7 +156,6 @@ bool call_fit_sooner(struct call *c, const char *dim, int64_t late_ms) MUST_CHEC
 int call_route(struct call *c, struct call_failure *failure) MUST_CHECK;
 
 /* call_request.c */
-int call_fail_memory(struct call_failure *f); /* says so; -ENOMEM */
 int call_copy_spec(struct call *c, const struct call_spec *spec) MUST_CHECK;
 /* The transfer's request; header lines in headers[], the authorization line in auth. */
 #define CALL_AUTH_BYTES 4096

@@ -9,7 +9,7 @@
 #define NUMBER_BYTES 24
 
 struct calibration_store {
-    struct redis_conn *conn;
+    struct redis_link *link;
     int timeout_ms;
 };
 
@@ -18,11 +18,11 @@ struct get {
     void *arg;
 };
 
-struct calibration_store *calibration_store_new(struct redis_conn *conn, int timeout_ms)
+struct calibration_store *calibration_store_new(struct redis_link *link, int timeout_ms)
 {
     struct calibration_store *s = calloc(1, sizeof(*s));
     if (s)
-        *s = (struct calibration_store){.conn = conn, .timeout_ms = timeout_ms};
+        *s = (struct calibration_store){.link = link, .timeout_ms = timeout_ms};
     return s;
 }
 
@@ -51,7 +51,7 @@ void calibration_store_get(struct calibration_store *s, const char *provider, co
         return;
     }
     *get = (struct get){fn, arg};
-    redis_command(s->conn, &args, s->timeout_ms, on_text, get);
+    redis_link_command(s->link, &args, s->timeout_ms, on_text, get);
 }
 
 void calibration_store_put(struct calibration_store *s, const char *provider, const char *model,
@@ -63,5 +63,5 @@ void calibration_store_put(struct calibration_store *s, const char *provider, co
     const char *argv[] = {"SET", key.text, text, "EX", ttl};
     size_t lens[] = {3, key.len, strlen(text), 2, strlen(ttl)};
     struct redis_args args = {.argc = 5, .argv = argv, .lens = lens};
-    redis_command(s->conn, &args, s->timeout_ms, NULL, NULL);
+    redis_link_command(s->link, &args, s->timeout_ms, NULL, NULL);
 }

@@ -11,13 +11,13 @@
 #define STORAGE_CALIBRATION_STORE_H
 
 #include "storage/key.h"
-#include "storage/redis_conn.h"
+#include "storage/redis_link.h"
 
 #define CALIBRATION_TTL_S 2592000 /* 30 days from the last change */
 
 struct calibration_store;
 
-struct calibration_store *calibration_store_new(struct redis_conn *conn, int timeout_ms);
+struct calibration_store *calibration_store_new(struct redis_link *link, int timeout_ms);
 void calibration_store_free(struct calibration_store *s);
 
 /* text: borrowed; NULL when nothing is known, or the status is not REDIS_OK. */

@@ -10,7 +10,7 @@
 #define NUMBER_BYTES 24
 
 struct summary_store {
-    struct redis_conn *conn;
+    struct redis_link *link;
     int timeout_ms;
 };
 
@@ -19,11 +19,11 @@ struct get {
     void *arg;
 };
 
-struct summary_store *summary_store_new(struct redis_conn *conn, int timeout_ms)
+struct summary_store *summary_store_new(struct redis_link *link, int timeout_ms)
 {
     struct summary_store *s = calloc(1, sizeof(*s));
     if (s)
-        *s = (struct summary_store){.conn = conn, .timeout_ms = timeout_ms};
+        *s = (struct summary_store){.link = link, .timeout_ms = timeout_ms};
     return s;
 }
 
@@ -54,7 +54,7 @@ void summary_store_get(struct summary_store *s, const char *tenant, const char *
         return;
     }
     *get = (struct get){fn, arg};
-    redis_command(s->conn, &args, s->timeout_ms, on_text, get);
+    redis_link_command(s->link, &args, s->timeout_ms, on_text, get);
 }
 
 void summary_store_put(struct summary_store *s, const struct summary_record *record)
@@ -65,5 +65,5 @@ void summary_store_put(struct summary_store *s, const struct summary_record *rec
     const char *argv[] = {"SET", key.text, record->text, "EX", ttl};
     size_t lens[] = {3, key.len, record->len, 2, strlen(ttl)};
     struct redis_args args = {.argc = 5, .argv = argv, .lens = lens};
-    redis_command(s->conn, &args, s->timeout_ms, NULL, NULL);
+    redis_link_command(s->link, &args, s->timeout_ms, NULL, NULL);
 }

@@ -8,13 +8,13 @@
 #define STORAGE_SUMMARY_STORE_H
 
 #include "storage/key.h"
-#include "storage/redis_conn.h"
+#include "storage/redis_link.h"
 
 #include <stdint.h>
 
 struct summary_store;
 
-struct summary_store *summary_store_new(struct redis_conn *conn, int timeout_ms);
+struct summary_store *summary_store_new(struct redis_link *link, int timeout_ms);
 void summary_store_free(struct summary_store *s); /* accepts NULL */
 
 /* text: borrowed; NULL when there is none, or Redis does not say. */

@@ -95,6 +95,9 @@ int wire_request_set_output(enum wire_endpoint endpoint, const struct wire_reque
                             int64_t tokens, struct buf *out) MUST_CHECK;
 /* Of the output, what a request sets apart for thinking: less is refused. 0: nothing. */
 int64_t wire_request_thinking(enum wire_endpoint endpoint, const struct wire_request *r);
+/* The body without a member (each that has this name); the others as they were, the white space
+ * between them left out. */
+int wire_request_drop(const struct wire_request *r, const char *name, struct buf *out) MUST_CHECK;
 
 /* ---- token estimate, until counts are exact: weights of words, numbers and marks by model
  * family, plus overheads per message, tool and image. Errs on the high side: it is what

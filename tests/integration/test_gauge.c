@@ -139,7 +139,7 @@ static void what_one_instance_learned_another_one_knows(void **state)
         gauge_learn(a, &r, r.counted * 2);
     int64_t learned = measured(a, "claude-new", "x", AGAIN + 1).tokens;
     gauge_stop(a);
-    CORE_UNTIL(k, redis_conn_pending(k->conn) == 0);
+    CORE_UNTIL(k, redis_link_pending(k->link) == 0);
     b = gauge_of(k, k->calibrations);
     int64_t fresh = measured(b, "claude-new", "x", AGAIN + 1).tokens; /* asks the store */
     assert_true(fresh < learned);
@@ -148,7 +148,7 @@ static void what_one_instance_learned_another_one_knows(void **state)
                     r.counted * 21 / 10);
     assert_int_equal(measured(b, "claude-newer", NULL, ASK).tokens,
                      measured(b, "claude-newest", NULL, ASK).tokens);
-    CORE_UNTIL(k, redis_conn_pending(k->conn) == 0);
+    CORE_UNTIL(k, redis_link_pending(k->link) == 0);
     gauge_free(a);
     gauge_free(b);
 }
