@@ -10,7 +10,8 @@ const MAX_LINES = 25;
 const AGAIN_MS = 5;
 
 export class Submitter {
-    constructor(cluster, random, wanted) {
+    constructor(cluster, random, wanted, models = ['gpt-4o']) {
+        this.models = models;
         this.cluster = cluster;
         this.random = random;
         this.wanted = wanted; // accepted jobs
@@ -27,7 +28,7 @@ export class Submitter {
         const text = `Job ${n}. ${'Lorem ipsum dolor sit amet. '.repeat(n % 8)}`;
         return JSON.stringify({
             endpoint: '/v1/chat/completions',
-            body: { model: 'gpt-4o', max_tokens: 16, messages: [{ role: 'user', content: text }] },
+            body: { model: this.models[n % this.models.length], max_tokens: 16, messages: [{ role: 'user', content: text }] },
             metadata: { n },
         });
     }
