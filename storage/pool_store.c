@@ -1,4 +1,4 @@
-#include "storage/pool_store.h"
+#include "storage/pool_store_internal.h"
 
 #include "storage/redis_reply.h"
 #include "storage/redis_script.h"
@@ -13,21 +13,6 @@
 #define MAX_ARGS      320 /* heartbeat: 5 + 2 * STORE_MAX_LEASES */
 #define NUMBERS_BYTES (MAX_ARGS * 21)
 
-#define STATS_TTL_MS "2592000000" /* 30 days, as the pool */
-
-struct pool_store {
-    struct redis_link *link;
-    struct redis_scripts *scripts;
-    struct redis_link *durable;
-    struct redis_scripts *durable_scripts; /* NULL: jobs go the way of all */
-    struct redis_confirm *confirm;
-    int confirm_ms;
-    bool trusts_disk;
-    char instance[64];
-    int timeout_ms;
-    int64_t alive_ms;
-};
-
 /* The words of one call. Numbers are formatted into `numbers`; texts are borrowed until sent. */
 struct args {
     const char *word[MAX_ARGS];
@@ -38,7 +23,7 @@ struct args {
     struct key bucket, tenant;
     char dims[POOL_MAX_DIMS * 9];
     char costs[POOL_MAX_DIMS * 21], pauses[POOL_MAX_DIMS * 21];
-    char pause[40];
+    char pause[40], kind[32];
     bool durable;
 };
 
@@ -381,7 +366,8 @@ void pool_store_submit(struct pool_store *s, struct store_pool *pool, const stru
     a.tenant = key_tenant(t->tenant);
     join_costs(&pool->limits, t->cost, a.costs, sizeof(a.costs));
     add_text(&a, t->id);
-    add_text(&a, t->is_job ? "job" : "call");
+    (void)snprintf(a.kind, sizeof(a.kind), "permit %" PRId64, t->lease_ms);
+    add_text(&a, t->lease_ms > 0 ? a.kind : t->is_job ? "job" : "call");
     add_int(&a, t->class);
     add_bytes(&a, a.tenant.text, a.tenant.len);
     add_int(&a, t->weight);
@@ -496,6 +482,33 @@ void pool_store_peek(struct pool_store *s, struct store_pool *pool, const struct
     call(s, pool, SCRIPT_PEEK, &a, fn, arg);
 }
 
+void pool_store_permit(struct pool_store *s, struct store_pool *pool, const struct store_look *look,
+                       int64_t extend_ms, pool_store_fn fn, void *arg)
+{
+    struct args a;
+    begin(&a, s, pool, 0);
+    add_text(&a, look->id);
+    add_int(&a, extend_ms);
+    for (size_t i = 0; i < look->field_count; i++)
+        add_text(&a, look->fields[i]);
+    call(s, pool, SCRIPT_PERMIT, &a, fn, arg);
+}
+
+void pool_store_probe(struct pool_store *s, struct store_pool *pool, const struct store_ticket *t,
+                      pool_store_fn fn, void *arg)
+{
+    struct args a;
+    begin(&a, s, pool, 0);
+    a.tenant = key_tenant(t->tenant);
+    join_costs(&pool->limits, t->cost, a.costs, sizeof(a.costs));
+    add_int(&a, t->class);
+    add_bytes(&a, a.tenant.text, a.tenant.len);
+    add_int(&a, t->weight);
+    add_text(&a, a.costs);
+    add_int(&a, t->fair_cost);
+    call(s, pool, SCRIPT_PROBE, &a, fn, arg);
+}
+
 bool pool_store_confirms(const struct pool_store *s)
 {
     return s->confirm && !s->trusts_disk;
@@ -514,61 +527,4 @@ void pool_store_confirm(struct pool_store *s, const struct store_pool *pool, uin
 void pool_store_trust_disk(struct pool_store *s)
 {
     s->trusts_disk = true;
-}
-
-static void command(struct pool_store *s, int argc, const char *const *argv, redis_reply_fn fn,
-                    void *arg)
-{
-    size_t lens[4];
-    for (int i = 0; i < argc; i++)
-        lens[i] = strlen(argv[i]);
-    struct redis_args args = {.argc = argc, .argv = argv, .lens = lens};
-    redis_link_command(s->link, &args, s->timeout_ms, fn, arg);
-}
-
-void pool_store_count(struct pool_store *s, const struct store_pool *pool,
-                      const struct store_count *counts, size_t n)
-{
-    struct key key = key_pool(pool->id, "stats");
-    for (size_t i = 0; i < n; i++) {
-        char amount[24];
-        (void)snprintf(amount, sizeof(amount), "%" PRId64, counts[i].amount);
-        const char *argv[] = {"HINCRBY", key.text, counts[i].name, amount};
-        command(s, 4, argv, NULL, NULL);
-    }
-    const char *expire[] = {"PEXPIRE", key.text, STATS_TTL_MS};
-    if (n > 0)
-        command(s, 3, expire, NULL, NULL);
-}
-
-struct counts_call {
-    pool_store_count_fn fn;
-    void *arg;
-};
-
-static void on_counts(void *arg, enum redis_status status, const struct redisReply *reply)
-{
-    struct counts_call *c = arg;
-    size_t n = status == REDIS_OK ? reply_count(reply) / 2 : 0;
-    for (size_t i = 0; i < n; i++) {
-        const char *name = reply_text(reply_at(reply, 2 * i), NULL);
-        if (name)
-            c->fn(c->arg, name, reply_int(reply_at(reply, 2 * i + 1), 0));
-    }
-    c->fn(c->arg, NULL, 0);
-    free(c);
-}
-
-void pool_store_counts(struct pool_store *s, const struct store_pool *pool, pool_store_count_fn fn,
-                       void *arg)
-{
-    struct key key = key_pool(pool->id, "stats");
-    const char *argv[] = {"HGETALL", key.text};
-    struct counts_call *c = malloc(sizeof(*c));
-    if (!c) {
-        fn(arg, NULL, 0);
-        return;
-    }
-    *c = (struct counts_call){fn, arg};
-    command(s, 2, argv, on_counts, c);
 }
