@@ -50,7 +50,7 @@ static struct rig begin(void **state, const char *limits)
 /* What is still on its way must be answered before the rest is torn down. */
 static void finish(struct rig *r)
 {
-    CORE_UNTIL(r->k, scheduler_active(r->k->scheduler) == 0 && redis_conn_pending(r->k->conn) == 0);
+    CORE_UNTIL(r->k, scheduler_active(r->k->scheduler) == 0 && redis_link_pending(r->k->link) == 0);
     permits_free(r->all);
 }
 
@@ -345,13 +345,13 @@ static void who_leaves_takes_the_ticket_out_or_gives_it_back(void **state)
     struct rig r = begin(state, LIMITS);
     struct told t;
     permit_leave(ask_for(&r, &t, 5000, 20000, 0)); /* granted in this moment */
-    CORE_UNTIL(r.k, redis_conn_pending(r.k->conn) == 0);
+    CORE_UNTIL(r.k, redis_link_pending(r.k->link) == 0);
     CORE_UNTIL(r.k, core_running(r.k) == 0);
     assert_in_range(core_level(r.k, "tpm"), 6000, 6000);
 
     assert_true(take(&r, 5000, 0, 0).found);
     struct permit *p = ask_for(&r, &t, 5000, 20000, 0);
-    CORE_UNTIL(r.k, core_queued(r.k) == 1 && redis_conn_pending(r.k->conn) == 0);
+    CORE_UNTIL(r.k, core_queued(r.k) == 1 && redis_link_pending(r.k->link) == 0);
     permit_leave(p);
     CORE_UNTIL(r.k, core_queued(r.k) == 0);
     assert_int_equal(t.calls, 0);
