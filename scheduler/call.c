@@ -103,6 +103,9 @@ static void settle(struct call *c, enum ticket_state state, const struct call_fa
     o.unsent = c->outcome.unsent;
     o.pause_dim = c->outcome.pause_dim[0] ? c->outcome.pause_dim : NULL;
     o.pause_ms = c->outcome.pause_ms;
+    char news[STORE_NEWS_BYTES];
+    call_news(c, news);
+    o.news = news;
     if (c->sink.result)
         o.field_count = c->sink.result(c->arg, failure, fields);
     pool_agent_release(c->pool->agent, &c->held);
@@ -324,6 +327,8 @@ static void refuse(struct call *c, const struct store_turn *turn)
                          "Try again later.",
                          pool, turn->queued);
         f.retry_after_ms = 5000;
+    } else if (turn->submit == SUBMIT_CIRCUIT) {
+        call_refuse_circuit(c, turn, &f);
     } else {
         const struct store_pool *p = pool_agent_pool(c->pool->agent);
         int64_t needs = 0;

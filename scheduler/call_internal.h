@@ -4,6 +4,7 @@
  *   call.c          its life: submit, grant, cancel, end; the one writer of state
  *   call_request.c  reading and routing the request; what is sent to the provider
  *   call_reply.c    what comes back: whole or streamed, retry or settle
+ *   call_news.c     what the answer told of limits
  *   call_info.c     what others may see of it
  */
 #ifndef SCHEDULER_CALL_INTERNAL_H
@@ -23,6 +24,15 @@ enum call_place {
     PLACE_UNSURE, /* perhaps in Redis: a submit was not answered */
     PLACE_STORE,  /* in Redis, where it stays over an outage */
     PLACE_LOCAL,  /* in this instance, while Redis is away (scheduler/pool_local.h) */
+};
+
+/* What the answer of the last transfer told of limits. */
+struct call_told {
+    bool answered;             /* whole, or by an error */
+    enum wire_failure failure; /* with answered */
+    struct hints hints;
+    char dimension[8], reason[48];
+    int64_t retry_after_ms;
 };
 
 struct call {
@@ -77,6 +87,7 @@ struct call {
     int64_t attempts, refusals; /* that count, and those that only wait */
     int64_t sends;              /* transfers of this call */
     int64_t sent_us, first_us;
+    struct call_told told;
     struct retry_plan outcome; /* of the last transfer: what its settle says */
 };
 
@@ -87,6 +98,13 @@ void call_requeue(struct call *c);
 int64_t call_wait_left_ms(const struct call *c); /* in the queue, at least 1 */
 void call_fail(struct call *c, const struct call_failure *failure);
 void call_succeed(struct call *c);
+
+/* call_news.c */
+void call_told(struct call *c, const struct wire_answer *answer);
+/* While the provider says that there is no money: nothing is sent to it. */
+void call_refuse_circuit(const struct call *c, const struct store_turn *turn,
+                         struct call_failure *ret);
+void call_news(const struct call *c, char out[STORE_NEWS_BYTES]); /* for its settle */
 
 /* call_request.c */
 int call_read(struct call *c, struct call_failure *failure) MUST_CHECK;
