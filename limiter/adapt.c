@@ -64,11 +64,11 @@ static void resync(struct adapt *a, struct dim *d, const struct adapt_news *news
 {
     int64_t ticks = (now_ms - news->granted_ms) / d->limit.tick_ms;
     int64_t largest = DIM_MAX_UNITS / d->limit.period;
-    if (news->seq <= a->seen_seq || now_ms < news->granted_ms || ticks > d->limit.period)
+    if (now_ms < news->granted_ms || ticks > d->limit.period)
         return;
-    a->seen_seq = news->seq;
 
-    int64_t remaining = least(news->remaining, largest) - news->grain / 2;
+    int64_t remaining =
+        least(news->remaining, largest) - least(news->debt, largest) - news->grain / 2;
     int64_t charged = most(least(news->charged, largest), -largest);
     int64_t seen = remaining * d->limit.period + d->limit.rate * ticks;
     int64_t high = least(seen - charged * d->limit.period, full_level(d));
@@ -89,6 +89,9 @@ static void resync(struct adapt *a, struct dim *d, const struct adapt_news *news
 void adapt_hint(struct adapt *a, const struct dim_limit *base, struct dim *d,
                 const struct adapt_news *news, int64_t now_ms)
 {
+    if (news->seq <= a->seen_seq)
+        return;
+    a->seen_seq = news->seq;
     if (news->limit > 0) {
         a->told = news->limit;
         a->told_ms = now_ms;

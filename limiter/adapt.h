@@ -10,17 +10,18 @@
  * is cut to the capacity and never scaled up. RESYNC   Headers are a snapshot of the provider's
  * bucket as it admitted that request. With n ticks since the grant (n <= P; an older snapshot says
  * nothing), grain what remaining is rounded to, and U the tokens charged here since the grant less
- * what came back: seen = (remaining - grain / 2) * P + R * n L    = min(L, seen - U * P) lower at
- * once when min(seen, C*P) - max(U, 0) * P was above L in 3 snapshots in a row and nothing was
- * refused for 60 s: L += a quarter of the difference   raise slowly Of two snapshots the one of the
- * older grant is ignored. Lowering takes the higher of two possible values and raising the lower
- * one, for it is not known which provider gives back what, and when: a level too low heals slowly,
- * one too high at once. REFUSAL  L = min(L, 0). When no limit was told in the last minute, and the
- * refused request was granted after the last cut (so that one wave of refusals counts once): rate =
- * 95 % of the rate, when it was within 10 % of the one refused before; else 80 %; but not below 97
- * % of what went through a second since the last cut: between two refusals a bucket gives exactly
- * its refill "Grew too fast" (ramp): half the rate, whatever headers say. Never below base / 10.
- * GROWTH   With a learned rate, a level below half, and no cut, refusal or step for 10 s:
+ * what came back: seen = (remaining - debt - grain / 2) * P + R * n L    = min(L, seen - U * P)
+ * lower at once when min(seen, C*P) - max(U, 0) * P was above L in 3 snapshots in a row and nothing
+ * was refused for 60 s: L += a quarter of the difference   raise slowly Of two snapshots the one of
+ * the older grant is ignored. Lowering takes the higher of two possible values and raising the
+ * lower one, for it is not known which provider gives back what, and when: a level too low heals
+ * slowly, one too high at once. REFUSAL  L = min(L, 0). When no limit was told in the last minute,
+ * and the refused request was granted after the last cut (so that one wave of refusals counts
+ * once): rate = 95 % of the rate, when it was within 10 % of the one refused before; else 80 %; but
+ * not below 97 % of what went through a second since the last cut: between two refusals a bucket
+ * gives exactly its refill "Grew too fast" (ramp): half the rate, whatever headers say. Never below
+ * base / 10. GROWTH   With a learned rate, a level below half, and no cut, refusal or step for 10
+ * s:
  *            + 1.0 % of base below 95 % of the rate that was refused last
  *            + 0.3 % around it
  *            + 1.5, 2.0, 2.5 ... 4.0 % beyond 105 % of it: the provider's limit has changed
@@ -50,7 +51,7 @@ struct adapt {
     int64_t ceiling;       /* the rate that was refused last; 0: none */
     int64_t cut_seq, cut_ms;
     int64_t grown_ms, refused_ms;
-    int64_t seen_seq;       /* of the newest snapshot */
+    int64_t seen_seq;       /* the newest grant whose headers counted */
     int64_t above;          /* snapshots in a row that showed more than our level */
     int64_t ramped, streak; /* after a ramp; steps beyond the ceiling */
     int64_t passed;         /* tokens of successes since the last cut */
@@ -63,9 +64,9 @@ int64_t adapt_largest(const struct adapt *a, const struct dim_limit *base);
 
 struct adapt_news {
     int64_t limit, remaining; /* -1: not told */
-    int64_t grain;
-    int64_t seq, granted_ms; /* of the grant that was answered */
-    int64_t charged;         /* U: tokens since then, of others */
+    int64_t grain, debt;      /* as in struct hint */
+    int64_t seq, granted_ms;  /* of the grant that was answered */
+    int64_t charged;          /* U: tokens since then, of others */
 };
 
 /* For all of these d was refilled to now_ms and has the limit that holds, also afterwards. */

@@ -96,6 +96,7 @@ void hints_add(struct hints *h, const struct hint *one)
         known->remaining = tighter(known->remaining, one->remaining);
         known->reset_ms = longer(known->reset_ms, one->reset_ms);
         known->grain = longer(known->grain, one->grain);
+        known->debt = longer(known->debt, one->debt);
         return;
     }
     if (h->count < HINT_MAX)
@@ -132,6 +133,15 @@ static void imply_remaining(struct hint *h)
     h->grain = longer(h->grain, 2 * per_second);
 }
 
+static void imply_debt(struct hint *h)
+{
+    int64_t period = period_ms(h->dim);
+    if (h->remaining != 0 || h->limit <= 0 || h->reset_ms <= period)
+        return;
+    int64_t late_ms = h->reset_ms - period < period ? h->reset_ms - period : period;
+    h->debt = h->limit * late_ms / period;
+}
+
 /* False: nothing is told. */
 static bool read_row(const struct row *row, const struct hint_source *source, int64_t now_wall_ms,
                      struct hint *ret)
@@ -151,6 +161,7 @@ static bool read_row(const struct row *row, const struct hint_source *source, in
     if (*dim == '*')
         dim = ret->reset_ms > 2 * MINUTE_MS ? "rpd" : "rpm";
     (void)snprintf(ret->dim, sizeof(ret->dim), "%s", dim);
+    imply_debt(ret);
     imply_remaining(ret);
     return ret->limit >= 0 || ret->remaining >= 0;
 }

@@ -53,6 +53,7 @@ struct hint {
     int64_t limit, remaining; /* -1: not told */
     int64_t reset_ms;         /* until it is full again; -1: not told */
     int64_t grain;            /* what remaining is rounded to; 0: exact */
+    int64_t debt;             /* below a remaining of 0, by the reset; at most the limit */
 };
 
 #define HINT_MAX 6 /* dimensions of one answer */
@@ -70,8 +71,10 @@ struct hint_source {
     void *arg;
 };
 
-/* Where remaining is not told but limit and reset are, it is what the reset implies: a bucket that
- * is full in t has limit * t / period to go; a second of uncertainty is in grain. */
+/* A bucket in debt tells that 0 remains; but it takes longer than a period to be full again, and by
+ * that the debt is known. Where remaining is not told but limit and reset are, it is what the reset
+ * implies: a bucket that is full in t has limit * t / period to go; a second of uncertainty is in
+ * grain. */
 void hints_read(enum hint_dialect dialect, const struct hint_source *source, int64_t now_wall_ms,
                 struct hints *ret);
 

@@ -65,8 +65,8 @@ void call_news(const struct call *c, char out[STORE_NEWS_BYTES])
         return;
     for (size_t i = 0; i < c->told.hints.count; i++) {
         const struct hint *h = &c->told.hints.list[i];
-        add(out, "limit %s %" PRId64 " %" PRId64 " %" PRId64 ";", h->dim, h->limit, h->remaining,
-            h->grain);
+        add(out, "limit %s %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 ";", h->dim, h->limit,
+            h->remaining, h->grain, h->debt);
     }
     if (c->told.answered)
         add_verdict(&c->told, c->told.failure == WIRE_OK && c->status < 400, out);

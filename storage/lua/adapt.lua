@@ -110,11 +110,10 @@ end
 local function adapt_resync(p, d, news)
   local ad = d.ad
   local ticks, largest = floor((p.ms - news.granted_ms) / d.U), floor(UNITS / d.P)
-  if news.seq <= ad.seen_seq or p.ms < news.granted_ms or ticks > d.P then
+  if p.ms < news.granted_ms or ticks > d.P then
     return
   end
-  ad.seen_seq = news.seq
-  local remaining = min(news.remaining, largest) - floor(news.grain / 2)
+  local remaining = min(news.remaining, largest) - min(news.debt, largest) - floor(news.grain / 2)
   local charged = max(min(news.charged, largest), -largest)
   local seen, full = remaining * d.P + d.R * ticks, d.C * d.P
   local high = min(seen - charged * d.P, full)
@@ -136,6 +135,10 @@ end
 
 local function adapt_hint(p, d, news)
   local ad = adapt_of(p, d)
+  if news.seq <= ad.seen_seq then
+    return
+  end
+  ad.seen_seq = news.seq
   if news.limit > 0 then
     ad.told, ad.told_ms = news.limit, p.ms
     if ad.ramped == 0 then
@@ -296,7 +299,7 @@ end
 
 -- ---- what the answer to a ticket told: items parted by ';', words by ' '
 --   pause D ms                     nothing of D ('*': of any) before so long
---   limit D limit remaining grain  a header; -1 not told
+--   limit D limit remaining grain debt  headers; -1 not told
 --   refused D rate|ramp            for its rate; '*' when no limit was named
 --   overload                       503, 529, 498
 --   money WHY ms                   no money; ms until it is worth a try, -1 not told
@@ -346,7 +349,7 @@ function NEWS.limit(p, t, w)
     if w[2] == d.name then
       local R, L = d.R, d.L
       adapt_hint(p, d, {limit = tonumber(w[3]), remaining = t.x[i] and tonumber(w[4]) or -1,
-        grain = tonumber(w[5]), seq = t.seq, granted_ms = t.t1, charged = p.X[i] - (t.x[i] or 0)})
+        grain = tonumber(w[5]), debt = tonumber(w[6]), seq = t.seq, granted_ms = t.t1, charged = p.X[i] - (t.x[i] or 0)})
       note_dim(p, d, 'limit', R, L)
     end
   end

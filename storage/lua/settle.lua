@@ -1,7 +1,7 @@
 -- settle: a granted ticket ends, once. Corrects the charge, frees the slot, grants what fits now.
 -- ARGV: owner, most, dims, id, fence, state (done|failed|cancelled, or queued: again at its old place),
 --       delay ms (with queued), sent (0: the provider never saw it, all comes back), actual costs
---       '1,480' (-1 unknown), fair actual (-1 unknown), news ('' or 'pause tpm 1500;limit rpm 60 59 0':
+--       '1,480' (-1 unknown), fair actual (-1 unknown), news ('' or 'pause tpm 1500;limit rpm 60 59 0 0':
 --       what the answer told, see adapt.lua), then fields of the record: name value …
 -- RESULT: {'settled', state, what moved (for people)} or {'stale', state}: it does not run under this
 --         fence, nothing was corrected
