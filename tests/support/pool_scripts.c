@@ -200,7 +200,7 @@ static void add_settle(struct words *w, const struct pool_scripts *s, const stru
     w->pause[0] = '\0';
     if (op->pause_dim >= -1)
         (void)snprintf(w->pause, sizeof(w->pause), "pause %s %" PRId64, dim, op->pause_ms);
-    add(w, w->pause);
+    add(w, op->news ? op->news : w->pause);
 }
 
 static void add_configure(struct words *w, const struct pool_limits *l)
