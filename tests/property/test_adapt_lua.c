@@ -23,7 +23,7 @@
 
 #define SEEDS       200
 #define QUICK_SEEDS 30
-#define STEPS       400
+#define STEPS       600
 #define DIMS        3
 #define OPEN_MAX    16
 #define T0          INT64_C(1767225600000)
@@ -97,7 +97,7 @@ static void start(struct rig *rig, uint64_t seed)
     struct model *m = &rig->m;
     *m = (struct model){.now_ms = T0};
     rand_seed(&m->rand, seed);
-    m->kinds = seed % 3 ? 12 : 60;
+    m->kinds = seed % 3 ? 12 : 150;
     m->tells_limits = seed % 2 == 0;
     m->tells_high = seed % 5 == 0;
     m->limits = random_limits(&m->rand);
@@ -134,13 +134,14 @@ static bool fits(const struct model *m, const int64_t *cost)
     return m->open_count < OPEN_MAX;
 }
 
-static void submit(struct rig *rig)
+/* tokens: what it costs; -1 at random. */
+static void submit(struct rig *rig, int64_t tokens)
 {
     struct model *m = &rig->m;
     char id[TICKET_ID_BYTES];
     struct open_grant g = {.number = ++m->numbers, .seq = m->seq + 1, .granted_ms = m->now_ms};
     g.cost[0] = g.cost[2] = 1;
-    g.cost[1] = rand_below(&m->rand, m->limits.dims[1].rate / 4 + 1);
+    g.cost[1] = tokens >= 0 ? tokens : rand_below(&m->rand, m->limits.dims[1].rate / 2 + 1);
     struct dim before[DIMS];
     memcpy(before, m->dims, sizeof(before));
     refill(m);
@@ -192,16 +193,22 @@ static void hint(struct model *m, const struct open_grant *g, size_t i, struct a
     adapt_hint(&m->adapt[i], base, &m->dims[i], &n, m->now_ms);
 }
 
+static void refuse_by(struct model *m, const struct open_grant *g, size_t one, bool ramp,
+                      struct answer *a)
+{
+    struct adapt_refusal r = {.ramp = ramp, .seq = g->seq, .last_seq = m->seq};
+    size_t used = strlen(a->news);
+    (void)snprintf(a->news + used, sizeof(a->news) - used, "refused %s %s;",
+                   m->limits.dims[one].name, ramp ? "ramp" : "rate");
+    for (size_t i = 0; i < DIMS; i++)
+        if (ramp || i == one)
+            adapt_refused(&m->adapt[i], &m->limits.dims[i], &m->dims[i], &r, m->now_ms);
+}
+
 static void refuse(struct model *m, const struct open_grant *g, struct answer *a)
 {
-    struct adapt_refusal r = {
-        .ramp = rand_below(&m->rand, 6) == 0, .seq = g->seq, .last_seq = m->seq};
-    size_t one = (size_t)rand_below(&m->rand, DIMS), used = strlen(a->news);
-    (void)snprintf(a->news + used, sizeof(a->news) - used, "refused %s %s;",
-                   m->limits.dims[one].name, r.ramp ? "ramp" : "rate");
-    for (size_t i = 0; i < DIMS; i++)
-        if (r.ramp || i == one)
-            adapt_refused(&m->adapt[i], &m->limits.dims[i], &m->dims[i], &r, m->now_ms);
+    bool ramp = rand_below(&m->rand, 6) == 0;
+    refuse_by(m, g, (size_t)rand_below(&m->rand, DIMS), ramp, a);
 }
 
 static void overload(struct model *m, const struct open_grant *g, struct answer *a)
@@ -235,10 +242,25 @@ static void correct(struct model *m, const struct open_grant *g, const struct an
     }
 }
 
+/* The end of the grant at a place: what it really cost, and the script. */
+static void finish(struct rig *rig, size_t at, const struct answer *a)
+{
+    struct model *m = &rig->m;
+    const struct open_grant g = m->open[at];
+    char id[TICKET_ID_BYTES];
+    correct(m, &g, a);
+    m->open[at] = m->open[--m->open_count];
+    (void)snprintf(id, sizeof(id), "t%" PRId64, g.number);
+    struct pool_op op = {.kind = OP_SETTLE, .id = id, .fence = 1};
+    op.outcome =
+        (struct pool_outcome){.id = id, .fence = 1, .state = TICKET_DONE, .fair_actual = -1};
+    memcpy(op.outcome.actual, a->actual, sizeof(a->actual));
+    run(rig, &op, a->news);
+}
+
 static void settle(struct rig *rig, char *text, size_t size)
 {
     struct model *m = &rig->m;
-    char id[TICKET_ID_BYTES];
     if (m->open_count == 0)
         return;
     size_t at = (size_t)rand_below(&m->rand, (int64_t)m->open_count);
@@ -257,15 +279,7 @@ static void settle(struct rig *rig, char *text, size_t size)
         overload(m, &g, &a);
     else
         succeed(m, &a);
-    correct(m, &g, &a);
-    m->open[at] = m->open[--m->open_count];
-
-    (void)snprintf(id, sizeof(id), "t%" PRId64, g.number);
-    struct pool_op op = {.kind = OP_SETTLE, .id = id, .fence = 1};
-    op.outcome =
-        (struct pool_outcome){.id = id, .fence = 1, .state = TICKET_DONE, .fair_actual = -1};
-    memcpy(op.outcome.actual, a.actual, sizeof(a.actual));
-    run(rig, &op, a.news);
+    finish(rig, at, &a);
     (void)snprintf(text, size, "%s at %" PRId64, a.news, m->now_ms - T0);
 }
 
@@ -321,7 +335,7 @@ static void one_seed(struct rig *rig, uint64_t seed)
     for (int n = 0; n < STEPS; n++) {
         char what[500] = "submit";
         if (rand_below(&rig->m.rand, 2))
-            submit(rig);
+            submit(rig, -1);
         else
             settle(rig, what, sizeof(what));
         same(rig, what, seed);
@@ -342,9 +356,37 @@ static void the_scripts_learn_what_the_reference_learns(void **state)
         one_seed(rig, seed);
 }
 
+/* Random answers hardly leave a learned rate alone for long enough. */
+static void both_grow_beyond_what_was_refused_and_measure_it(void **state)
+{
+    struct rig *rig = *state;
+    struct model *m = &rig->m;
+    assert_int_equal(pool_scripts_load(&rig->scripts, NULL), 0);
+    start(rig, 1);
+    m->limits.max_parallel = 0;
+    assert_int_equal(pool_scripts_begin(&rig->scripts, &m->limits, m->now_ms), 0);
+    for (int n = 0; n < 200; n++) {
+        struct answer a = {.news = "", .actual = {1, -1, 1}};
+        m->now_ms += n % 50 < 8 ? 2500 : 10001;
+        refill(m);
+        int64_t rest = m->dims[1].level / m->limits.dims[1].period - 1000;
+        submit(rig, rest > 0 ? rest * 9 / 10 : 0);
+        if (m->open_count == 0)
+            continue;
+        if (n % 50 < 8 && n % 2 == 0)
+            refuse_by(m, &m->open[0], 1, false, &a);
+        else
+            succeed(m, &a);
+        finish(rig, 0, &a);
+        same(rig, a.news, 1);
+    }
+    assert_true(m->adapt[1].cut_seq > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(both_grow_beyond_what_was_refused_and_measure_it),
         cmocka_unit_test(the_scripts_learn_what_the_reference_learns),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
