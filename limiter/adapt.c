@@ -96,7 +96,7 @@ void adapt_hint(struct adapt *a, const struct dim_limit *base, struct dim *d,
         a->told = news->limit;
         a->told_ms = now_ms;
         if (!a->ramped)
-            a->rate = a->ceiling = a->streak = 0;
+            a->rate = a->ceiling = a->former = a->streak = 0;
         apply(a, base, d);
     }
     if (news->remaining >= 0)
@@ -123,8 +123,10 @@ static int64_t cut_rate(const struct adapt *a, const struct dim *d, bool ramp, i
     int64_t rate = d->limit.rate;
     if (ramp)
         return rate / 2;
-    int64_t next = is_near(rate, a->ceiling, 10) ? rate * 95 / 100 : rate * 8 / 10;
-    return least(most(next, measured(a, d, now_ms) * 97 / 100), rate);
+    int64_t seen = measured(a, d, now_ms) * 97 / 100;
+    if (seen > 0)
+        return least(most(seen, rate * 8 / 10), rate * 95 / 100);
+    return is_near(rate, a->ceiling, 10) ? rate * 95 / 100 : rate * 8 / 10;
 }
 
 void adapt_refused(struct adapt *a, const struct dim_limit *base, struct dim *d,
@@ -137,7 +139,10 @@ void adapt_refused(struct adapt *a, const struct dim_limit *base, struct dim *d,
     if ((is_told && !r->ramp) || r->seq <= a->cut_seq)
         return;
     int64_t next = cut_rate(a, d, r->ramp, now_ms);
+    bool is_confirmed = is_near(d->limit.rate, a->ceiling, 10);
     a->ceiling = d->limit.rate;
+    if (is_confirmed && a->ceiling * 20 >= a->former * 19)
+        a->former = a->ceiling;
     a->rate = most(next, most(base->rate / 10, 1));
     a->ramped = a->ramped || r->ramp;
     a->cut_seq = r->last_seq;
@@ -146,15 +151,19 @@ void adapt_refused(struct adapt *a, const struct dim_limit *base, struct dim *d,
     apply(a, base, d);
 }
 
-/* Permille of base. */
-static int64_t step_of(struct adapt *a)
+static int64_t step_of(struct adapt *a, const struct dim_limit *base)
 {
-    if (is_near(a->rate, a->ceiling, 20))
-        return 3;
-    if (a->rate < a->ceiling)
-        return 10;
+    bool is_back = a->rate * 20 >= a->former * 19 && a->rate * 4 <= a->former * 5 &&
+                   !is_near(a->former, a->ceiling, 10);
+    bool is_far = a->rate > a->ceiling && !is_near(a->rate, a->ceiling, 20);
+    if (a->ramped)
+        return a->rate * 45 / 10000;
+    if (is_back || !is_far || a->rate > a->former) {
+        a->streak = 0;
+        return is_back ? a->rate * 5 / 1000 : a->rate / 100;
+    }
     a->streak = least(a->streak + 1, 6);
-    return 10 + 5 * a->streak;
+    return base->rate * (10 + 5 * a->streak) / 1000;
 }
 
 void adapt_passed(struct adapt *a, const struct dim_limit *base, struct dim *d, int64_t tokens,
@@ -166,11 +175,11 @@ void adapt_passed(struct adapt *a, const struct dim_limit *base, struct dim *d, 
     if (now_ms - a->grown_ms < STEP_MS || now_ms - a->refused_ms < STEP_MS ||
         d->level > full_level(d) / 2)
         return;
-    int64_t step = a->ramped ? a->rate * 45 / 10000 : base->rate * step_of(a) / 1000;
+    int64_t step = step_of(a, base);
     a->grown_ms = now_ms;
     a->rate += most(step, 1);
     if (a->rate >= base->rate)
-        a->rate = a->ceiling = a->ramped = a->streak = a->passed = 0;
+        a->rate = a->ceiling = a->former = a->ramped = a->streak = a->passed = 0;
     apply(a, base, d);
 }
 

@@ -3,8 +3,8 @@
 --
 -- The field 'ad' of the pool's hash holds what was learned, as one JSON text; it is missing while
 -- nothing was:
---   d  for each dimension [told, told_ms, rate, ceiling, cut_seq, cut_ms, grown_ms, refused_ms,
---      seen_seq, above, ramped, streak, passed]
+--   d  for each dimension [told, told_ms, rate, ceiling, former, cut_seq, cut_ms, grown_ms,
+--      refused_ms, seen_seq, above, ramped, streak, passed]
 --   k  slots [limit, top, cut_seq, good]
 --   t  circuit [until ms, times it opened in a row, what the provider said, ticket of the probe].
 --      Open until that time; then one ticket is let through, and until is the time after which
@@ -15,8 +15,8 @@
 -- Of a dimension d, R C M are what holds now, R0 C0 M0 what is configured; p.K and p.K0 likewise.
 
 local UNITS = 4503599627370496 -- 2^52
-local AD = {'told', 'told_ms', 'rate', 'ceiling', 'cut_seq', 'cut_ms', 'grown_ms', 'refused_ms',
-  'seen_seq', 'above', 'ramped', 'streak', 'passed'}
+local AD = {'told', 'told_ms', 'rate', 'ceiling', 'former', 'cut_seq', 'cut_ms', 'grown_ms',
+  'refused_ms', 'seen_seq', 'above', 'ramped', 'streak', 'passed'}
 local CIRCUIT_FIRST, CIRCUIT_MOST, PROBE_MS = 300000, 900000, 60000
 local floor, min, max = math.floor, math.min, math.max
 
@@ -61,7 +61,7 @@ end
 
 local function adapt_of(p, d)
   if not d.ad then
-    adapt_open(d, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+    adapt_open(d, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
   end
   p.ad_moved = true
   return d.ad
@@ -142,7 +142,7 @@ local function adapt_hint(p, d, news)
   if news.limit > 0 then
     ad.told, ad.told_ms = news.limit, p.ms
     if ad.ramped == 0 then
-      ad.rate, ad.ceiling, ad.streak = 0, 0, 0
+      ad.rate, ad.ceiling, ad.former, ad.streak = 0, 0, 0, 0
     end
     adapt_apply(d, true)
   end
@@ -168,8 +168,11 @@ local function adapt_cut(p, d, ramp)
   if ramp then
     return floor(d.R / 2)
   end
-  local next_rate = floor(is_near(d.R, d.ad.ceiling, 10) and d.R * 95 / 100 or d.R * 8 / 10)
-  return min(max(next_rate, floor(adapt_measured(p, d) * 97 / 100)), d.R)
+  local seen = floor(adapt_measured(p, d) * 97 / 100)
+  if seen > 0 then
+    return min(max(seen, floor(d.R * 8 / 10)), floor(d.R * 95 / 100))
+  end
+  return floor(is_near(d.R, d.ad.ceiling, 10) and d.R * 95 / 100 or d.R * 8 / 10)
 end
 
 local function adapt_refused(p, d, ramp, seq)
@@ -181,21 +184,30 @@ local function adapt_refused(p, d, ramp, seq)
     return
   end
   local next_rate = adapt_cut(p, d, ramp)
+  local is_confirmed = is_near(d.R, ad.ceiling, 10)
   ad.ceiling = d.R
+  if is_confirmed and ad.ceiling * 20 >= ad.former * 19 then
+    ad.former = ad.ceiling
+  end
   ad.rate = max(next_rate, floor(d.R0 / 10), 1)
   ad.ramped = ramp and 1 or ad.ramped
   ad.cut_seq, ad.cut_ms, ad.grown_ms, ad.streak, ad.passed = p.seq, p.ms, p.ms, 0, 0
   adapt_apply(d, true)
 end
 
-local function adapt_step(ad)
-  if is_near(ad.rate, ad.ceiling, 20) then
-    return 3
-  elseif ad.rate < ad.ceiling then
-    return 10
+local function adapt_step(d)
+  local ad = d.ad
+  local is_back = ad.rate * 20 >= ad.former * 19 and ad.rate * 4 <= ad.former * 5
+    and not is_near(ad.former, ad.ceiling, 10)
+  local is_far = ad.rate > ad.ceiling and not is_near(ad.rate, ad.ceiling, 20)
+  if ad.ramped > 0 then
+    return floor(ad.rate * 45 / 10000)
+  elseif is_back or not is_far or ad.rate > ad.former then
+    ad.streak = 0
+    return floor(is_back and ad.rate * 5 / 1000 or ad.rate / 100)
   end
   ad.streak = min(ad.streak + 1, 6)
-  return 10 + 5 * ad.streak
+  return floor(d.R0 * (10 + 5 * ad.streak) / 1000)
 end
 
 local function adapt_passed(p, d, tokens)
@@ -208,11 +220,11 @@ local function adapt_passed(p, d, tokens)
   if p.ms - ad.grown_ms < 10000 or p.ms - ad.refused_ms < 10000 or d.L > floor(d.C * d.P / 2) then
     return
   end
-  local step = floor(ad.ramped > 0 and ad.rate * 45 / 10000 or d.R0 * adapt_step(ad) / 1000)
+  local step = adapt_step(d)
   ad.grown_ms = p.ms
   ad.rate = ad.rate + max(step, 1)
   if ad.rate >= d.R0 then
-    ad.rate, ad.ceiling, ad.ramped, ad.streak, ad.passed = 0, 0, 0, 0, 0
+    ad.rate, ad.ceiling, ad.former, ad.ramped, ad.streak, ad.passed = 0, 0, 0, 0, 0, 0
   end
   adapt_apply(d, true)
 end

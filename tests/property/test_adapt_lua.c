@@ -288,12 +288,12 @@ static void settle(struct rig *rig, char *text, size_t size)
 static void learned_text(const struct model *m, size_t i, char *out, size_t size)
 {
     const struct adapt *a = &m->adapt[i];
-    (void)snprintf(out, size,
-                   "[%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64
-                   ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64
-                   ",%" PRId64 "]",
-                   a->told, a->told_ms, a->rate, a->ceiling, a->cut_seq, a->cut_ms, a->grown_ms,
-                   a->refused_ms, a->seen_seq, a->above, a->ramped, a->streak, a->passed);
+    (void)snprintf(
+        out, size,
+        "[%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64
+        ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 "]",
+        a->told, a->told_ms, a->rate, a->ceiling, a->former, a->cut_seq, a->cut_ms, a->grown_ms,
+        a->refused_ms, a->seen_seq, a->above, a->ramped, a->streak, a->passed);
 }
 
 static void same_dim(struct rig *rig, size_t i, const char *ad, const char *what, uint64_t seed)

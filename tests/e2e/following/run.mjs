@@ -74,7 +74,9 @@ async function setLimits(simulator, part) {
 }
 
 // Watches one part of a run: how often the provider refused, and when the limit was learned for good.
-async function phase(run, name, part, ms) {
+// close: a restored limit is found with the provider's bucket full, which hides a rate that is
+// somewhat too high for minutes.
+async function phase(run, name, part, ms, close = CLOSE) {
     const before = await refusals(run.simulator), started = Date.now();
     let settledAt = null, last = before, lastAt = null;
     const samples = [];
@@ -82,9 +84,9 @@ async function phase(run, name, part, ms) {
         await sleep(250);
         const limit = await tpmOf(run.service), now = await refusals(run.simulator);
         const learned = limit?.learned ?? 2 * TPM;
-        const close = Math.abs(learned - TPM * part) <= CLOSE * TPM * part;
+        const isClose = Math.abs(learned - TPM * part) <= close * TPM * part;
         samples.push(learned / (TPM * part));
-        settledAt = close ? settledAt ?? Date.now() - started : null;
+        settledAt = isClose ? settledAt ?? Date.now() - started : null;
         if (now !== last) lastAt = Date.now() - started;
         last = now;
     }
@@ -92,7 +94,7 @@ async function phase(run, name, part, ms) {
     const result = { name, refused: last - before, lastAt, settledAt,
         least: Math.min(...tail), most: Math.max(...tail) };
     console.log(`  ${name}: ${result.refused} refused, the last after ${lastAt ?? '-'} ms; learned ` +
-        `within 10 % after ${settledAt ?? '-'} ms; second half between ` +
+        `close to the limit after ${settledAt ?? '-'} ms; second half between ` +
         `${result.least.toFixed(3)} and ${result.most.toFixed(3)} of the real limit`);
     return result;
 }
@@ -115,9 +117,9 @@ async function scene(random, headers, phases) {
         const callers = Array.from({ length: CALLERS },
             () => caller(service.url, new Random(random.next()), run));
         const results = [];
-        for (const { name, part, ms } of phases) {
+        for (const { name, part, ms, close } of phases) {
             if (part !== 1 || results.length) await setLimits(simulator, part);
-            results.push(await phase(run, name, part, ms));
+            results.push(await phase(run, name, part, ms, close));
         }
         await Promise.all(callers);
         const { scopes } = await getJson(`${simulator.url}/sim/ledger`);
@@ -150,7 +152,7 @@ async function withoutHeaders(random) {
     const phases = [{ name: 'as it is', part: 1, ms: long ? 300000 : 60000 }];
     if (long) {
         phases.push({ name: 'halved', part: 0.5, ms: 300000 });
-        phases.push({ name: 'restored', part: 1, ms: 300000 });
+        phases.push({ name: 'restored', part: 1, ms: 300000, close: 0.15 });
     }
     for (const one of await scene(random, false, phases))
         assert.ok(one.settledAt !== null, `${one.name}: the limit was not learned`);
