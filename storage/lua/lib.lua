@@ -21,7 +21,8 @@
 --   inf      ZSET  ticket -> ms when its lease ends; ZCARD is the slots in use
 --   chg:OWNER STRING number of the last charge of an instance (see charge.lua)
 --   own      ZSET  instance -> ms until which it counts as alive
---   j:ID     HASH  a ticket: st state, kd call|job, cl tn w ord dl fc (fair cost), c:d cost,
+--   j:ID     HASH  a ticket: st state, kd call|job|permit MS (a lease of its own, at whose end it
+--                  has expired and is not queued again), cl tn w ord dl fc (fair cost), c:d cost,
 --                  at fence, ls leases lost, fv fair cost charged in busy
 --                  period fb, ow owner, seq, x (see adapt.lua), t0 t1 t2 ms of
 --                  submit, last grant, end; hint what its answer moved; other fields are the caller's and never read here
@@ -51,6 +52,7 @@ local MAX_SCAN = 16 -- flows looked at past a held head
 local MAX_DROPS = 64 -- tickets past their deadline that one call takes out
 local LEAST = -4503599627370496 -- -2^52: the deepest debt
 local ETA_FLOWS = 64 -- flows that an ETA looks at
+local PERMIT_KEPT = 3600000 -- ms that an ended permit can be looked at
 local POOL_TTL = 2592000000 -- 30 days without a heartbeat
 
 -- %d and not %.0f, which takes twice the time.
@@ -265,6 +267,11 @@ local function load_ticket(p, id)
   return t
 end
 
+-- ms of a permit's own lease, by its kind; nil: no permit.
+local function permit_lease(kind)
+  return tonumber(string.match(kind, '^permit (%d+)$'))
+end
+
 -- Watchers of a durable job hear of every change of its state.
 local function tell(p, id, kind, state)
   if kind == 'job' then
@@ -275,7 +282,7 @@ end
 local function finish(p, t, state)
   local key = p.pre .. 'j:' .. t.id
   redis.call('HSET', key, 'st', state, 't2', int(p.ms))
-  redis.call('PEXPIRE', key, int(t.kd == 'job' and p.ttl or math.min(p.ttl, 300000)))
+  redis.call('PEXPIRE', key, int(t.kd == 'job' and p.ttl or permit_lease(t.kd) and PERMIT_KEPT or math.min(p.ttl, 300000)))
   tell(p, t.id, t.kd, state)
 end
 
