@@ -52,6 +52,8 @@ static void refuse(struct call *c, const struct store_turn *turn)
                          "Try again later.",
                          pool, turn->queued);
         f.retry_after_ms = 5000;
+    } else if (turn->submit == SUBMIT_CIRCUIT) {
+        call_refuse_circuit(c, turn, &f);
     } else {
         const struct store_pool *p = pool_agent_pool(c->pool->agent);
         int64_t needs = 0;
