@@ -59,6 +59,7 @@ struct call_spec {
     size_t header_count;
     const char *caller_key; /* NULL: none. Passed on where the provider has no key of its own */
     bool is_job;
+    bool no_fallback;       /* only the model that was asked for */
     struct pool_view *pool; /* jobs: the pool that granted it; NULL: by routing */
 };
 
@@ -86,7 +87,7 @@ void call_resume(struct call *c);
 
 /* ---- looking */
 const char *call_id(const struct call *c);
-const char *call_model(const struct call *c); /* as the provider knows it */
+const char *call_model(const struct call *c); /* that serves it: perhaps a fallback */
 enum wire_endpoint call_endpoint(const struct call *c);
 const char *call_body(const struct call *c, size_t *ret_len); /* the client's own bytes */
 int64_t call_tries(const struct call *c); /* attempts that count, of jobs on all instances */
@@ -103,13 +104,17 @@ int64_t call_overhead_us(const struct call *c); /* spent here, queue left out, b
 int64_t call_input_estimate(const struct call *c);
 int64_t call_attempts(const struct call *c); /* requests sent to the provider so far */
 const struct wire_usage *call_usage(const struct call *c);
+/* Attempts that failed, as a JSON array of {pool, model, status, failure, queue_ms}, the first
+ * CALL_MAX_NOTES of them; "" none. Borrowed until the call goes on. */
+const char *call_notes(struct call *c);
+const char *call_binding(const struct call *c); /* what it waited for last; "" nothing */
 /* Its ticket, for a submit elsewhere (jobs): cost and class filled in, fields left empty. */
 void call_ticket(struct call *c, struct store_ticket *ret);
 
 /* ---- for the scheduler */
 void call_on_grant(struct call *c, const struct store_grant *grant);
-bool call_holds(const struct call *c, int64_t fence);
-void call_on_lost(struct call *c);
+bool call_holds(const struct call *c, const struct store_lease *lease);
+void call_on_lost(struct call *c, const char *id);
 void call_on_cancel(struct call *c);
 /* Redis was away, or the channel: one that waits submits its ticket again under the same id, and
  * learns of a grant that nobody heard; when Redis has lost the ticket it has a new one. */

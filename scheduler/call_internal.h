@@ -4,9 +4,11 @@
  *   call.c            its life: grant, cancel, end; the one writer of state
  *   call_preflight.c  reading the request: the stages it goes through before it has a price
  *   call_route.c      of these, which provider, row and pool serve it
+ *   call_move.c       which way of several, and from one to another
  *   call_submit.c     its ticket on the way to the queue, and what the queue answers
  *   call_request.c    what is sent to the provider
  *   call_reply.c      what comes back: whole or streamed, retry or settle
+ *   call_note.c       attempts that failed
  *   call_info.c       what others may see of it
  */
 #ifndef SCHEDULER_CALL_INTERNAL_H
@@ -18,7 +20,8 @@
 
 #include <event2/util.h>
 
-#define CALL_MAX_HEADERS 64
+#define CALL_MAX_HEADERS   64
+#define CALL_BINDING_BYTES 24
 
 struct event;
 
@@ -38,6 +41,7 @@ struct call {
     struct plan *plan; /* what provider and row belong to */
     const struct config_provider *provider;
     const struct config_model *row;
+    const struct config_account *account; /* NULL: the caller's own key */
     struct pool_view *pool;
     struct call_spec spec; /* texts are in `texts`, headers in `headers` */
     struct call_sink sink;
@@ -47,12 +51,26 @@ struct call {
     char *texts; /* one block: tenant, caller's key, header lines */
     struct http_header headers[CALL_MAX_HEADERS];
     struct wire_request request;
-    char *model;     /* decoded, without a forced provider */
+    char *asked;     /* what leads to the row: as the request says, or a fallback */
+    char *model;     /* of this without a forced provider */
     struct buf sent; /* the body to send when it differs from the client's */
     bool hide_usage;
     struct profile_estimate estimate;
     int64_t cost[POOL_MAX_DIMS];
     int64_t fair_cost;
+
+    /* the way it goes */
+    unsigned way;                      /* which of config_candidates() */
+    uint32_t tried;                    /* bits of those that failed */
+    const struct config_model *fallen; /* the row that was asked for, once a fallback serves */
+    size_t next_fallback;
+    bool astray; /* a job whose pool is no way of its model any more */
+    /* Of a job that goes another way: its own ticket, which runs on under its lease while `held`
+     * stands for it elsewhere. pool NULL: it is at home. */
+    struct {
+        struct holding held;
+        struct pool_view *pool;
+    } home;
 
     /* the queue */
     struct event *timer; /* queue wait, or a failure that must not be told at once */
@@ -66,6 +84,10 @@ struct call {
     int64_t queue_ms;            /* waits that are over */
     struct call_failure failure; /* with starting */
     struct list grave;           /* ended: freed by the scheduler once the stack is unwound */
+
+    char binding[CALL_BINDING_BYTES]; /* of the last wait */
+    struct buf notes;                 /* of attempts that failed: JSON objects, no brackets yet */
+    int note_count;
 
     /* the answer */
     struct http_transfer *transfer; /* valid until its on_done has returned */
@@ -94,6 +116,9 @@ void call_fail(struct call *c, const struct call_failure *failure);
 void call_succeed(struct call *c);
 
 void call_arm(struct call *c, int64_t ms);
+void call_leave_queue(struct call *c);
+/* Settles the ticket that it holds, as an attempt that is over; a job's own is left. */
+void call_close_ticket(struct call *c);
 void call_enter_queue(struct call *c);
 void call_granted(struct call *c, int64_t fence);
 /* The last settle of a granted ticket, or a step back into the queue. */
@@ -101,6 +126,8 @@ void call_settle(struct call *c, enum ticket_state state, const struct call_fail
 void call_bury(struct call *c);
 
 /* call_submit.c */
+/* Its ticket ended: a new one, under a new id. */
+void call_submit_anew(struct call *c);
 void call_on_timer(evutil_socket_t fd, short what, void *arg);
 
 /* call_preflight.c */
@@ -108,9 +135,25 @@ int call_read(struct call *c, struct call_failure *failure) MUST_CHECK;
 /* Another body is to be sent, and c->request tells of it from now on. Takes changed, also when
  * it fails: nothing is different then. */
 int call_replace_body(struct call *c, struct buf *changed) MUST_CHECK;
+int call_price(struct call *c, struct call_failure *failure) MUST_CHECK;
 
 /* call_route.c */
 int call_route(struct call *c, struct call_failure *failure) MUST_CHECK;
+int call_rename_model(struct call *c, const char *model) MUST_CHECK;
+#define CALL_ACCOUNT_BYTES 17
+void call_account(const struct call *c, char ret[CALL_ACCOUNT_BYTES]); /* of the caller's key */
+
+/* call_move.c. Nothing moves once output was given, nor while a submit is unanswered. */
+/* Takes the best way before there is a ticket. -ENOSPC: there is none. */
+int call_choose_way(struct call *c) MUST_CHECK;
+int call_find_way(struct call *c, struct pool_view *pool) MUST_CHECK; /* of a granted job */
+/* To another way that has not failed and starts sooner than that. False: it stays. */
+bool call_move(struct call *c, int64_t before_ms);
+/* To the next fallback. Inside call_new() it only takes the new way and its price; later it is
+ * queued there. why: a word for the log. False: there is none. */
+bool call_fall_back(struct call *c, const char *why);
+/* A job that was granted here but must run elsewhere. True: it has left. */
+bool call_leave_home(struct call *c);
 
 /* call_request.c */
 int call_fail_memory(struct call_failure *f); /* says so; -ENOMEM */
@@ -124,6 +167,9 @@ struct call_upstream {
     char auth[CALL_AUTH_BYTES]; /* secret: wiped after the start */
 };
 int call_upstream(struct call *c, struct call_upstream *ret, struct error *e) MUST_CHECK;
+
+/* call_note.c */
+void call_note(struct call *c, const char *failure); /* the attempt that has just failed */
 
 /* call_reply.c */
 extern const struct http_handlers call_reply_handlers;

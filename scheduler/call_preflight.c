@@ -39,7 +39,7 @@ static int ask_usage(struct call *c, struct call_failure *f)
 }
 
 /* What it will cost: the input as estimated, the output it asks for and the one foreseen. */
-static int price(struct call *c, struct call_failure *f)
+int call_price(struct call *c, struct call_failure *f)
 {
     const struct wire_request *r = &c->request;
     struct profile_estimate *e = &c->estimate;
@@ -63,7 +63,7 @@ static int price(struct call *c, struct call_failure *f)
 static int (*const stages[])(struct call *c, struct call_failure *failure) = {
     call_route,
     ask_usage,
-    price,
+    call_price,
 };
 
 int call_read(struct call *c, struct call_failure *failure)

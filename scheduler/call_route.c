@@ -6,21 +6,28 @@
 #include <string.h>
 
 #define MODEL_MAX_BYTES 256
-#define ACCOUNT_DIGITS  16
+#define ACCOUNT_DIGITS  (CALL_ACCOUNT_BYTES - 1)
 
-/* The name that forced a provider is ours; the provider knows another. */
-static int rename_model(struct call *c)
+/* A name that forced a provider is ours, as a fallback is; the provider knows another. */
+int call_rename_model(struct call *c, const char *model)
 {
     struct buf changed;
+    if (json_equals(c->request.model, model))
+        return 0;
     buf_init(&changed, HTTP_MAX_BODY_BYTES + KIB);
-    int rc = wire_request_set_model(&c->request, c->model, &changed);
+    int rc = wire_request_set_model(&c->request, model, &changed);
     if (rc == 0)
         return call_replace_body(c, &changed);
     buf_release(&changed);
     return rc;
 }
 
-/* Which provider and row serve the model, and the name that the provider knows it by. */
+void call_account(const struct call *c, char ret[CALL_ACCOUNT_BYTES])
+{
+    digest_hex(c->spec.caller_key, strlen(c->spec.caller_key), ret, ACCOUNT_DIGITS);
+}
+
+/* The name that was asked for, and a first row that serves it. */
 static int find_row(struct call *c, struct call_failure *f)
 {
     enum wire_format format = wire_format_of(c->spec.endpoint);
@@ -46,55 +53,47 @@ static int find_row(struct call *c, struct call_failure *f)
         buf_release(&name);
         return -ENOENT;
     }
-    c->model = strdup(model);
-    bool forced = c->model && strcmp(model, name.data) != 0;
+    c->asked = strdup(name.data);
     buf_release(&name);
-    if (!c->model || (forced && rename_model(c) < 0))
-        return call_fail_memory(f);
-    return 0;
+    return c->asked ? 0 : call_fail_memory(f);
 }
 
-static int use_pool(struct call *c, struct pool_view *pool, struct call_failure *f)
+/* Where the first provider has no key of its own, the caller's is needed. */
+static int check_key(struct call *c, struct call_failure *f)
 {
-    if (!pool) {
-        call_failure_set(f, 503, "too_many_accounts",
-                         "Too many accounts are in use here at once; try again in a moment.");
-        f->retry_after_ms = 1000;
-        return -ENOSPC;
-    }
-    c->pool = pool;
-    pool->users++;
-    return 0;
-}
-
-static int find_pool(struct call *c, struct call_failure *f)
-{
-    char account[ACCOUNT_DIGITS + 1] = "default";
-    if (c->spec.pool)
-        return use_pool(c, c->spec.pool, f);
-    if (!c->provider->api_key && c->spec.is_job) {
+    if (c->provider->key_count > 0 || c->spec.pool)
+        return 0;
+    if (c->spec.is_job) {
         call_failure_set(f, 400, "key_not_configured",
                          "A job runs when its caller is gone, so the provider '%s' must have an "
                          "api_key in the configuration.",
                          c->provider->name);
         return -EINVAL;
     }
-    if (!c->provider->api_key) {
-        const char *key = c->spec.caller_key;
-        if (!key) {
-            call_failure_set(f, 401, "invalid_api_key",
-                             "The provider '%s' has no key of its own here: send yours, as you "
-                             "would to the provider.",
-                             c->provider->name);
-            return -EACCES;
-        }
-        digest_hex(key, strlen(key), account, ACCOUNT_DIGITS);
+    if (!c->spec.caller_key) {
+        call_failure_set(f, 401, "invalid_api_key",
+                         "The provider '%s' has no key of its own here: send yours, as you "
+                         "would to the provider.",
+                         c->provider->name);
+        return -EACCES;
     }
-    return use_pool(c, scheduler_pool(c->sched, c->provider, c->row, account), f);
+    return 0;
 }
 
 int call_route(struct call *c, struct call_failure *failure)
 {
     int rc = find_row(c, failure);
-    return rc < 0 ? rc : find_pool(c, failure);
+    if (rc == 0)
+        rc = check_key(c, failure);
+    if (rc < 0)
+        return rc;
+    rc = c->spec.pool ? call_find_way(c, c->spec.pool) : call_choose_way(c);
+    if (rc == -ENOSPC) {
+        call_failure_set(failure, 503, "too_many_accounts",
+                         "Too many accounts are in use here at once; try again in a moment.");
+        failure->retry_after_ms = 1000;
+    } else if (rc < 0) {
+        rc = call_fail_memory(failure);
+    }
+    return rc;
 }

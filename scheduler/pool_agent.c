@@ -61,6 +61,7 @@ void pool_agent_take_turn(struct pool_agent *a, const struct store_turn *turn)
     memcpy(a->levels, turn->levels, sizeof(a->levels));
     a->level_count = turn->level_count;
     a->queued = turn->queued;
+    a->turn_ms = clock_mono_ms();
     if (turn->wait_ms >= 0 && !a->stopped)
         pool_agent_arm(a->look, turn->wait_ms);
     else if (turn->wait_ms != POOL_WAIT_KEEP)

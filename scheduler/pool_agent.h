@@ -68,7 +68,14 @@ struct pool_stats *pool_agent_stats(struct pool_agent *a);
 /* Levels as the last reply told them (order of limits.dims), for x-ratelimit headers. */
 const struct store_level *pool_agent_levels(const struct pool_agent *a, size_t *ret_count);
 int64_t pool_agent_queued(const struct pool_agent *a); /* tickets in the pool, as last told */
-bool pool_agent_is_idle(const struct pool_agent *a);   /* nothing of ours is in it or on its way */
+/* ms until a ticket of this cost may start, as far as this instance knows: 0 also when it knows
+ * nothing. cost: in the order of limits.dims. Cheap, and only for choosing between pools. */
+int64_t pool_agent_start_in(const struct pool_agent *a, const int64_t cost[POOL_MAX_DIMS]);
+size_t pool_agent_load(const struct pool_agent *a); /* of ours: running, waiting, on the way */
+/* What only the caller has heard: the wait of a new ticket, and a pause of the whole pool. */
+void pool_agent_note_eta(struct pool_agent *a, int64_t eta_ms);
+void pool_agent_note_pause(struct pool_agent *a, int64_t ms);
+bool pool_agent_is_idle(const struct pool_agent *a); /* nothing of ours is in it or on its way */
 size_t pool_agent_held(const struct pool_agent *a);
 
 /* Redis came up or went away. */

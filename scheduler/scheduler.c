@@ -16,6 +16,7 @@
 #define OUTPUT_QUANTILE 0.95
 #define MAX_LOSSES      5
 #define HAND_BACK_MS    1000
+#define ASIDE_LOOK_MS   2000
 
 struct scheduler {
     struct scheduler_options options;
@@ -25,6 +26,7 @@ struct scheduler {
     struct map pools; /* pool hash -> struct pool_view */
     struct list graves;
     struct event *undertaker;
+    struct event *aside; /* asks which pools others have set aside */
     scheduler_job_fn on_job;
     scheduler_job_cancel_fn on_job_cancel;
     void *job_arg;
@@ -96,12 +98,12 @@ static void lost(void *arg, struct pool_agent *agent, const struct store_lease *
 {
     struct scheduler *s = arg;
     struct call *call = map_get(&s->calls, lease->id);
-    if (!call || !call_holds(call, lease->fence))
+    if (!call || !call_holds(call, lease))
         return; /* it ended, or was granted anew, while the heartbeat was on its way */
     log_write(LOG_WARN, "a lease was lost", "ticket", lease->id, "pool", pool_agent_pool(agent)->id,
               NULL);
     pool_stats_add(pool_agent_stats(agent), COUNT_leases_lost, 1);
-    call_on_lost(call);
+    call_on_lost(call, lease->id);
 }
 
 int scheduler_job_room(const struct scheduler *s)
@@ -137,10 +139,13 @@ static void data_lost(void *arg, struct pool_agent *agent)
     scheduler_channel_back(arg);
 }
 
-static bool is_default(const struct pool_view *v, const char *id)
+static const struct config_account *find_account(const struct config_provider *p, const char *name)
 {
-    size_t len = strlen(v->provider);
-    return strncmp(id + len, ":default:", 9) == 0;
+    for (size_t i = 0; i < p->key_count; i++) {
+        if (strcmp(p->keys[i].name, name) == 0)
+            return &p->keys[i];
+    }
+    return NULL;
 }
 
 /* Job ids lead to their pools by this. The pools of callers' keys hold no jobs, and would only grow
@@ -176,8 +181,11 @@ static bool make_room(struct scheduler *s)
 }
 
 static struct pool_view *add_pool(struct scheduler *s, const struct config_provider *provider,
-                                  const struct config_model *row, const char *id)
+                                  const struct config_model *row, const char *account,
+                                  const char *id)
 {
+    const struct config_account *key = find_account(provider, account);
+    struct config_limits merged = config_limits_of(row, key);
     struct pool_view *v = calloc(1, sizeof(*v));
     struct pool_agent_hooks hooks = {.on_grant = hand_out,
                                      .on_lost = lost,
@@ -190,12 +198,13 @@ static struct pool_view *add_pool(struct scheduler *s, const struct config_provi
     if (!v)
         return NULL;
     v->profile = profile_of(provider);
-    limits_of(s->plan->config, v->profile, &row->limits, &limits);
+    limits_of(s->plan->config, v->profile, &merged, &limits);
     store_pool_init(&pool, id, &limits);
     pool.finished_ttl_ms = s->plan->config->jobs.result_ttl_s * 1000;
     quantile_init(&v->output, OUTPUT_QUANTILE, FIRST_OUTPUT);
     (void)snprintf(v->provider, sizeof(v->provider), "%s", provider->name);
     (void)snprintf(v->group, sizeof(v->group), "%s", row->pool);
+    (void)snprintf(v->account, sizeof(v->account), "%s", account);
     v->agent = pool_agent_new(s->options.base, s->options.store, &pool, &hooks);
     if (!v->agent || map_put(&s->pools, pool_agent_pool(v->agent)->hash, v) < 0) {
         pool_agent_free(v->agent);
@@ -203,7 +212,7 @@ static struct pool_view *add_pool(struct scheduler *s, const struct config_provi
         return NULL;
     }
     pool_agent_use_outage(v->agent, &s->outage);
-    v->transient = !is_default(v, pool.id);
+    v->transient = !key;
     if (s->connected) {
         register_pool(s, v);
         pool_agent_connected(v->agent, true);
@@ -224,7 +233,7 @@ struct pool_view *scheduler_pool(struct scheduler *s, const struct config_provid
         return NULL; /* two pools of one hash would share their limits */
     if (v)
         return v;
-    return make_room(s) ? add_pool(s, provider, row, id) : NULL;
+    return make_room(s) ? add_pool(s, provider, row, account, id) : NULL;
 }
 
 struct pool_view *scheduler_pool_by_hash(struct scheduler *s, const char *hash)
@@ -249,12 +258,37 @@ static void add_configured_pools(struct scheduler *s)
     const struct config *c = s->plan->config;
     for (size_t i = 0; i < c->provider_count; i++) {
         const struct config_provider *p = &c->providers[i];
-        for (size_t k = 0; k < p->model_count && p->api_key; k++) {
-            if (!scheduler_pool(s, p, &p->models[k], "default"))
+        for (size_t k = 0; k < p->model_count * p->key_count; k++) {
+            const struct config_model *row = &p->models[k / p->key_count];
+            if (!scheduler_pool(s, p, row, p->keys[k % p->key_count].name))
                 log_write(LOG_ERROR, "a pool could not be made", "provider", p->name, "pool",
-                          p->models[k].pool, NULL);
+                          row->pool, NULL);
         }
     }
+}
+
+/* ---- pools that are set aside */
+
+static void on_aside(void *arg, const char *hash, const char *reason, int64_t left_ms)
+{
+    struct pool_view *v = scheduler_pool_by_hash(arg, hash);
+    if (v)
+        pool_aside_hear(v, reason, left_ms);
+}
+
+static void on_look_aside(evutil_socket_t fd, short what, void *arg)
+{
+    struct scheduler *s = arg;
+    struct timeval tv = {.tv_sec = ASIDE_LOOK_MS / 1000};
+    size_t at = 0;
+    (void)fd;
+    (void)what;
+    for (struct pool_view *v = map_next(&s->pools, &at); s->connected && v;
+         v = map_next(&s->pools, &at)) {
+        if (v->has_others)
+            aside_store_look(s->options.store, pool_agent_pool(v->agent), on_aside, s);
+    }
+    evtimer_add(s->aside, &tv);
 }
 
 /* ---- graves */
@@ -376,6 +410,7 @@ void scheduler_stop(struct scheduler *s)
 {
     size_t at = 0;
     s->draining = true;
+    event_del(s->aside);
     for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at))
         pool_agent_stop(v->agent);
 }
@@ -434,10 +469,11 @@ static void reconfigure(struct scheduler *s, const struct config_provider *p,
     size_t at = 0;
     for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at)) {
         struct pool_limits limits;
+        struct config_limits merged = config_limits_of(row, find_account(p, v->account));
         if (strcmp(v->provider, p->name) != 0 || strcmp(v->group, row->pool) != 0)
             continue;
         v->profile = profile_of(p);
-        limits_of(s->plan->config, v->profile, &row->limits, &limits);
+        limits_of(s->plan->config, v->profile, &merged, &limits);
         pool_agent_pool(v->agent)->finished_ttl_ms = s->plan->config->jobs.result_ttl_s * 1000;
         pool_agent_configure(v->agent, &limits);
     }
@@ -471,10 +507,14 @@ struct scheduler *scheduler_new(const struct scheduler_options *options, struct 
 {
     struct scheduler *s = calloc(1, sizeof(*s));
     struct plan *plan = plan_new(config);
-    if (s)
+    if (s) {
         s->undertaker = evtimer_new(options->base, on_undertaker, s);
-    if (!s || !plan || !s->undertaker) {
+        s->aside = evtimer_new(options->base, on_look_aside, s);
+    }
+    if (!s || !plan || !s->undertaker || !s->aside) {
         plan_drop(plan);
+        if (s && s->undertaker)
+            event_free(s->undertaker);
         free(s);
         return NULL;
     }
@@ -487,6 +527,7 @@ struct scheduler *scheduler_new(const struct scheduler_options *options, struct 
     map_init(&s->pools, rand_next(&s->rand));
     list_init(&s->graves);
     add_configured_pools(s);
+    on_look_aside(-1, 0, s);
     return s;
 }
 
@@ -503,6 +544,7 @@ void scheduler_free(struct scheduler *s)
     map_release(&s->pools);
     map_release(&s->calls);
     event_free(s->undertaker);
+    event_free(s->aside);
     plan_drop(s->plan);
     free(s);
 }

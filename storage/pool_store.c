@@ -463,6 +463,12 @@ void pool_store_peek(struct pool_store *s, struct store_pool *pool, const struct
     call(s, pool, SCRIPT_PEEK, &a, fn, arg);
 }
 
+struct redis_conn *pool_store_conn(const struct pool_store *s, int *ret_timeout_ms)
+{
+    *ret_timeout_ms = s->timeout_ms;
+    return s->conn;
+}
+
 static void command(struct pool_store *s, int argc, const char *const *argv, redis_reply_fn fn,
                     void *arg)
 {

@@ -153,6 +153,9 @@ struct store_look {
 void pool_store_peek(struct pool_store *s, struct store_pool *pool, const struct store_look *look,
                      pool_store_fn fn, void *arg);
 
+/* For plain commands about a pool beside the scripts (storage/aside_store.h). */
+struct redis_conn *pool_store_conn(const struct pool_store *s, int *ret_timeout_ms);
+
 /* Adds to counters of the pool, over all instances. Not answered: what is lost with a broken
  * connection is lost from the statistics only. */
 struct store_count {
