@@ -228,7 +228,11 @@ static void leave(struct call *c)
         c->home.pool = c->pool;
         c->pool->users++;
         c->held.fence = 0;
-        c->held.id[0] = '\0'; /* the index goes on to lead from the job's id to its call */
+        /* The index borrows its keys, and goes on to lead from the job's id to this call. */
+        scheduler_remove_call(c->sched, h->id);
+        if (scheduler_add_call(c->sched, c, h->id) < 0)
+            log_write(LOG_ERROR, "no memory to index a job", "id", h->id, NULL);
+        c->held.id[0] = '\0';
     } else if (c->held.fence > 0) {
         call_close_ticket(c);
     } else {

@@ -132,11 +132,15 @@ static void not_submitted(struct call *c, enum redis_status status)
     /* Else Redis holds the ticket: it asks again when Redis is back once more. */
 }
 
-/* It would not start within its wait here, but perhaps elsewhere. True: it is there now. */
-static bool is_too_late(struct call *c, int64_t eta_ms)
+/* It waits here, and would start sooner elsewhere, or would not start within its wait at all. True:
+ * it is there now. Asked once, at its first place: what is known of others is a guess. */
+static bool is_too_late(struct call *c, int64_t eta_ms, bool first)
 {
     int64_t left_ms = call_wait_left_ms(c);
-    return eta_ms > left_ms && (call_move(c, left_ms) || call_fall_back(c, "wait too long"));
+    uint32_t tried = c->tried;
+    bool moved = first && eta_ms > 0 && call_move(c, eta_ms < left_ms ? eta_ms : left_ms);
+    c->tried = tried;
+    return moved || (eta_ms > left_ms && call_fall_back(c, "wait too long"));
 }
 
 static void submitted(struct call *c, const struct store_turn *turn)
@@ -157,7 +161,7 @@ static void submitted(struct call *c, const struct store_turn *turn)
         wait_in_queue(c);
         pool_agent_note_eta(c->pool->agent, turn->eta_ms);
         (void)snprintf(c->binding, sizeof(c->binding), "%s", turn->detail);
-        if (is_too_late(c, turn->eta_ms))
+        if (is_too_late(c, turn->eta_ms, first))
             break;
         if (first)
             c->sink.queued(c->arg, turn->eta_ms, turn->detail);

@@ -8,10 +8,12 @@
 static int64_t level_wait(const struct pool_agent *a, size_t i, int64_t cost, int64_t gone_ms)
 {
     const struct dim_limit *d = &a->pool.limits.dims[i];
-    int64_t lacks = cost - a->levels[i].remaining;
+    double whole = (double)cost + (double)d->headroom / (double)d->period;
+    double needs = whole < (double)d->capacity ? whole : (double)d->capacity;
+    double lacks = needs - (double)a->levels[i].remaining;
     if (cost <= 0 || lacks <= 0 || d->rate <= 0)
         return 0;
-    double ms = (double)lacks * (double)d->period * (double)d->tick_ms / (double)d->rate;
+    double ms = lacks * (double)d->period * (double)d->tick_ms / (double)d->rate;
     return ms > (double)gone_ms ? (int64_t)ms - gone_ms : 0;
 }
 
