@@ -41,7 +41,7 @@ struct pool_agent {
     struct pool_local *local; /* made by the first outage */
     bool charging, unshared;
     int charge_refusals;
-    int64_t up_since_ms, beat_ms, flush_ms;
+    int64_t reap_from_ms, beat_ms, flush_ms;
     size_t inflight; /* store calls that will still call back */
 };
 

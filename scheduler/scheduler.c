@@ -5,6 +5,7 @@
 #include "common/map.h"
 #include "scheduler/call.h"
 #include "scheduler/pool_local.h"
+#include "scheduler/pool_watch.h"
 
 #include <event2/event.h>
 #include <stdio.h>
@@ -16,7 +17,6 @@
 #define OUTPUT_QUANTILE 0.95
 #define MAX_LOSSES      5
 #define HAND_BACK_MS    1000
-#define ASIDE_LOOK_MS   2000
 
 struct scheduler {
     struct scheduler_options options;
@@ -26,7 +26,7 @@ struct scheduler {
     struct map pools; /* pool hash -> struct pool_view */
     struct list graves;
     struct event *undertaker;
-    struct event *aside; /* asks which pools others have set aside */
+    struct pool_watch watch;
     scheduler_job_fn on_job;
     scheduler_job_cancel_fn on_job_cancel;
     void *job_arg;
@@ -216,6 +216,7 @@ static struct pool_view *add_pool(struct scheduler *s, const struct config_provi
     if (s->connected) {
         register_pool(s, v);
         pool_agent_connected(v->agent, true);
+        pool_watch_add(&s->watch, v->agent);
     }
     return v;
 }
@@ -265,30 +266,6 @@ static void add_configured_pools(struct scheduler *s)
                           row->pool, NULL);
         }
     }
-}
-
-/* ---- pools that are set aside */
-
-static void on_aside(void *arg, const char *hash, const char *reason, int64_t left_ms)
-{
-    struct pool_view *v = scheduler_pool_by_hash(arg, hash);
-    if (v)
-        pool_aside_hear(v, reason, left_ms);
-}
-
-static void on_look_aside(evutil_socket_t fd, short what, void *arg)
-{
-    struct scheduler *s = arg;
-    struct timeval tv = {.tv_sec = ASIDE_LOOK_MS / 1000};
-    size_t at = 0;
-    (void)fd;
-    (void)what;
-    for (struct pool_view *v = map_next(&s->pools, &at); s->connected && v;
-         v = map_next(&s->pools, &at)) {
-        if (v->has_others)
-            aside_store_look(s->options.store, pool_agent_pool(v->agent), on_aside, s);
-    }
-    evtimer_add(s->aside, &tv);
 }
 
 /* ---- graves */
@@ -350,6 +327,8 @@ void scheduler_message(struct scheduler *s, const char *payload)
 void scheduler_connected(struct scheduler *s, bool up)
 {
     size_t at = 0;
+    if (up)
+        pool_watch_connected(&s->watch, !s->outage.ever_up);
     s->connected = up;
     s->outage.ever_up |= up;
     for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at)) {
@@ -410,7 +389,7 @@ void scheduler_stop(struct scheduler *s)
 {
     size_t at = 0;
     s->draining = true;
-    event_del(s->aside);
+    pool_watch_stop(&s->watch);
     for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at))
         pool_agent_stop(v->agent);
 }
@@ -507,11 +486,9 @@ struct scheduler *scheduler_new(const struct scheduler_options *options, struct 
 {
     struct scheduler *s = calloc(1, sizeof(*s));
     struct plan *plan = plan_new(config);
-    if (s) {
+    if (s)
         s->undertaker = evtimer_new(options->base, on_undertaker, s);
-        s->aside = evtimer_new(options->base, on_look_aside, s);
-    }
-    if (!s || !plan || !s->undertaker || !s->aside) {
+    if (!s || !plan || !s->undertaker || pool_watch_init(&s->watch, s, options->base) < 0) {
         plan_drop(plan);
         if (s && s->undertaker)
             event_free(s->undertaker);
@@ -527,7 +504,6 @@ struct scheduler *scheduler_new(const struct scheduler_options *options, struct 
     map_init(&s->pools, rand_next(&s->rand));
     list_init(&s->graves);
     add_configured_pools(s);
-    on_look_aside(-1, 0, s);
     return s;
 }
 
@@ -544,7 +520,7 @@ void scheduler_free(struct scheduler *s)
     map_release(&s->pools);
     map_release(&s->calls);
     event_free(s->undertaker);
-    event_free(s->aside);
+    pool_watch_release(&s->watch);
     plan_drop(s->plan);
     free(s);
 }

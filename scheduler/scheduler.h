@@ -16,8 +16,8 @@
 #include "limiter/quantile.h"
 #include "scheduler/outage.h"
 #include "scheduler/plan.h"
-#include "scheduler/pool_aside.h"
 #include "scheduler/pool_agent.h"
+#include "scheduler/pool_aside.h"
 #include "storage/job_store.h"
 
 struct event_base;
@@ -87,8 +87,8 @@ struct pool_view {
     char provider[64], group[POOL_NAME_BYTES], account[ACCOUNT_NAME_BYTES];
     struct pool_aside aside;
     bool has_others; /* other keys or models serve instead of it */
-    bool transient; /* of a caller's own key: it holds no jobs, and makes room when it is idle */
-    unsigned users; /* who keep a pointer to it over a turn of the loop; counted by themselves */
+    bool transient;  /* of a caller's own key: it holds no jobs, and makes room when it is idle */
+    unsigned users;  /* who keep a pointer to it over a turn of the loop; counted by themselves */
 };
 
 /* The pool of a row; made when it is new. account: the name of one of the provider's keys, or a
