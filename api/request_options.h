@@ -13,6 +13,7 @@
 struct request_options {
     enum pool_class class;
     int64_t max_wait_ms;
+    bool no_fallback; /* x-sluice-fallback: never */
 };
 
 /* 0, or -EINVAL with the header, what was found and what is wanted in e. */

@@ -114,7 +114,10 @@ static json_t *pool_json(const struct config *c, const struct stats_pool *p,
     set(pool, "counts", counters(sum.counts, REQUESTS));
     set(pool, "tokens", counters(sum.counts, TOKENS));
     set(pool, "paused_ms", told(p, p->paused_ms));
-    set(pool, "circuit", json_string("closed"));
+    set(pool, "circuit", json_string(*p->aside ? "open" : "closed"));
+    set(pool, "set_aside",
+        *p->aside ? json_pack("{s:s, s:I}", "reason", p->aside, "ms", (json_int_t)p->aside_ms)
+                  : json_null());
     return pool;
 }
 

@@ -130,6 +130,8 @@ void call_settle(struct call *c, enum ticket_state state, const struct call_fail
     struct store_outcome o = {.state = state, .fields = fields, .delay_ms = c->outcome.delay_ms};
     if (c->sink.result)
         o.field_count = c->sink.result(c->arg, failure, fields);
+    else if (state != TICKET_QUEUED)
+        o.field_count = call_record(c, failure, fields);
     if (!c->home.pool) {
         settle_held(c, &o);
         return;
@@ -351,6 +353,9 @@ void call_start_granted(struct call *c, const struct store_grant *grant,
     c->attempts = past->tries;
     c->queue_ms = past->queue_ms;
     c->waited = past->queue_ms > 0;
+    (void)snprintf(c->binding, sizeof(c->binding), "%s", past->binding ? past->binding : "");
+    if (past->explained)
+        call_recall(c, past->explained, past->explained_len);
     if (!past->granted)
         count_grant(c);
     if (scheduler_add_call(c->sched, c, c->held.id) < 0)
@@ -383,6 +388,8 @@ void call_free(struct list *grave)
     buf_release(&c->sent);
     buf_release(&c->reply);
     buf_release(&c->notes);
+    buf_release(&c->explain);
+    buf_release(&c->record.error);
     sse_release(&c->events);
     plan_drop(c->plan);
     free(c->model);
@@ -409,6 +416,8 @@ struct call *call_new(struct scheduler *s, const struct call_spec *spec,
     buf_init(&c->sent, HTTP_MAX_BODY_BYTES + KIB);
     buf_init(&c->reply, UPSTREAM_MAX_BODY_BYTES);
     buf_init(&c->notes, 4 * KIB);
+    buf_init(&c->explain, 8 * KIB);
+    buf_init(&c->record.error, 2 * KIB);
     sse_init(&c->events);
     c->spec.body = spec->body;
     c->plan = plan_use(scheduler_plan(s));

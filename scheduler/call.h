@@ -72,7 +72,10 @@ void call_start(struct call *c);
 struct call_past {
     int64_t tries;
     int64_t queue_ms;
-    bool granted; /* before: its wait was counted then */
+    bool granted;          /* before: its wait was counted then */
+    const char *binding;   /* what it waited for, as it was told when it was submitted */
+    const char *explained; /* call_explain() of an earlier grant; borrowed */
+    size_t explained_len;
 };
 /* A job's call: its ticket runs already under this fence; sends the request. */
 void call_start_granted(struct call *c, const struct store_grant *grant,
@@ -104,6 +107,9 @@ int64_t call_overhead_us(const struct call *c); /* spent here, queue left out, b
 int64_t call_input_estimate(const struct call *c);
 int64_t call_attempts(const struct call *c); /* requests sent to the provider so far */
 const struct wire_usage *call_usage(const struct call *c);
+/* How it came to its answer: {model, asked_model, pool, queue_ms, limit, whose, failed_attempts},
+ * as JSON; "" without memory. Borrowed until the call goes on. */
+const char *call_explain(struct call *c);
 /* Attempts that failed, as a JSON array of {pool, model, status, failure, queue_ms}, the first
  * CALL_MAX_NOTES of them; "" none. Borrowed until the call goes on. */
 const char *call_notes(struct call *c);

@@ -9,6 +9,7 @@
  *   call_request.c    what is sent to the provider
  *   call_reply.c      what comes back: whole or streamed, retry or settle
  *   call_note.c       attempts that failed
+ *   call_record.c     what its ticket's record tells of it at its end
  *   call_info.c       what others may see of it
  */
 #ifndef SCHEDULER_CALL_INTERNAL_H
@@ -22,6 +23,7 @@
 
 #define CALL_MAX_HEADERS   64
 #define CALL_BINDING_BYTES 24
+#define CALL_NUMBER_BYTES  24
 
 struct event;
 
@@ -31,6 +33,13 @@ enum call_place {
     PLACE_UNSURE, /* perhaps in Redis: a submit was not answered */
     PLACE_STORE,  /* in Redis, where it stays over an outage */
     PLACE_LOCAL,  /* in this instance, while Redis is away (scheduler/pool_local.h) */
+};
+
+/* Texts of a record, until a settle has copied them. */
+struct call_record {
+    char created[CALL_NUMBER_BYTES], input[CALL_NUMBER_BYTES], ttl[CALL_NUMBER_BYTES];
+    char code[CALL_NUMBER_BYTES], usage[128];
+    struct buf error;
 };
 
 struct call {
@@ -88,6 +97,8 @@ struct call {
     char binding[CALL_BINDING_BYTES]; /* of the last wait */
     struct buf notes;                 /* of attempts that failed: JSON objects, no brackets yet */
     int note_count;
+    struct buf explain;
+    struct call_record record;
 
     /* the answer */
     struct http_transfer *transfer; /* valid until its on_done has returned */
@@ -170,6 +181,11 @@ int call_upstream(struct call *c, struct call_upstream *ret, struct error *e) MU
 
 /* call_note.c */
 void call_note(struct call *c, const char *failure); /* the attempt that has just failed */
+
+/* call_record.c */
+/* Fields of a proxied call's ticket at its end, for GET /v1/jobs/{id}. */
+size_t call_record(struct call *c, const struct call_failure *failure, struct store_field *out);
+void call_recall(struct call *c, const char *explained, size_t len);
 
 /* call_reply.c */
 extern const struct http_handlers call_reply_handlers;

@@ -9,8 +9,8 @@
 
 /* What is read of a record, in this order behind the four words of peek. */
 static const char *const fields[] = {
-    "ep", "mdl", "cl", "ten", "cr", "t1", "t2", "tr",
-    "in", "rc",  "rs", "us",  "er", "md", "dc", "at",
+    "ep", "mdl", "cl", "ten", "cr", "t1", "t2", "tr", "in", "rc",
+    "rs", "us",  "er", "md",  "dc", "at", "xp", "kd", "bd",
 };
 enum {
     F_EP,
@@ -29,6 +29,9 @@ enum {
     F_METADATA,
     F_DECISION,
     F_FENCE,
+    F_EXPLAIN,
+    F_KIND,
+    F_BINDING,
     F_COUNT,
 };
 _Static_assert(sizeof(fields) / sizeof(fields[0]) == F_COUNT, "one place for each field");
@@ -107,7 +110,11 @@ static void read_record(const struct store_turn *turn, const char *id, struct jo
         .usage = text_at(turn, F_USAGE, NULL),
         .error = text_at(turn, F_ERROR, NULL),
         .metadata = text_at(turn, F_METADATA, NULL),
+        .explain = text_at(turn, F_EXPLAIN, NULL),
+        .is_call = strcmp(text_at(turn, F_KIND, NULL), "call") == 0,
     };
+    if (!*r->binding)
+        r->binding = text_at(turn, F_BINDING, NULL);
     r->body = text_at(turn, F_BODY, &r->body_len);
 }
 
@@ -128,7 +135,7 @@ static void on_looked(void *arg, struct store_pool *pool, const struct store_tur
         job_storage_failed(&f, turn->status);
         l->fn(l->arg, NULL, false, &f);
     } else {
-        /* A proxied call has a record too, but no endpoint: it is no job. */
+        /* A proxied call has a record too, but no endpoint before its end. */
         read_record(turn, l->id, &record);
         bool ours = strcmp(turn->result, "none") != 0 && *record.endpoint &&
                     strcmp(record.tenant, l->tenant) == 0;

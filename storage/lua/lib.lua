@@ -23,7 +23,8 @@
 --   j:ID     HASH  a ticket: st state, kd call|job, cl tn w ord dl fc (fair cost), c:d cost,
 --                  at fence, ls leases lost, fv fair cost charged in busy
 --                  period fb, ow owner, seq, t0 t1 t2 ms of
---                  submit, last grant, end; other fields are the caller's and never read here
+--                  submit, last grant, end; bd the limit that a job waited for at its submit; kt ms
+--                  that a finished call is kept; other fields are the caller's, never read here
 --
 -- ARGV begins with: owner (instance id), the most grants, dimensions as 'rpm,tpm'. A tenant is
 -- given as LENGTH:NAME and treated as opaque. Times are ms unless they end in _us.
@@ -251,7 +252,11 @@ end
 local function finish(p, t, state)
   local key = p.pre .. 'j:' .. t.id
   redis.call('HSET', key, 'st', state, 't2', int(p.ms))
-  redis.call('PEXPIRE', key, int(t.kd == 'job' and p.ttl or math.min(p.ttl, 300000)))
+  local ttl = p.ttl
+  if t.kd == 'call' then
+    ttl = math.min(ttl, tonumber(redis.call('HGET', key, 'kt') or '300000'))
+  end
+  redis.call('PEXPIRE', key, int(ttl))
   tell(p, t.id, t.kd, state)
 end
 
