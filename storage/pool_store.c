@@ -233,7 +233,7 @@ static void on_configured_then_repeat(void *arg, struct store_pool *pool,
 static void on_reply(void *arg, enum redis_status status, const struct redisReply *reply)
 {
     struct op *op = arg;
-    if (status == REDIS_ERROR && !op->repeated) {
+    if (status == REDIS_ERROR && !op->repeated && !op->pool->guest) {
         const char *text = reply_error(reply);
         if (text && strncmp(text, "NOPOOL", 6) == 0) {
             op->repeated = true;

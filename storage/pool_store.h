@@ -27,6 +27,7 @@ struct store_pool {
     char hash[POOL_HASH_BYTES];
     struct pool_limits limits;
     int64_t finished_ttl_ms; /* how long a finished job is kept */
+    bool guest;              /* looked at only: never configured from here */
     bool configured;         /* by this process, ever */
     int64_t data_losses;     /* times that Redis did not know it after that */
 };

@@ -1,6 +1,7 @@
 /* Several keys and models for one request, on a real Redis, in one process. */
 #include "tests/support/core_kit.h"
 
+#include "scheduler/job_internal.h"
 #include "storage/redis_reply.h"
 
 #include <hiredis.h>
@@ -358,6 +359,126 @@ static void a_job_that_waits_elsewhere_can_be_cancelled(void **state)
     end(&r);
 }
 
+/* ---- pools that are no longer configured */
+
+static void queue_behind(struct rig *r, struct told *first, struct told *second)
+{
+    FAKE_SCRIPT(r->kit->provider, hangs);
+    *first = submit_job(r);
+    CORE_UNTIL(r->kit, fake_provider_stalled(r->kit->provider) == 1);
+    *second = submit_job(r);
+    CORE_UNTIL(r->kit, core_queued(r->kit) == 1);
+}
+
+static void reload(struct rig *r, const char *row)
+{
+    scheduler_reload(r->kit->scheduler, core_kit_config(r->kit, row, NULL));
+}
+
+static void a_job_whose_model_has_another_pool_since_goes_there_under_its_id(void **state)
+{
+    struct rig r = begin(state, "max_parallel_requests: 1", "another");
+    struct told first, second;
+    queue_behind(&r, &first, &second);
+    FAKE_SCRIPT(r.kit->provider, good); /* of connections that come now */
+    reload(&r, "pool: fresh, rpm: 1000");
+    fake_provider_go(r.kit->provider);
+    struct told c = {.calls = 0};
+    job_cancel(r.kit->jobs, "default", first.id, on_told, &c);
+    CORE_UNTIL(r.kit, c.calls > 0);
+    assert_string_equal(await_job(&r, second.id).status, "succeeded");
+    CORE_UNTIL(r.kit, core_running(r.kit) == 0);
+    assert_int_equal(
+        redis_fixture_ask_int(&r.kit->redis, REDIS_ARGS("EXISTS", "sluice:{p:default:fresh}:inf")),
+        0);
+    assert_int_equal(
+        redis_fixture_ask_int(&r.kit->redis,
+                              REDIS_ARGS("HEXISTS", "sluice:{p:default:fresh}:b", "rpm:L")),
+        1);
+    end(&r);
+}
+
+static void on_stored(void *arg, struct store_pool *pool, const struct store_turn *turn)
+{
+    struct told *t = arg;
+    (void)pool;
+    assert_int_equal(turn->status, REDIS_OK);
+    t->calls++;
+}
+
+/* As another process left it: registered, with one job in its queue. */
+static void leave_a_job(struct rig *r, char id[TICKET_ID_BYTES])
+{
+    static const char pool_id[] = "gone:default:old";
+    struct pool_limits limits = *(&pool_agent_pool(first_pool(r)->agent)->limits);
+    struct store_pool pool;
+    struct told t = {.calls = 0};
+    store_pool_init(&pool, pool_id, &limits);
+    pool.finished_ttl_ms = 60000;
+    key_new_id(pool.hash, id);
+    struct store_field fields[] = {{"ep", "/v1/chat/completions", 20},
+                                   {"ten", "default", 7},
+                                   {"mdl", "old", 3},
+                                   {"cr", "1", 1}};
+    struct store_ticket ticket = {.id = id,
+                                  .is_job = true,
+                                  .class = CLASS_NORMAL,
+                                  .tenant = "default",
+                                  .weight = 1,
+                                  .cost = {1},
+                                  .fair_cost = 1,
+                                  .aging_ms = 1000,
+                                  .fields = fields,
+                                  .field_count = 4};
+    /* The first takes the only slot, the second waits. */
+    char taken[TICKET_ID_BYTES];
+    key_new_id(pool.hash, taken);
+    struct store_ticket other = ticket;
+    other.id = taken;
+    pool_store_submit(r->kit->store, &pool, &other, 0, on_stored, &t);
+    CORE_UNTIL(r->kit, t.calls == 1);
+    pool_store_submit(r->kit->store, &pool, &ticket, 0, on_stored, &t);
+    CORE_UNTIL(r->kit, t.calls == 2);
+    job_store_register_pool(r->kit->job_store, pool.hash, pool_id);
+    struct job_entry entry = {
+        .pool = pool_id, .tenant = "default", .id = id, .created_us = 1000000, .ttl_ms = 60000};
+    job_store_index(r->kit->job_store, &entry);
+}
+
+static void on_listed(void *arg, const struct job_record *record, bool has_more,
+                      const struct call_failure *failure)
+{
+    struct told *t = arg;
+    (void)has_more;
+    assert_null(failure);
+    if (record)
+        (void)snprintf(t->id, sizeof(t->id), "%s", record->id);
+    else
+        t->calls++;
+}
+
+static void jobs_of_a_pool_that_is_not_configured_are_seen_and_cancelled(void **state)
+{
+    struct rig r = begin(state, "max_parallel_requests: 1", "another");
+    char id[TICKET_ID_BYTES];
+    struct told t = {.calls = 0}, listed = {.calls = 0};
+    leave_a_job(&r, id);
+    jobs_channel_back(r.kit->jobs); /* as at a start */
+    CORE_UNTIL(r.kit, job_pool(r.kit->jobs, id) != NULL);
+
+    job_get(r.kit->jobs, "default", id, on_told, &t);
+    CORE_UNTIL(r.kit, t.calls == 1);
+    assert_string_equal(t.status, "queued");
+    struct job_page page = {.tenant = "default", .limit = 10};
+    job_list(r.kit->jobs, &page, on_listed, &listed);
+    CORE_UNTIL(r.kit, listed.calls == 1);
+    assert_string_equal(listed.id, id);
+    job_cancel(r.kit->jobs, "default", id, on_told, &t);
+    CORE_UNTIL(r.kit, t.calls == 2);
+    assert_string_equal(t.status, "cancelled");
+    end(&r);
+}
+
 #define IT(name) cmocka_unit_test_setup_teardown(name, core_kit_setup, core_kit_teardown)
 
 int main(void)
@@ -378,6 +499,8 @@ int main(void)
         IT(a_job_whose_keys_are_all_refused_takes_the_fallback),
         IT(a_job_that_runs_elsewhere_can_be_cancelled),
         IT(a_job_that_waits_elsewhere_can_be_cancelled),
+        IT(a_job_whose_model_has_another_pool_since_goes_there_under_its_id),
+        IT(jobs_of_a_pool_that_is_not_configured_are_seen_and_cancelled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
