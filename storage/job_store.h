@@ -59,9 +59,9 @@ void job_store_place(struct job_store *s, const struct job_entry *entry, job_sto
                      void *arg);
 
 /* Newest first: fn for each id with its time, then once with id NULL and the status.
- * before_us: only older ones, and of those of the same time the ones with a lesser id than before_id;
- * 0: all. Times are unique for one instance only, so a page may end between equals. fn gets at most
- * 2 * limit. */
+ * before_us: only older ones, and of those of the same time the ones with a lesser id than
+ * before_id; 0: all. Times are unique for one instance only, so a page may end between equals. fn
+ * gets at most 2 * limit. */
 typedef void (*job_store_list_fn)(void *arg, enum redis_status status, const char *id,
                                   int64_t created_us);
 struct job_range {
