@@ -42,8 +42,8 @@ void job_run_cancel(void *arg, const char *id);
 void job_runs_drop(struct jobs *j);
 
 /* job_look.c: reads one record of a pool. */
-void job_look(struct jobs *j, struct store_pool *pool, const char *tenant, const char *id, job_fn fn,
-              void *arg);
+void job_look(struct jobs *j, struct store_pool *pool, const char *tenant, const char *id,
+              job_fn fn, void *arg);
 
 /* job_stray.c */
 /* The pool of an id; NULL when the id is none of ours, or of a pool that is not known here. */
