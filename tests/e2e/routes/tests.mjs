@@ -107,6 +107,19 @@ suite('routes: a model falls back to another', {
     assert.equal(one.explain.asked_model, 'gpt-4o');
   });
 
+  test('of many attempts that failed the first eight are remembered', async () => {
+    for (const [times, kept] of [[8, 8], [9, 8]]) {
+      await stand.script({ status: 429, headers: { 'retry-after-ms': '1' }, times,
+        body: { error: { message: 'slow down', code: 'rate_limit_exceeded' } } });
+      const { headers, status } = await call(stand, 'gpt-4o-mini');
+      assert.equal(status, 200);
+      assert.equal(headers.get('x-sluice-attempts'), String(times + 1));
+      const record = await until('the call is recorded', 5000, () =>
+        getJson(`${stand.url}/v1/jobs/${headers.get('x-sluice-job')}`).catch(() => null));
+      assert.equal(record.explain.failed_attempts.length, kept);
+    }
+  });
+
   test('but not when the caller forbids it', async () => {
     const one = await call(stand, 'gpt-4o', { 'x-sluice-fallback': 'never' });
     assert.equal(one.status, 200); // it is tried all the same, and works again

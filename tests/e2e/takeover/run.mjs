@@ -17,14 +17,17 @@ const folder = mkdtempSync(join(tmpdir(), 'sluice-takeover-'));
 const programs = [];
 let server, simulator;
 
-async function startInstance(name) {
+const ONE_KEY = { api_key: 'sk-of-the-simulator' };
+const TWO_KEYS = { keys: [{ name: 'a', api_key: 'sk-a' }, { name: 'b', api_key: 'sk-b' }] };
+
+async function startInstance(name, keys = ONE_KEY) {
     const file = join(folder, `${name}.yaml`);
     mkdirSync(join(folder, name), { recursive: true });
     writeFileSync(file, JSON.stringify({
         listen: '127.0.0.1:0', data_dir: join(folder, name), redis: { url: server.url },
         queue: { lease_ms: LEASE_MS }, log: { format: 'text' },
         providers: [{
-            name: 'openai', format: 'openai', base_url: `${simulator.url}/v1`, api_key: 'sk-of-the-simulator',
+            name: 'openai', format: 'openai', base_url: `${simulator.url}/v1`, ...keys,
             models: [{ name: 'gpt-4o', rpm: 6000, tpd: 10000000 }],
         }],
     }));
@@ -103,6 +106,28 @@ async function killedAlone() {
     await again.end();
 }
 
+// Its key is refused, so it runs with another; there it dies with its instance, and begins again.
+async function killedWhileItsJobRunsElsewhere() {
+    console.log('the only one is killed while its job runs on another key than its own');
+    const first = await startInstance('visitor', TWO_KEYS);
+    const before = await begun();
+    await fetch(`${simulator.url}/sim/script`,
+        { method: 'POST', body: JSON.stringify({ responses: [{ status: 401, body: {} }] }) });
+    const id = await submit(first);
+    await until('the other key has the job', WAIT_MS, async () => await begun() === before + 2);
+    const since = Date.now();
+    await first.end('SIGKILL');
+    const again = await startInstance('visitor', TWO_KEYS);
+    await takenOver({ before: before + 2 }, since);
+    const job = await ended(again, id);
+    assert.deepEqual(job.explain.failed_attempts, [], 'of an attempt that died nothing is known');
+    await until('no slot is taken', WAIT_MS, async () => (await redis(server.socket,
+        ['ZCARD', 'sluice:{openai:a:gpt-4o}:inf'], ['ZCARD', 'sluice:{openai:b:gpt-4o}:inf']))
+        .every((slots) => slots === 0));
+    assert.equal(await begun(), before + 3);
+    await again.end();
+}
+
 async function sleepsPastItsLease() {
     console.log('one of two sleeps past its lease and wakes up');
     const first = await startInstance('sleeper');
@@ -134,6 +159,7 @@ try {
     await sleep(11000); // a Redis that has just started is given time for its instances to come back
     await killedBesideAnother();
     await killedAlone();
+    await killedWhileItsJobRunsElsewhere();
     await sleepsPastItsLease();
     good = true;
 } finally {
