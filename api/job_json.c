@@ -102,19 +102,14 @@ static int read_endpoint(struct json_span job, enum wire_endpoint *ret, struct c
         "/v1/messages.");
 }
 
-static int read_class(struct json_span job, enum pool_class *ret, struct call_failure *f)
+static int read_class(struct json_span job, struct job_spec *ret, struct call_failure *f)
 {
-    struct json_span value = json_get(job, "priority");
-    *ret = CLASS_NORMAL;
-    if (json_kind(value) == JSON_NONE || json_kind(value) == JSON_NUL)
+    struct error e;
+    if (request_class_read(json_get(job, "priority"), &ret->class, &ret->class_given, &e) == 0)
         return 0;
-    for (enum pool_class c = 0; c < CLASS_COUNT; c++) {
-        if (json_equals(value, pool_class_name(c))) {
-            *ret = c;
-            return 0;
-        }
-    }
-    return bad(f, "priority", "must be \"interactive\", \"normal\" or \"batch\".");
+    call_failure_set(f, 400, "invalid_value", "%s", e.text);
+    f->param = "priority";
+    return -EINVAL;
 }
 
 static int read_deadline(struct json_span job, int64_t *ret, struct call_failure *f)
@@ -144,7 +139,7 @@ static int read_fields(struct json_span job, struct job_input *ret, struct call_
 {
     int rc = read_endpoint(job, &ret->spec.endpoint, f);
     if (rc == 0)
-        rc = read_class(job, &ret->spec.class, f);
+        rc = read_class(job, &ret->spec, f);
     if (rc == 0)
         rc = read_deadline(job, &ret->spec.deadline_ms, f);
     struct json_span body = json_get(job, "body");

@@ -12,6 +12,7 @@
 #include "common/rand.h"
 #include "scheduler/http_client.h"
 #include "scheduler/job.h"
+#include "scheduler/permit.h"
 #include "scheduler/prompt/count.h"
 #include "scheduler/scheduler.h"
 #include "storage/instance.h"
@@ -44,6 +45,7 @@ struct service {
     struct http_client *http;
     struct scheduler *scheduler;
     struct jobs *jobs;
+    struct permits *permits;
     struct counter *counter;
     struct server *server;
     struct stats *stats;
@@ -244,9 +246,12 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     }
     s->scheduler = scheduler_new(&options, config);
     s->jobs = s->scheduler ? jobs_new(s->scheduler) : NULL;
+    s->permits = s->scheduler ? permits_new(s->scheduler) : NULL;
     s->stats = stats_new(s);
     s->loop_lag = loop_lag_new(s->base);
-    return s->jobs && s->stats && s->loop_lag ? 0 : error_set(e, -ENOMEM, "out of memory");
+    return s->jobs && s->permits && s->stats && s->loop_lag
+               ? 0
+               : error_set(e, -ENOMEM, "out of memory");
 }
 
 static int listen_on(struct service *s, const struct service_options *o, struct error *e)
@@ -369,6 +374,7 @@ void service_free(struct service *s)
     free_event(s->drain_tick);
     stop(s);
     jobs_free(s->jobs);
+    permits_free(s->permits);
     if (s->http)
         http_client_free(s->http);
     access_free(s->access);
@@ -400,6 +406,11 @@ struct scheduler *service_scheduler(const struct service *s)
 struct jobs *service_jobs(const struct service *s)
 {
     return s->jobs;
+}
+
+struct permits *service_permits(const struct service *s)
+{
+    return s->permits;
 }
 
 struct pool_store *service_store(const struct service *s)

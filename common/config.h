@@ -58,8 +58,8 @@ struct config_account {
 struct config_provider {
     char *name;
     enum config_format format;
-    char *base_url; /* without a trailing slash */
-    char *api_key;  /* secret, or NULL; moved to keys once it is read */
+    char *base_url;   /* without a trailing slash */
+    char *single_key; /* api_key: secret, NULL; it has become one of keys */
     struct config_account *keys;
     size_t key_count; /* 0: the caller's own key is passed on */
     char *profile;    /* cost and error rules: defaults to the format's name */

@@ -67,7 +67,7 @@ static void share_limits(struct config_provider *p)
 /* One key is a list of one, so that nobody else has to know two places. */
 static int move_key(struct config_provider *p)
 {
-    if (!p->api_key || p->key_count)
+    if (!p->single_key || p->key_count)
         return 0;
     p->keys = calloc(1, sizeof(*p->keys));
     if (!p->keys)
@@ -76,8 +76,8 @@ static int move_key(struct config_provider *p)
     struct config_account *only = &p->keys[0];
     for (size_t i = 0; config_limit_name(i); i++)
         *config_limit_at(&only->limits, i) = CONFIG_ABSENT;
-    only->api_key = p->api_key;
-    p->api_key = NULL;
+    only->api_key = p->single_key;
+    p->single_key = NULL;
     return fill(&only->name, "default");
 }
 

@@ -251,7 +251,7 @@ static const struct config_row provider_rows[] = {
      .help = "as in the SDKs: with /v1 for openai, without for anthropic"},
     {.key = "api_key",
      .type = CONFIG_TEXT,
-     AT(config_provider, api_key),
+     AT(config_provider, single_key),
      .optional = true,
      .secret = true,
      .most = 1024,

@@ -104,6 +104,13 @@
 #define REQUEST_ID_BYTES       128
 #define JOB_MAX_LINES          10000 /* of one NDJSON body */
 
+/* Permits */
+#define PERMIT_LEAST_TTL_MS     1000     /* of one that is asked for or renewed */
+#define PERMIT_MAX_TTL_MS       21600000 /* 6 h */
+#define PERMIT_MAX_WAIT_MS      600000   /* that a client is kept waiting for one */
+#define PERMIT_MAX_HEADERS      128      /* of the provider's answer, as a settle tells them */
+#define PERMIT_MAX_HEADER_BYTES 512      /* of one that is looked at, decoded, with its NUL */
+
 /* Commands that call the service */
 #define CLIENT_MAX_REPLY_BYTES (256 * MIB)
 #define CLIENT_MAX_INPUT_BYTES (1024 * MIB) /* of `sluice submit` */

@@ -151,8 +151,6 @@ int call_price(struct call *c, struct call_failure *failure) MUST_CHECK;
 /* call_route.c */
 int call_route(struct call *c, struct call_failure *failure) MUST_CHECK;
 int call_rename_model(struct call *c, const char *model) MUST_CHECK;
-#define CALL_ACCOUNT_BYTES 17
-void call_account(const struct call *c, char ret[CALL_ACCOUNT_BYTES]); /* of the caller's key */
 
 /* call_move.c. Nothing moves once output was given, nor while a submit is unanswered. */
 /* Takes the best way before there is a ticket. -ENOSPC: there is none. */
@@ -167,7 +165,6 @@ bool call_fall_back(struct call *c, const char *why);
 bool call_leave_home(struct call *c);
 
 /* call_request.c */
-int call_fail_memory(struct call_failure *f); /* says so; -ENOMEM */
 int call_copy_spec(struct call *c, const struct call_spec *spec) MUST_CHECK;
 /* The transfer's request; header lines in headers[], the authorization line in auth. */
 #define CALL_AUTH_BYTES 4096

@@ -30,13 +30,14 @@ struct choice {
 /* The first one of a list may use the caller's own key: it is the provider that the model's name
  * leads to. To send that key to another provider would give it away. */
 static const char *account_of(const struct call *c, const struct config_candidate *way,
-                              unsigned index, char caller[CALL_ACCOUNT_BYTES])
+                              unsigned index, char caller[ACCOUNT_BYTES])
 {
     if (way->account)
         return way->account->name;
-    if (c->spec.is_job || !c->spec.caller_key || index > 0 || c->fallen)
+    if (c->spec.is_job || (!c->spec.caller_key && !c->spec.for_permit) || index > 0 || c->fallen)
         return NULL;
-    call_account(c, caller);
+    if (c->spec.caller_key)
+        scheduler_account(c->spec.caller_key, caller);
     return caller;
 }
 
@@ -82,7 +83,7 @@ static bool choose(struct call *c, uint32_t skip, bool aside, struct choice *ret
         config_candidates(c->plan->config, (enum config_format)format, c->asked, ways, &model);
     *ret = (struct choice){.pool = NULL};
     for (unsigned i = 0; i < n; i++) {
-        char caller[CALL_ACCOUNT_BYTES];
+        char caller[ACCOUNT_BYTES] = "default";
         struct choice at = {.way = ways[i], .index = i};
         const char *account = account_of(c, &ways[i], i, caller);
         if ((skip & (UINT32_C(1) << i)) || !account)
@@ -133,7 +134,8 @@ static const struct config_model *asked_row(const struct call *c)
 static bool next_fallback(struct call *c, struct choice *ret)
 {
     const struct config_model *row = asked_row(c);
-    if (c->spec.no_fallback || !row)
+    /* A worker that calls by itself would send the model it has asked for. */
+    if (c->spec.no_fallback || c->spec.for_permit || !row)
         return false;
     while (c->next_fallback < row->fallback_count) {
         char *name = strdup(row->fallbacks[c->next_fallback++]);

@@ -1,12 +1,9 @@
 #include "scheduler/call_internal.h"
 
-#include "common/digest.h"
-
 #include <errno.h>
 #include <string.h>
 
 #define MODEL_MAX_BYTES 256
-#define ACCOUNT_DIGITS  (CALL_ACCOUNT_BYTES - 1)
 
 /* A name that forced a provider is ours, as a fallback is; the provider knows another. */
 int call_rename_model(struct call *c, const char *model)
@@ -20,11 +17,6 @@ int call_rename_model(struct call *c, const char *model)
         return call_replace_body(c, &changed);
     buf_release(&changed);
     return rc;
-}
-
-void call_account(const struct call *c, char ret[CALL_ACCOUNT_BYTES])
-{
-    digest_hex(c->spec.caller_key, strlen(c->spec.caller_key), ret, ACCOUNT_DIGITS);
 }
 
 /* The name that was asked for, and a first row that serves it. */
@@ -70,7 +62,8 @@ static int check_key(struct call *c, struct call_failure *f)
                          c->provider->name);
         return -EINVAL;
     }
-    if (!c->spec.caller_key) {
+    /* Who calls the provider itself need not show its key: then its requests share one account. */
+    if (!c->spec.caller_key && !c->spec.for_permit) {
         call_failure_set(f, 401, "invalid_api_key",
                          "The provider '%s' has no key of its own here: send yours, as you "
                          "would to the provider.",

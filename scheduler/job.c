@@ -305,6 +305,7 @@ static struct call *check(struct jobs *j, const struct job_spec *spec, struct ca
         .tenant = spec->tenant,
         .weight = spec->weight,
         .class = spec->class,
+        .class_given = spec->class_given,
         .is_job = true,
     };
     struct call *c = call_new(j->scheduler, &call, &sink, NULL, f);

@@ -55,6 +55,7 @@ struct job_spec {
     const char *tenant;
     int64_t weight;
     enum pool_class class;
+    bool class_given;            /* else a priority inside the body holds */
     int64_t deadline_ms;         /* from now; 0 none */
     const char *metadata;        /* JSON text; NULL none */
     const char *idempotency_key; /* NULL none */

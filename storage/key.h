@@ -53,6 +53,9 @@ struct key key_tenant(const char *tenant); /* LENGTH:NAME, as the scripts want i
 void key_pool_hash(const char *pool, char ret[POOL_HASH_BYTES]);
 /* "job_" + pool hash + 24 random hex digits. */
 void key_new_id(const char *pool_hash, char ret[TICKET_ID_BYTES]);
+/* The same with "permit_". */
+void key_new_permit_id(const char *pool_hash, char ret[TICKET_ID_BYTES]);
+bool key_is_permit(const char *id); /* by its prefix */
 /* The pool hash inside an id; false when it is no id of ours. */
 bool key_id_hash(const char *id, char ret[POOL_HASH_BYTES]);
 

@@ -33,7 +33,7 @@ struct args {
     struct key bucket, tenant;
     char dims[POOL_MAX_DIMS * 9];
     char costs[POOL_MAX_DIMS * 21], pauses[POOL_MAX_DIMS * 21];
-    char pause[40];
+    char pause[40], kind[32];
 };
 
 /* A call that may have to be repeated once the pool is configured. Its words live in one block. */
@@ -349,7 +349,8 @@ void pool_store_submit(struct pool_store *s, struct store_pool *pool, const stru
     a.tenant = key_tenant(t->tenant);
     join_costs(&pool->limits, t->cost, a.costs, sizeof(a.costs));
     add_text(&a, t->id);
-    add_text(&a, t->is_job ? "job" : "call");
+    (void)snprintf(a.kind, sizeof(a.kind), "permit %" PRId64, t->lease_ms);
+    add_text(&a, t->lease_ms > 0 ? a.kind : t->is_job ? "job" : "call");
     add_int(&a, t->class);
     add_bytes(&a, a.tenant.text, a.tenant.len);
     add_int(&a, t->weight);
@@ -467,6 +468,33 @@ struct redis_conn *pool_store_conn(const struct pool_store *s, int *ret_timeout_
 {
     *ret_timeout_ms = s->timeout_ms;
     return s->conn;
+}
+
+void pool_store_permit(struct pool_store *s, struct store_pool *pool, const struct store_look *look,
+                       int64_t extend_ms, pool_store_fn fn, void *arg)
+{
+    struct args a;
+    begin(&a, s, pool, 0);
+    add_text(&a, look->id);
+    add_int(&a, extend_ms);
+    for (size_t i = 0; i < look->field_count; i++)
+        add_text(&a, look->fields[i]);
+    call(s, pool, SCRIPT_PERMIT, &a, fn, arg);
+}
+
+void pool_store_probe(struct pool_store *s, struct store_pool *pool, const struct store_ticket *t,
+                      pool_store_fn fn, void *arg)
+{
+    struct args a;
+    begin(&a, s, pool, 0);
+    a.tenant = key_tenant(t->tenant);
+    join_costs(&pool->limits, t->cost, a.costs, sizeof(a.costs));
+    add_int(&a, t->class);
+    add_bytes(&a, a.tenant.text, a.tenant.len);
+    add_int(&a, t->weight);
+    add_text(&a, a.costs);
+    add_int(&a, t->fair_cost);
+    call(s, pool, SCRIPT_PROBE, &a, fn, arg);
 }
 
 static void command(struct pool_store *s, int argc, const char *const *argv, redis_reply_fn fn,

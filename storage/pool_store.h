@@ -73,6 +73,8 @@ struct store_field {
 struct store_ticket {
     const char *id;
     bool is_job;
+    int64_t lease_ms; /* > 0: a permit, whose lease this is; nobody renews it by a heartbeat, and at
+                         its end the permit has expired */
     enum pool_class class;
     const char *tenant;
     int64_t weight;
@@ -156,6 +158,16 @@ void pool_store_peek(struct pool_store *s, struct store_pool *pool, const struct
 
 /* For plain commands about a pool beside the scripts (storage/aside_store.h). */
 struct redis_conn *pool_store_conn(const struct pool_store *s, int *ret_timeout_ms);
+
+/* A permit, and perhaps a longer lease for it (extend_ms from now; 0: only look). turn.items is
+ * {state, fence, ms left of the lease, fields ...}; turn.result its state; "none": no permit. */
+void pool_store_permit(struct pool_store *s, struct store_pool *pool, const struct store_look *look,
+                       int64_t extend_ms, pool_store_fn fn, void *arg);
+
+/* What would become of t now, as pool_store_submit() would answer; t->id and fields are not
+ * looked at, and nothing is changed. */
+void pool_store_probe(struct pool_store *s, struct store_pool *pool, const struct store_ticket *t,
+                      pool_store_fn fn, void *arg);
 
 /* Adds to counters of the pool, over all instances. Not answered: what is lost with a broken
  * connection is lost from the statistics only. */

@@ -28,6 +28,8 @@ static const struct {
     [SCRIPT_HEARTBEAT] = {"heartbeat", lua_heartbeat_lua},
     [SCRIPT_PEEK] = {"peek", lua_peek_lua},
     [SCRIPT_CHARGE] = {"charge", lua_charge_lua},
+    [SCRIPT_PERMIT] = {"permit", lua_permit_lua},
+    [SCRIPT_PROBE] = {"probe", lua_probe_lua},
 };
 
 /* One call and, behind the struct, the copies of its arguments. */

@@ -29,6 +29,8 @@ enum script {
     SCRIPT_HEARTBEAT,
     SCRIPT_PEEK,
     SCRIPT_CHARGE,
+    SCRIPT_PERMIT,
+    SCRIPT_PROBE,
     SCRIPT_COUNT,
 };
 

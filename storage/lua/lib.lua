@@ -20,7 +20,8 @@
 --   inf      ZSET  ticket -> ms when its lease ends; ZCARD is the slots in use
 --   chg:OWNER STRING number of the last charge of an instance (see charge.lua)
 --   own      ZSET  instance -> ms until which it counts as alive
---   j:ID     HASH  a ticket: st state, kd call|job, cl tn w ord dl fc (fair cost), c:d cost,
+--   j:ID     HASH  a ticket: st state, kd call|job|permit MS (a lease of its own, at whose end it
+--                  has expired and is not queued again), cl tn w ord dl fc (fair cost), c:d cost,
 --                  at fence, ls leases lost, fv fair cost charged in busy
 --                  period fb, ow owner, seq, t0 t1 t2 ms of
 --                  submit, last grant, end; bd the limit that a job waited for at its submit; kt ms
@@ -51,6 +52,7 @@ local MAX_SCAN = 16 -- flows looked at past a held head
 local MAX_DROPS = 64 -- tickets past their deadline that one call takes out
 local LEAST = -4503599627370496 -- -2^52: the deepest debt
 local ETA_FLOWS = 64 -- flows that an ETA looks at
+local PERMIT_KEPT = 3600000 -- ms that an ended permit can be looked at
 local POOL_TTL = 2592000000 -- 30 days without a heartbeat
 
 -- %d and not %.0f, which takes twice the time.
@@ -242,6 +244,11 @@ local function load_ticket(p, id)
   return t
 end
 
+-- ms of a permit's own lease, by its kind; nil: no permit.
+local function permit_lease(kind)
+  return tonumber(string.match(kind, '^permit (%d+)$'))
+end
+
 -- Watchers of a durable job hear of every change of its state.
 local function tell(p, id, kind, state)
   if kind == 'job' then
@@ -253,7 +260,9 @@ local function finish(p, t, state)
   local key = p.pre .. 'j:' .. t.id
   redis.call('HSET', key, 'st', state, 't2', int(p.ms))
   local ttl = p.ttl
-  if t.kd == 'call' then
+  if permit_lease(t.kd) then
+    ttl = PERMIT_KEPT
+  elseif t.kd == 'call' then
     ttl = math.min(ttl, tonumber(redis.call('HGET', key, 'kt') or '300000'))
   end
   redis.call('PEXPIRE', key, int(ttl))

@@ -75,7 +75,7 @@ local function start(p, t, fair)
   if t.kd == 'job' then
     t.ow = p.owner
   end
-  redis.call('ZADD', p.pre .. 'inf', int(p.ms + p.lease), t.id)
+  redis.call('ZADD', p.pre .. 'inf', int(p.ms + (permit_lease(t.kd) or p.lease)), t.id)
   redis.call('HSET', p.pre .. 'j:' .. t.id, 'st', 'running', 'at', int(t.at), 'fv', int(fair and t.fc or 0),
     'fb', int(t.fb or -1), 'ow', t.ow, 'seq', int(p.seq), 't1', int(p.ms))
   tell(p, t.id, t.kd, 'running')

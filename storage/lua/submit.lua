@@ -1,5 +1,5 @@
 -- submit: a ticket arrives. With nothing queued and room in every bucket it is charged and leased here.
--- ARGV: owner, most, dims, id, kind (call|job), class (0-2), tenant, weight, costs '1,500', fair cost,
+-- ARGV: owner, most, dims, id, kind (call|job|permit MS), class (0-2), tenant, weight, costs '1,500', fair cost,
 --       deadline in ms from now (0 none), aging ms, alive ms (how long the owner of a call counts as
 --       alive without a heartbeat), then the caller's own fields of the record: name value …
 -- RESULT: {'granted', fence, seq} {'queued', eta_ms, ahead, binding} {'too_large', dim, capacity}
@@ -55,8 +55,8 @@ if p.nq == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost) == 0 and not sl
   local n = #a
   a[n + 1], a[n + 2], a[n + 3], a[n + 4] = 'seq', int(p.seq), 't1', int(p.ms)
   redis.call('HSET', key, unpack(a))
-  redis.call('ZADD', p.pre .. 'inf', int(p.ms + p.lease), id)
-  if kind == 'call' then
+  redis.call('ZADD', p.pre .. 'inf', int(p.ms + (permit_lease(kind) or p.lease)), id)
+  if kind ~= 'job' then
     redis.call('PEXPIRE', key, 86400000)
   end
   save(p)
@@ -66,7 +66,7 @@ if p.nq >= p.maxq then
   return reply(p, {'full', int(p.nq)})
 end
 redis.call('HSET', key, unpack(record('queued')))
-if kind == 'call' then
+if kind ~= 'job' then
   redis.call('PEXPIRE', key, 86400000)
   redis.call('ZADD', p.pre .. 'own', 'GT', int(p.ms + tonumber(ARGV[13])), p.owner)
 end
