@@ -42,6 +42,16 @@ static json_t *response(const struct job_record *r)
                      parsed(r->body, r->body_len));
 }
 
+static int add_durability(json_t *job, const struct job_record *r)
+{
+    if (!r->durability)
+        return 0;
+    int rc = json_object_set_new(job, "durability", json_string(r->durability));
+    if (rc == 0 && r->replicas > 0)
+        rc = json_object_set_new(job, "replicas", json_integer(r->replicas));
+    return rc;
+}
+
 json_t *job_json(const struct job_record *r)
 {
     bool waits = strcmp(r->status, "queued") == 0;
@@ -63,7 +73,7 @@ json_t *job_json(const struct job_record *r)
                   (json_int_t)r->input_tokens, "trimmed_tokens", 0, "usage", parsed_text(r->usage),
                   "response", response(r), "error", parsed_text(r->error), "metadata",
                   parsed_text(r->metadata), "explain", parsed_text(r->explain));
-    if (!rest || json_object_update(job, rest) < 0) {
+    if (!rest || json_object_update(job, rest) < 0 || add_durability(job, r) < 0) {
         json_decref(job);
         job = NULL;
     }

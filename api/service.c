@@ -38,7 +38,9 @@ struct service {
     bool allow_volatile;
     char instance[INSTANCE_DIGITS + 1];
     struct redis_server *redis;
-    struct redis_conn *conn, *channel;
+    struct redis_link *link, *channel;
+    struct redis_link *durable; /* for submits of jobs, when they are confirmed; else NULL */
+    enum config_durability durability;
     struct pool_store *store;
     struct job_store *job_store;
     struct instance *presence;
@@ -59,6 +61,48 @@ struct service {
 
 /* ---- Redis */
 
+static void volatile_redis(struct service *s, const char *reason, bool mended_by_flag)
+{
+    if (mended_by_flag && s->allow_volatile) {
+        log_write(LOG_WARN, "this redis may lose accepted jobs", "reason", reason, NULL);
+        return;
+    }
+    log_write(LOG_ERROR, "this redis cannot be used", "reason", reason, "help",
+              "mend it, or start with --allow-volatile", NULL);
+    s->exit_code = EXIT_FAILURE;
+    event_base_loopbreak(s->base);
+}
+
+static void on_fsync(void *arg, enum redis_status status, bool always)
+{
+    struct service *s = arg;
+    if (redis_status_passes(status))
+        return; /* asked anew when it is back; submits are refused until then */
+    if (s->allow_volatile || (status == REDIS_OK && always))
+        pool_store_trust_disk(s->store);
+    if (status == REDIS_OK && always)
+        return;
+    if (status == REDIS_OK)
+        volatile_redis(s,
+                       "jobs.durability is always, and this redis has another appendfsync: set "
+                       "appendfsync always there, or jobs.durability: everysec here",
+                       true);
+    else
+        volatile_redis(s,
+                       "jobs.durability is always, and this redis does not tell its appendfsync: "
+                       "allow CONFIG GET, or use Redis 7.2, or set jobs.durability: everysec",
+                       true);
+}
+
+/* From 7.2 on every job is confirmed by WAITAOF; before, the server has to do it for all. */
+static void check_disk(struct service *s, const struct redis_facts *facts)
+{
+    if (s->durability != CONFIG_ALWAYS || !s->durable || facts->version >= REDIS_WAITAOF_VERSION)
+        return;
+    if (redis_check_fsync(s->link, 5000, on_fsync, s) < 0)
+        log_write(LOG_WARN, "no memory to check redis", NULL);
+}
+
 static void on_checked(void *arg, enum redis_status status, const struct redis_facts *facts)
 {
     struct service *s = arg;
@@ -66,16 +110,16 @@ static void on_checked(void *arg, enum redis_status status, const struct redis_f
     if (status != REDIS_OK)
         return; /* the connection went again; it is asked anew when it is back */
     enum redis_verdict verdict = redis_facts_judge(facts, &e);
-    if (verdict == REDIS_SAFE)
-        return;
-    if (verdict == REDIS_VOLATILE && s->allow_volatile) {
-        log_write(LOG_WARN, "this redis may lose accepted jobs", "reason", e.text, NULL);
-        return;
-    }
-    log_write(LOG_ERROR, "this redis cannot be used", "reason", e.text, "help",
-              "mend it, or start with --allow-volatile", NULL);
-    s->exit_code = EXIT_FAILURE;
-    event_base_loopbreak(s->base);
+    check_disk(s, facts);
+    if (verdict != REDIS_SAFE)
+        volatile_redis(s, e.text, verdict == REDIS_VOLATILE);
+}
+
+static void on_durable(void *arg, bool up, const char *reason)
+{
+    (void)arg;
+    if (!up)
+        log_write(LOG_WARN, "redis connection for jobs lost", "reason", reason, NULL);
 }
 
 static void on_redis(void *arg, bool up, const char *reason)
@@ -88,7 +132,7 @@ static void on_redis(void *arg, bool up, const char *reason)
         instance_connected(s->presence, up);
     if (s->access)
         access_connected(s->access, up);
-    if (up && redis_check(s->conn, 5000, on_checked, s) < 0)
+    if (up && redis_check(s->link, 5000, on_checked, s) < 0)
         log_write(LOG_WARN, "no memory to check redis", NULL);
 }
 
@@ -133,15 +177,22 @@ static int connect_redis(struct service *s, const struct config *c, const char *
     int rc = redis_address_parse(url, &address, e);
     if (rc < 0)
         return rc;
-    s->conn = redis_conn_new(s->base, &address, on_redis, s, e);
-    s->channel = s->conn ? redis_conn_new(s->base, &address, on_channel, s, e) : NULL;
+    s->link = redis_link_new(s->base, &address, on_redis, s, e);
+    bool confirmed = c->jobs.durability == CONFIG_REPLICATED ||
+                     (c->jobs.durability == CONFIG_ALWAYS && !s->redis);
+    if (s->link && confirmed)
+        s->durable = redis_link_new(s->base, &address, on_durable, s, e);
+    if (s->link && (s->durable || !confirmed))
+        s->channel = redis_link_subscriber(s->base, &address, on_channel, s, e);
     explicit_bzero(&address, sizeof(address));
     if (!s->channel)
         return -EIO;
-    redis_conn_on_message(s->channel, on_message, s);
+    s->durability = c->jobs.durability;
+    redis_link_on_message(s->channel, on_message, s);
     struct key mine = key_instance_channel(s->instance);
-    if (redis_subscribe(s->channel, mine.text) < 0 || redis_subscribe(s->channel, KEY_EVENTS) < 0 ||
-        redis_subscribe(s->channel, KEY_ACCESS_CHANGED) < 0)
+    if (redis_link_subscribe(s->channel, mine.text) < 0 ||
+        redis_link_subscribe(s->channel, KEY_EVENTS) < 0 ||
+        redis_link_subscribe(s->channel, KEY_ACCESS_CHANGED) < 0)
         return error_set(e, -ENOMEM, "out of memory");
     return 0;
 }
@@ -226,19 +277,22 @@ static int watch_signals(struct service *s)
 static int make_scheduler(struct service *s, struct config *config, struct error *e)
 {
     struct pool_store_options store = {
-        .conn = s->conn,
+        .link = s->link,
         .instance = s->instance,
         .timeout_ms = (int)config->redis.command_timeout_ms,
         .alive_ms = config->queue.lease_ms * 2,
+        .durable = s->durable,
+        .replicas = s->durability == CONFIG_REPLICATED ? (int)config->jobs.replicas : 0,
+        .confirm_ms = (int)config->jobs.replicate_ms,
     };
     struct scheduler_options options = {
         .base = s->base, .instance = s->instance, .seed = rand_system_seed()};
     s->store = pool_store_new(&store, e);
     options.store = s->store;
-    options.jobs = s->job_store = job_store_new(s->conn, store.timeout_ms);
+    options.jobs = s->job_store = job_store_new(s->link, store.timeout_ms);
     options.http = s->http = http_client_new(s->base);
-    s->presence = instance_new(s->base, s->conn, s->instance);
-    s->access = access_new(s->base, s->conn);
+    s->presence = instance_new(s->base, s->link, s->instance);
+    s->access = access_new(s->base, s->link);
     if (!s->store || !s->job_store || !s->http || !s->presence || !s->access ||
         access_configure(s->access, config) < 0 || counter_new(options.seed, &s->counter) < 0) {
         config_free(config);
@@ -329,7 +383,7 @@ static void free_event(struct event *e)
 static void flush(struct service *s)
 {
     int64_t until_ms = clock_mono_ms() + FLUSH_MS;
-    while (redis_conn_is_up(s->conn) && redis_conn_pending(s->conn) > 0 &&
+    while (redis_link_is_up(s->link) && redis_link_pending(s->link) > 0 &&
            clock_mono_ms() < until_ms) {
         struct timeval soon = {.tv_usec = 10000};
         event_base_loopexit(s->base, &soon);
@@ -356,10 +410,9 @@ static void stop(struct service *s)
         flush(s);
     counter_free(s->counter);
     s->counter = NULL;
-    if (s->channel)
-        redis_conn_free(s->channel);
-    if (s->conn)
-        redis_conn_free(s->conn);
+    redis_link_free(s->channel);
+    redis_link_free(s->durable);
+    redis_link_free(s->link);
     if (s->scheduler)
         scheduler_connected(s->scheduler, false);
 }

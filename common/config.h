@@ -115,6 +115,8 @@ struct config {
         int64_t call_ttl_s;   /* finished proxied calls: 300 */
         int64_t max_running;  /* durable jobs this instance runs at once: 256 */
         enum config_durability durability;
+        int64_t replicas;     /* that must have an accepted job, with replicated: 1 */
+        int64_t replicate_ms; /* how long they may take: 1000 */
     } jobs;
     struct {
         char *level;  /* debug info warn error */

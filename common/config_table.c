@@ -46,7 +46,8 @@ static const struct config_row redis_rows[] = {
      .accept = config_text_redis,
      .unit = "URL",
      .help =
-         "redis://[USER:PASSWORD@]HOST:PORT/DB or unix://PATH; empty: an own Redis in data_dir"},
+         "redis://[USER:PASSWORD@]HOST:PORT/DB, unix://PATH, redis+sentinel://HOST,HOST/MASTER or "
+         "redis+cluster://HOST,HOST; empty: an own Redis in data_dir"},
     {.key = "on_outage",
      .type = CONFIG_CHOICE,
      AT(config, redis.on_outage),
@@ -333,6 +334,10 @@ static const struct config_row jobs_rows[] = {
      .choices = durabilities,
      .value = CONFIG_EVERYSEC,
      .help = "when a job counts as stored: within 2 s, on disk, or on a replica"},
+    INTEGER(config, jobs.replicas, "replicas", RANGE(1, 10, 1), "servers",
+            "that must have an accepted job, with durability replicated"),
+    INTEGER(config, jobs.replicate_ms, "replicate_ms", RANGE(10, 60000, 1000), "ms",
+            "that they may take; then the submit is answered 503"),
 };
 
 static const struct config_row log_rows[] = {

@@ -94,8 +94,10 @@ const char *config_text_redis(const char *text)
 {
     if (!*text)
         return NULL;
-    if (!starts_with(text, "redis://") && !starts_with(text, "unix://"))
-        return "must be empty (embedded), redis://[USER:PASSWORD@]HOST:PORT/DB or unix://PATH";
+    if (!starts_with(text, "redis://") && !starts_with(text, "unix://") &&
+        !starts_with(text, "redis+sentinel://") && !starts_with(text, "redis+cluster://"))
+        return "must be empty (embedded), redis://[USER:PASSWORD@]HOST:PORT/DB, unix://PATH, "
+               "redis+sentinel://HOST:PORT,HOST:PORT/MASTER or redis+cluster://HOST:PORT,HOST:PORT";
     return config_text_line(text);
 }
 

@@ -48,7 +48,7 @@ void job_not_found(struct call_failure *f, const char *id)
 void job_storage_failed(struct call_failure *f, enum redis_status status)
 {
     call_failure_set(
-        f, 503, "storage_unavailable",
+        f, 503, JOB_NO_STORAGE,
         "Sluice cannot reach its store now (redis: %s). Try again in a moment; with an "
         "Idempotency-Key nothing is done twice.",
         redis_status_name(status));

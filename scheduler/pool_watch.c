@@ -70,9 +70,9 @@ static void on_facts(void *arg, enum redis_status status, const struct redis_fac
 void pool_watch_connected(struct pool_watch *w, bool first)
 {
     int timeout_ms = 0;
-    struct redis_conn *conn = pool_store_conn(scheduler_options(w->scheduler)->store, &timeout_ms);
+    struct redis_link *link = pool_store_link(scheduler_options(w->scheduler)->store, &timeout_ms);
     w->reap_from_ms = clock_mono_ms() + POOL_AGENT_GRACE_MS;
-    if (first && redis_check(conn, timeout_ms, on_facts, w) < 0)
+    if (first && redis_check(link, timeout_ms, on_facts, w) < 0)
         log_write(LOG_WARN, "no memory to ask how long redis has been up", NULL);
 }
 

@@ -12,11 +12,11 @@ static void command(struct pool_store *s, int argc, const char *const *argv, red
 {
     size_t lens[5];
     int timeout_ms = 0;
-    struct redis_conn *conn = pool_store_conn(s, &timeout_ms);
+    struct redis_link *link = pool_store_link(s, &timeout_ms);
     for (int i = 0; i < argc; i++)
         lens[i] = strlen(argv[i]);
     struct redis_args args = {.argc = argc, .argv = argv, .lens = lens};
-    redis_command(conn, &args, timeout_ms, fn, arg);
+    redis_link_command(link, &args, timeout_ms, fn, arg);
 }
 
 void aside_store_set(struct pool_store *s, const struct store_pool *pool, const char *reason,
@@ -41,26 +41,36 @@ struct look {
     void *arg;
     char hash[POOL_HASH_BYTES];
     char reason[ASIDE_REASON_BYTES];
+    int64_t left_ms;
+    bool failed;
+    int open; /* answers to come: in a cluster that moves a slot the second may be the first */
 };
+
+static void answered(struct look *l)
+{
+    if (--l->open > 0)
+        return;
+    l->fn(l->arg, l->hash, l->reason, l->failed ? -1 : *l->reason ? l->left_ms : 0);
+    free(l);
+}
 
 static void on_reason(void *arg, enum redis_status status, const struct redisReply *reply)
 {
     struct look *l = arg;
     const char *reason = status == REDIS_OK ? reply_text(reply, NULL) : NULL;
     (void)snprintf(l->reason, sizeof(l->reason), "%s", reason ? reason : "");
+    l->failed |= status != REDIS_OK;
+    answered(l);
 }
 
-/* PTTL stands behind GET in the pipeline: -2 for a key that is not there. */
+/* PTTL is -2 for a key that is not there. */
 static void on_left(void *arg, enum redis_status status, const struct redisReply *reply)
 {
     struct look *l = arg;
-    int64_t left = reply_int(reply, 0);
-    if (status != REDIS_OK)
-        left = -1;
-    else if (left < 0 || !*l->reason)
-        left = 0;
-    l->fn(l->arg, l->hash, l->reason, left);
-    free(l);
+    int64_t left_ms = reply_int(reply, 0);
+    l->left_ms = left_ms > 0 ? left_ms : 0;
+    l->failed |= status != REDIS_OK;
+    answered(l);
 }
 
 void aside_store_look(struct pool_store *s, const struct store_pool *pool, aside_store_fn fn,
@@ -72,7 +82,7 @@ void aside_store_look(struct pool_store *s, const struct store_pool *pool, aside
         fn(arg, pool->hash, "", -1);
         return;
     }
-    *l = (struct look){.fn = fn, .arg = arg};
+    *l = (struct look){.fn = fn, .arg = arg, .open = 2};
     memcpy(l->hash, pool->hash, sizeof(l->hash));
     const char *get[] = {"GET", key.text};
     const char *left[] = {"PTTL", key.text};

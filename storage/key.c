@@ -44,7 +44,7 @@ struct key key_idempotency(const char *tenant, const char *given)
 
 struct key key_instance(const char *instance)
 {
-    return make("sluice:inst:%s", instance);
+    return make("sluice:{insts}:%s", instance);
 }
 
 struct key key_instance_channel(const char *instance)

@@ -7,10 +7,12 @@
  *   sluice:{POOL}:aside  why the pool is set aside (storage/aside_store.h). TTL: how long.
  *   sluice:{POOL}:jobs:T ids of a tenant's durable jobs by time, JOB_MAX_LISTED at most. TTL: a
  *                        month and the time that a result is kept, from the newest job.
+ *   sluice:{POOL}:w      written ahead of WAIT, never read; TTL 1 min.
  *   sluice:pools         HASH short hash -> pool id. Owner: never removed; one field a pool.
  *   sluice:idem:T:H      an Idempotency-Key of a tenant. TTL: of job results.
- *   sluice:inst:ID       what an instance tells of itself, JSON. TTL 15 s.
- *   sluice:insts         ZSET of instance ids by last heartbeat. Owner: trimmed at each heartbeat.
+ *   sluice:{insts}:ID    what an instance tells of itself, JSON. TTL 15 s. Read by one MGET, so in
+ *                        one slot with:
+ *   sluice:{insts}       ZSET of instance ids by last heartbeat. Owner: trimmed at each heartbeat.
  *   sluice:access        HASH id -> record of an access key (see storage/access_store.h). Owner:
  *                        who administers them; never removed by itself.
  *   sluice:access:changed channel: load the access keys again
@@ -30,7 +32,7 @@
 
 #define KEY_BYTES          320
 #define KEY_POOLS          "sluice:pools"
-#define KEY_INSTANCES      "sluice:insts"
+#define KEY_INSTANCES      "sluice:{insts}"
 #define KEY_EVENTS         "sluice:events"
 #define KEY_ACCESS         "sluice:access"
 #define KEY_ACCESS_CHANGED "sluice:access:changed"
