@@ -60,6 +60,7 @@ void call_bury(struct call *c)
     scheduler_remove_call(c->sched, c->held.id);
     if (c->home.pool)
         scheduler_remove_call(c->sched, c->home.held.id);
+    call_drop_order(c);
     if (c->submitting)
         return; /* the answer of the submit buries it */
     event_del(c->timer);
@@ -185,8 +186,10 @@ static void take_unsent(struct call *c)
 void call_succeed(struct call *c)
 {
     bool good = c->status < 400 && !c->watch.failed;
-    if (c->usage.known)
+    if (c->usage.known) {
         quantile_add(&c->pool->output, c->usage.output);
+        gauge_learn(scheduler_gauge(c->sched), &c->fit.size, c->usage.input);
+    }
     count_end(c, good ? COUNT_succeeded : COUNT_failed);
     if (good)
         pool_aside_end(scheduler_options(c->sched)->store, c->pool);
@@ -283,7 +286,8 @@ static void send_request(struct call *c)
 static void count_grant(const struct call *c)
 {
     struct pool_stats *stats = pool_agent_stats(c->pool->agent);
-    pool_stats_add(stats, c->waited ? COUNT_delayed : COUNT_admitted, 1);
+    bool shrunk = c->fit.shrunk || c->spec.was_shrunk;
+    pool_stats_add(stats, shrunk ? COUNT_shrunk : c->waited ? COUNT_delayed : COUNT_admitted, 1);
     pool_stats_add(stats, COUNT_tokens_reserved, c->fair_cost);
     pool_stats_wait(stats, c->queue_ms);
 }
@@ -378,6 +382,7 @@ void call_discard(struct call *c)
 void call_free(struct list *grave)
 {
     struct call *c = LIST_ITEM(grave, struct call, grave);
+    call_drop_order(c);
     if (c->timer)
         event_free(c->timer);
     if (c->pool)
@@ -413,6 +418,7 @@ struct call *call_new(struct scheduler *s, const struct call_spec *spec,
     list_init(&c->held.link);
     list_init(&c->home.held.link);
     list_init(&c->grave);
+    list_init(&c->summary.link);
     buf_init(&c->sent, HTTP_MAX_BODY_BYTES + KIB);
     buf_init(&c->reply, UPSTREAM_MAX_BODY_BYTES);
     buf_init(&c->notes, 4 * KIB);

@@ -5,6 +5,8 @@
  *   call_preflight.c  reading the request: the stages it goes through before it has a price
  *   call_route.c      of these, which provider, row and pool serve it
  *   call_move.c       which way of several, and from one to another
+ *   call_fit.c        of these, what is cut so that it fits
+ *   call_prepare.c    of these, a summary that it waits for
  *   call_submit.c     its ticket on the way to the queue, and what the queue answers
  *   call_request.c    what is sent to the provider
  *   call_reply.c      what comes back: whole or streamed, retry or settle
@@ -16,14 +18,19 @@
 #define SCHEDULER_CALL_INTERNAL_H
 
 #include "scheduler/call.h"
+#include "scheduler/gauge.h"
 #include "scheduler/provider/sse.h"
 #include "scheduler/retry.h"
+#include "scheduler/summaries.h"
 
 #include <event2/util.h>
 
 #define CALL_MAX_HEADERS   64
 #define CALL_BINDING_BYTES 24
 #define CALL_NUMBER_BYTES  24
+/* Of the time left: a smaller form is not planned to the last moment. */
+#define CALL_MARGIN_PART 8
+#define CALL_MAX_FORMS   16 /* of a request, that are tried until one fits */
 
 struct event;
 
@@ -40,6 +47,18 @@ struct call_record {
     char created[CALL_NUMBER_BYTES], input[CALL_NUMBER_BYTES], ttl[CALL_NUMBER_BYTES];
     char code[CALL_NUMBER_BYTES], usage[128];
     struct buf error;
+};
+
+/* How large it is, and what was cut so that it is no larger. */
+struct call_fit {
+    struct gauge_reading size; /* of what is sent */
+    int64_t trimmed;           /* tokens of input that were cut, as counted */
+    const char *policy;        /* by which; NULL: nothing was */
+    unsigned stages;           /* that cut: a bit for each, the one behind them for repair */
+    bool output_lowered;       /* the most it may answer, to request.max_output_tokens */
+    bool shrunk;               /* as it would not have fitted */
+    unsigned forms;            /* tried so far */
+    int64_t spent;             /* tokens that a summary for it took */
 };
 
 struct call {
@@ -64,6 +83,12 @@ struct call {
     char *model;     /* of this without a forced provider */
     struct buf sent; /* the body to send when it differs from the client's */
     bool hide_usage;
+    struct call_fit fit;
+    struct summary_order *order; /* it waits for this one; NULL: none */
+    struct summary_wait summary;
+    bool ordered; /* a summary: it is asked for once only */
+    void (*on_ready)(void *arg, const struct call_failure *failure);
+    void *ready_arg;
     struct profile_estimate estimate;
     int64_t cost[POOL_MAX_DIMS];
     int64_t fair_cost;
@@ -146,7 +171,24 @@ int call_read(struct call *c, struct call_failure *failure) MUST_CHECK;
 /* Another body is to be sent, and c->request tells of it from now on. Takes changed, also when
  * it fails: nothing is different then. */
 int call_replace_body(struct call *c, struct buf *changed) MUST_CHECK;
-int call_price(struct call *c, struct call_failure *failure) MUST_CHECK;
+
+/* The estimate and the cost, of the request as it is now. */
+void call_price(struct call *c);
+
+/* The stages behind one that could not go on; a ready call has been through all. */
+int call_read_on(struct call *c, struct call_failure *failure) MUST_CHECK;
+
+/* call_prepare.c */
+struct trim_summarizer call_summarizer(struct call *c);
+void call_not_ready_in_time(struct call *c);
+void call_drop_order(struct call *c);
+
+/* call_fit.c */
+int call_fit(struct call *c, struct call_failure *failure) MUST_CHECK;
+void call_measure(struct call *c);
+/* It would be granted late_ms too late, by this limit: makes it smaller by so much. False: it
+ * cannot, and is as it was. */
+bool call_fit_sooner(struct call *c, const char *dim, int64_t late_ms) MUST_CHECK;
 
 /* call_route.c */
 int call_route(struct call *c, struct call_failure *failure) MUST_CHECK;
@@ -158,8 +200,8 @@ int call_choose_way(struct call *c) MUST_CHECK;
 int call_find_way(struct call *c, struct pool_view *pool) MUST_CHECK; /* of a granted job */
 /* To another way that has not failed and starts sooner than that. False: it stays. */
 bool call_move(struct call *c, int64_t before_ms);
-/* To the next fallback. Inside call_new() it only takes the new way and its price; later it is
- * queued there. why: a word for the log. False: there is none. */
+/* To the next fallback. Inside call_new() it only takes the new way, and its price is the
+ * caller's to ask; later it is queued there. why: a word for the log. False: there is none. */
 bool call_fall_back(struct call *c, const char *why);
 /* A job that was granted here but must run elsewhere. True: it has left. */
 bool call_leave_home(struct call *c);

@@ -254,15 +254,16 @@ static void fail_move(struct call *c)
 /* The call ends if memory is short; it has moved all the same. */
 static void move(struct call *c, const struct choice *to)
 {
-    struct call_failure f;
     if (c->state != CALL_SUBMITTING)
         pool_stats_add(pool_agent_stats(c->pool->agent), COUNT_retries, 1);
     leave(c);
     c->outcome = (struct retry_plan){.again = false};
-    if (take_way(c, to) < 0 || call_price(c, &f) < 0) {
+    if (take_way(c, to) < 0) {
         fail_move(c);
         return;
     }
+    call_measure(c);
+    call_price(c);
     if (c->state != CALL_QUEUED)
         call_enter(c, CALL_QUEUED);
     call_reply_reset(c);
@@ -289,11 +290,10 @@ bool call_fall_back(struct call *c, const char *why)
     if (is_out(c) || c->submitting || !next_fallback(c, &to))
         return false;
     if (!*c->held.id) {
-        struct call_failure f;
-        bool taken = take_way(c, &to) == 0 && call_price(c, &f) == 0;
-        if (taken)
-            log_fall(c, why);
-        return taken;
+        if (take_way(c, &to) < 0)
+            return false;
+        log_fall(c, why);
+        return true;
     }
     move(c, &to);
     if (!call_state_is_final(c->state))

@@ -14,6 +14,8 @@
  *   xp call_explain()  kt ms that a finished call is kept
  *
  * A proxied call has ep, ten, mdl, cr, in, rc, us, er, dc, xp and kt from its end on.
+ *   us usage (JSON)    er error (JSON)     dc decision       sh 1: it was shrunk
+ *   tt trimmed tokens  ct how it was cut (JSON)
  */
 #ifndef SCHEDULER_JOB_INTERNAL_H
 #define SCHEDULER_JOB_INTERNAL_H

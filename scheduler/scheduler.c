@@ -5,8 +5,11 @@
 #include "common/log.h"
 #include "common/map.h"
 #include "scheduler/call.h"
+#include "scheduler/gauge.h"
 #include "scheduler/pool_local.h"
+#include "scheduler/pool_rates.h"
 #include "scheduler/pool_watch.h"
+#include "scheduler/summaries.h"
 
 #include <event2/event.h>
 #include <stdio.h>
@@ -16,13 +19,14 @@
 #define MAX_POOLS       4096
 #define FIRST_OUTPUT    512 /* output foreseen before anything was learned, tokens */
 #define OUTPUT_QUANTILE 0.95
-#define MAX_LOSSES      5
 #define HAND_BACK_MS    1000
 
 struct scheduler {
     struct scheduler_options options;
     struct plan *plan;
     struct rand rand;
+    struct gauge *gauge;
+    struct summaries *summaries;
     struct map calls; /* id -> struct call */
     struct map pools; /* pool hash -> struct pool_view */
     struct list graves;
@@ -40,34 +44,7 @@ struct scheduler {
 
 /* ---- pools */
 
-static int64_t set_or_none(int64_t rate)
-{
-    return rate > 0 ? rate : 0;
-}
-
-static void limits_of(const struct config *c, const struct profile *profile,
-                      const struct config_limits *l, struct pool_limits *ret)
-{
-    struct profile_rates rates = {
-        .rpm = set_or_none(l->rpm),
-        .tpm = set_or_none(l->tpm),
-        .itpm = set_or_none(l->itpm),
-        .otpm = set_or_none(l->otpm),
-        .rpd = set_or_none(l->rpd),
-        .tpd = set_or_none(l->tpd),
-        .max_parallel = set_or_none(l->max_parallel_requests),
-    };
-    struct profile_queue queue = {
-        .bypass_permille = c->queue.bypass_permille,
-        .max_depth = c->queue.max_depth,
-        .lease_ms = c->queue.lease_ms,
-        .max_losses = MAX_LOSSES,
-        .headroom_ms = c->queue.headroom_ms,
-    };
-    profile_limits(profile, &rates, &queue, ret);
-}
-
-static const struct profile *profile_of(const struct config_provider *provider)
+const struct profile *scheduler_profile(const struct config_provider *provider)
 {
     const struct profile *p = profile_find(provider->profile);
     return p ? p : profile_find("generic");
@@ -207,8 +184,8 @@ static struct pool_view *add_pool(struct scheduler *s, const struct config_provi
     struct store_pool pool;
     if (!v)
         return NULL;
-    v->profile = profile_of(provider);
-    limits_of(s->plan->config, v->profile, &merged, &limits);
+    v->profile = scheduler_profile(provider);
+    pool_rates(s->plan->config, v->profile, &merged, &limits);
     store_pool_init(&pool, id, &limits);
     pool.finished_ttl_ms = s->plan->config->jobs.result_ttl_s * 1000;
     quantile_init(&v->output, OUTPUT_QUANTILE, FIRST_OUTPUT);
@@ -306,6 +283,7 @@ static void add_configured_pools(struct scheduler *s)
         const struct config_provider *p = &c->providers[i];
         for (size_t k = 0; k < p->model_count * p->key_count; k++) {
             const struct config_model *row = &p->models[k / p->key_count];
+            gauge_prepare(s->gauge, row->name);
             if (!scheduler_pool(s, p, row, p->keys[k % p->key_count].name))
                 log_write(LOG_ERROR, "a pool could not be made", "provider", p->name, "pool",
                           row->pool, NULL);
@@ -435,6 +413,8 @@ void scheduler_stop(struct scheduler *s)
     size_t at = 0;
     s->draining = true;
     pool_watch_stop(&s->watch);
+    summaries_stop(s->summaries);
+    gauge_stop(s->gauge);
     for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at))
         pool_agent_stop(v->agent);
 }
@@ -481,6 +461,16 @@ const struct scheduler_options *scheduler_options(const struct scheduler *s)
     return &s->options;
 }
 
+struct summaries *scheduler_summaries(struct scheduler *s)
+{
+    return s->summaries;
+}
+
+struct gauge *scheduler_gauge(struct scheduler *s)
+{
+    return s->gauge;
+}
+
 struct rand *scheduler_rand(struct scheduler *s)
 {
     return &s->rand;
@@ -502,8 +492,8 @@ static void reconfigure(struct scheduler *s, const struct config_provider *p,
         struct config_limits merged = config_limits_of(row, find_account(p, v->account));
         if (strcmp(v->provider, p->name) != 0 || strcmp(v->group, row->pool) != 0)
             continue;
-        v->profile = profile_of(p);
-        limits_of(s->plan->config, v->profile, &merged, &limits);
+        v->profile = scheduler_profile(p);
+        pool_rates(s->plan->config, v->profile, &merged, &limits);
         pool_agent_pool(v->agent)->finished_ttl_ms = s->plan->config->jobs.result_ttl_s * 1000;
         pool_agent_configure(v->agent, &limits);
     }
@@ -539,8 +529,15 @@ struct scheduler *scheduler_new(const struct scheduler_options *options, struct 
     struct plan *plan = plan_new(config);
     if (s)
         s->undertaker = evtimer_new(options->base, on_undertaker, s);
-    if (!s || !plan || !s->undertaker || pool_watch_init(&s->watch, s, options->base) < 0) {
+    struct gauge_options gauge = {options->base, options->calibrations, options->seed};
+    if (s)
+        s->summaries = summaries_new(s, options->summaries);
+    if (!s || !plan || !s->undertaker || !s->summaries ||
+        pool_watch_init(&s->watch, s, options->base) < 0 || gauge_new(&gauge, &s->gauge) < 0) {
         plan_drop(plan);
+        if (s)
+            pool_watch_release(&s->watch);
+        summaries_free(s ? s->summaries : NULL);
         if (s && s->undertaker)
             event_free(s->undertaker);
         free(s);
@@ -570,6 +567,8 @@ void scheduler_free(struct scheduler *s)
     }
     map_release(&s->pools);
     map_release(&s->calls);
+    gauge_free(s->gauge);
+    summaries_free(s->summaries);
     event_free(s->undertaker);
     pool_watch_release(&s->watch);
     plan_drop(s->plan);
