@@ -117,6 +117,8 @@ static void give_up_late(struct call *c, const struct store_turn *turn)
 {
     struct call_failure f;
     int64_t left = call_wait_left_ms(c);
+    if (call_move(c, left) || call_fall_back(c, "wait too long"))
+        return;
     pool_agent_cancel(c->pool->agent, c->held.id, NULL, NULL);
     call_failure_set(&f, 504, "queue_timeout",
                      "The request would wait about %" PRId64 " ms in the queue of %s (%s), and may "
