@@ -53,7 +53,7 @@ static void warn_no_limits(const struct config *c, const struct config_provider 
 
 static void warn_no_key(const struct config *c, const struct config_provider *p, char *text)
 {
-    if (c->auth.key_count && !p->api_key)
+    if (c->auth.key_count && !p->key_count)
         (void)snprintf(
             text, WARNING_BYTES,
             "%s: api_key is not set, and callers present keys of this service (auth.keys)",
@@ -63,7 +63,7 @@ static void warn_no_key(const struct config *c, const struct config_provider *p,
 static void warn_clear_text(const struct config *c, const struct config_provider *p, char *text)
 {
     (void)c;
-    if (strncmp(p->base_url, "http://", 7) == 0 && p->api_key &&
+    if (strncmp(p->base_url, "http://", 7) == 0 && p->key_count &&
         !config_text_is_loopback(p->base_url + 7) && strncmp(p->base_url + 7, "localhost", 9) != 0)
         (void)snprintf(text, WARNING_BYTES, "%s: api_key travels unencrypted (base_url is http://)",
                        p->name);
@@ -156,7 +156,9 @@ static void add_text(struct buf *out, const char *name, const struct config *c)
     for (size_t i = 0; i < c->provider_count; i++) {
         const struct config_provider *p = &c->providers[i];
         (void)buf_addf(out, "\n%s (%s, %s, key %s)\n", p->name, format_name(p->format), p->base_url,
-                       p->api_key ? "set" : "not set");
+                       p->key_count ? "set" : "not set");
+        for (size_t j = 0; p->key_count > 1 && j < p->key_count; j++)
+            (void)buf_addf(out, "  key %s\n", p->keys[j].name);
         for (size_t j = 0; j < p->model_count; j++)
             add_model_text(out, &p->models[j]);
     }
@@ -199,7 +201,7 @@ static void add_provider_json(struct buf *out, const struct config_provider *p)
     add_string(out, "name", p->name);
     add_string(out, "format", format_name(p->format));
     add_string(out, "base_url", p->base_url);
-    (void)buf_addf(out, ",\"api_key_set\":%s,\"models\":[", p->api_key ? "true" : "false");
+    (void)buf_addf(out, ",\"api_key_set\":%s,\"models\":[", p->key_count ? "true" : "false");
     for (size_t j = 0; j < p->model_count; j++) {
         (void)buf_adds(out, j ? "," : "");
         add_model_json(out, &p->models[j]);

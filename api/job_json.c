@@ -55,23 +55,25 @@ static int add_durability(json_t *job, const struct job_record *r)
 json_t *job_json(const struct job_record *r)
 {
     bool waits = strcmp(r->status, "queued") == 0;
-    json_t *job = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:I}", "id", r->id,
-                            "object", "job", "status", r->status, "endpoint", r->endpoint, "model",
-                            r->model, "priority", r->class, "created_at", seconds(r->created_ms),
-                            "started_at", seconds(r->started_ms), "finished_at",
-                            job_status_is_final(r->status) ? seconds(r->finished_ms) : json_null(),
-                            "attempts", (json_int_t)r->attempts);
+    json_t *job =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:I}", "id", r->id, "object",
+                  r->is_call ? "call" : "job", "status", r->status, "endpoint", r->endpoint,
+                  "model", r->model, "priority", r->class, "created_at", seconds(r->created_ms),
+                  "started_at", seconds(r->started_ms), "finished_at",
+                  job_status_is_final(r->status) ? seconds(r->finished_ms) : json_null(),
+                  "attempts", (json_int_t)r->attempts);
     if (!job)
         return NULL;
-    json_t *rest = json_pack("{s:o, s:o, s:s?, s:s?, s:I, s:I, s:o, s:o, s:o, s:o, s:o}",
-                             "position", waits ? json_integer(r->ahead + 1) : json_null(), "eta_ms",
-                             waits ? json_integer(r->eta_ms) : json_null(), "binding_limit",
-                             *r->binding ? r->binding : NULL, "decision",
-                             r->decision && *r->decision ? r->decision : NULL, "input_tokens",
-                             (json_int_t)r->input_tokens, "trimmed_tokens",
-                             (json_int_t)r->trimmed_tokens, "trim", parsed_text(r->cut), "usage",
-                             parsed_text(r->usage), "response", response(r), "error",
-                             parsed_text(r->error), "metadata", parsed_text(r->metadata));
+    json_t *rest =
+        json_pack("{s:o, s:o, s:s?, s:s?, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "position",
+                  waits ? json_integer(r->ahead + 1) : json_null(), "eta_ms",
+                  waits ? json_integer(r->eta_ms) : json_null(), "binding_limit",
+                  *r->binding ? r->binding : NULL, "decision",
+                  r->decision && *r->decision ? r->decision : NULL, "input_tokens",
+                  (json_int_t)r->input_tokens, "trimmed_tokens", (json_int_t)r->trimmed_tokens,
+                  "trim", parsed_text(r->cut), "usage", parsed_text(r->usage), "response",
+                  response(r), "error", parsed_text(r->error), "metadata", parsed_text(r->metadata),
+                  "explain", parsed_text(r->explain));
     if (!rest || json_object_update(job, rest) < 0 || add_durability(job, r) < 0) {
         json_decref(job);
         job = NULL;

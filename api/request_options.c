@@ -92,6 +92,11 @@ int request_options_read(const struct config *c, const struct exchange *x,
                          "x-sluice-priority is '%.40s'; it must be " REQUEST_PRIORITIES ".",
                          priority);
     ret->class_given = priority != NULL;
+    const char *fallback = exchange_header(x, "x-sluice-fallback");
+    ret->no_fallback = fallback && strcmp(fallback, "never") == 0;
+    if (fallback && !ret->no_fallback && strcmp(fallback, "allow") != 0)
+        return error_set(e, -EINVAL, "x-sluice-fallback is '%.40s'; it must be allow or never.",
+                         fallback);
     int rc = wait ? read_ms("x-sluice-max-wait-ms", wait, &ret->max_wait_ms, e) : 0;
     if (rc == 0)
         rc = read_deadline(x, ret, e);

@@ -80,7 +80,7 @@ static void add_pool(struct stats_pool *sum, const struct stats_pool *p)
 
 static const char *account_of(const struct stats_pool *p)
 {
-    return p->of_callers ? "callers" : "default";
+    return p->of_callers ? "callers" : p->account;
 }
 
 /* Pools that Redis told of; -ENOMEM. folded has room for all. */
@@ -130,6 +130,11 @@ static void gauge(const struct page *page, const char *name, const char *help,
         label(&page->pools[i].pool, labels);
         metrics_real(page->out, name, labels, value(&page->pools[i].pool));
     }
+}
+
+static double set_aside(const struct stats_pool *p)
+{
+    return (double)p->aside_ms / 1000;
 }
 
 static double in_flight(const struct stats_pool *p)
@@ -328,6 +333,8 @@ static void pools(const struct page *page)
           paused);
     gauge(page, "sluice_circuit_open",
           "1 while the provider has no money for us, 0.5 while one request tries.", circuit);
+    gauge(page, "sluice_set_aside_seconds", "Until a key that the provider refuses is tried again.",
+          set_aside);
     by_limit(page, "sluice_limit", "The limit, per its own period (rpm: a minute).", configured);
     by_limit(page, "sluice_limit_now", "What holds now, told by the provider or learned.", rate);
     by_limit(page, "sluice_bucket_capacity", "The most that can be there at once.", capacity);

@@ -100,6 +100,7 @@ static void set_own_headers(struct proxied *p)
         set_number(x, "x-sluice-max-tokens", call_lowered_output(p->call));
     set_number(x, "x-sluice-attempts", call_attempts(p->call));
     set(x, "x-sluice-job", call_id(p->call));
+    set(x, "x-sluice-model", call_model(p->call));
     set_limits(x, call_pool(p->call));
     const char *theirs = call_reply_header(p->call, "x-request-id");
     if (!*p->request_id) /* else it is echoed already */
@@ -151,6 +152,7 @@ static void log_end(const struct proxied *p, const char *what, int status)
     char wait[LOG_NUMBER_BYTES], in[LOG_NUMBER_BYTES], out[LOG_NUMBER_BYTES],
         code[LOG_NUMBER_BYTES];
     char upstream[LOG_NUMBER_BYTES], attempts[LOG_NUMBER_BYTES];
+    const char *limit = call_binding(p->call), *notes = call_notes(p->call);
     const struct wire_usage *u = call_usage(p->call);
     if (!log_enabled(LOG_INFO))
         return;
@@ -160,7 +162,8 @@ static void log_end(const struct proxied *p, const char *what, int status)
               "decision", call_decision(p->call), "queue_ms",
               log_number(wait, call_queue_ms(p->call)), "upstream_ms",
               log_number(upstream, call_upstream_ms(p->call)), "attempts",
-              log_number(attempts, call_attempts(p->call)), "tokens_in",
+              log_number(attempts, call_attempts(p->call)), "limit", limit, "whose",
+              *limit ? "pool" : "", "failed_attempts", *notes ? notes : "[]", "tokens_in",
               log_number(in, u->known ? u->input : 0), "tokens_out",
               log_number(out, u->known ? u->output : 0), NULL);
 }
@@ -374,6 +377,7 @@ static void begin(const struct route_request *r, enum wire_endpoint endpoint,
         .class = options->class,
         .class_given = options->class_given,
         .max_wait_ms = options->max_wait_ms,
+        .no_fallback = options->no_fallback,
         .deadline_ms = options->deadline_ms,
         .trim = options->trim,
         .session = options->session,

@@ -308,13 +308,17 @@ static bool gather_pool(struct gathering *g, struct pool_view *v, struct stats_p
 {
     const struct store_pool *pool = pool_agent_pool(v->agent);
     struct pool_gathering *p = calloc(1, sizeof(*p));
-    size_t provider = strlen(v->provider);
     if (!p)
         return false;
     (void)snprintf(out->id, sizeof(out->id), "%s", pool->id);
     (void)snprintf(out->group, sizeof(out->group), "%s", v->group);
     (void)snprintf(out->provider, sizeof(out->provider), "%s", v->provider);
-    out->of_callers = strncmp(pool->id + provider, ":default:", 9) != 0;
+    out->of_callers = v->transient;
+    (void)snprintf(out->account, sizeof(out->account), "%s", v->account);
+    if (pool_is_set_aside(v, clock_mono_ms())) {
+        (void)snprintf(out->aside, sizeof(out->aside), "%s", v->aside.reason);
+        out->aside_ms = v->aside.until_ms - clock_mono_ms();
+    }
     note_unsent(&out->unsent, pool_agent_stats(v->agent));
     *p = (struct pool_gathering){.all = g, .pool = v, .out = out};
     v->users++; /* until Redis has answered */

@@ -16,6 +16,7 @@
 
 #include "common/list.h"
 #include "limiter/pool.h"
+#include "scheduler/pool_aside.h"
 #include "scheduler/pool_stats.h"
 
 #include <stdbool.h>
@@ -46,8 +47,11 @@ struct stats_counters {
 
 struct stats_pool {
     char id[POOL_NAME_BYTES], group[POOL_NAME_BYTES], provider[64];
-    bool of_callers; /* the account is the hash of a caller's key */
-    bool known;      /* Redis told depths and levels; else they are 0 */
+    char account[ACCOUNT_NAME_BYTES];
+    char aside[ASIDE_REASON_BYTES]; /* why it is set aside, as this instance knows; "" not */
+    int64_t aside_ms;               /* for how long still */
+    bool of_callers;                /* the account is the hash of a caller's key */
+    bool known;                     /* Redis told depths and levels; else they are 0 */
     struct stats_limit limits[POOL_MAX_DIMS + 1];
     size_t limit_count;
     int64_t depth[CLASS_COUNT], oldest_ms[CLASS_COUNT];

@@ -120,6 +120,9 @@ static json_t *pool_json(const struct config *c, const struct stats_pool *p,
         set(pool, "circuit_ms", json_integer(p->circuit_ms));
         set(pool, "circuit_reason", json_string(p->circuit_reason));
     }
+    set(pool, "set_aside",
+        *p->aside ? json_pack("{s:s, s:I}", "reason", p->aside, "ms", (json_int_t)p->aside_ms)
+                  : json_null());
     return pool;
 }
 

@@ -18,6 +18,7 @@
 #define COMMON_CONFIG_H
 
 #include "common/error.h"
+#include "common/limits.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,7 +36,10 @@ struct config_limits { /* per minute, per day, or at once; CONFIG_ABSENT when no
 };
 
 struct config_model {
-    char *name; /* exact, or a pattern with one '*' at its end */
+    char *name;           /* exact, or a pattern with one '*' at its end */
+    char *upstream_model; /* what the provider calls it; NULL: as the request does */
+    char **fallbacks;     /* models of the format that may answer instead, in this order */
+    size_t fallback_count;
     char *pool; /* the limit group; defaults to name. "PROVIDER:POOL" fits POOL_NAME_BYTES */
     struct config_limits limits;   /* the same in all rows of a pool: stated once is enough */
     int64_t context_window;        /* tokens; absent: not checked */
@@ -56,12 +60,21 @@ struct config_trim {
     int64_t reset_threshold;
 };
 
+/* One account of a provider: each has pools of its own. */
+struct config_account {
+    char *name;                  /* "default": the one of a provider's api_key */
+    char *api_key;               /* secret */
+    struct config_limits limits; /* in place of the rows' own, for each of its pools */
+};
+
 struct config_provider {
     char *name;
     enum config_format format;
-    char *base_url; /* without a trailing slash */
-    char *api_key;  /* secret; NULL: the caller's own key is passed on */
-    char *profile;  /* cost and error rules: defaults to the format's name */
+    char *base_url;   /* without a trailing slash */
+    char *single_key; /* api_key: secret, NULL; it has become one of keys */
+    struct config_account *keys;
+    size_t key_count; /* 0: the caller's own key is passed on */
+    char *profile;    /* cost and error rules: defaults to the format's name */
     struct config_model *models;
     size_t model_count;
     int64_t connect_ms, first_byte_ms, idle_ms;
@@ -155,5 +168,26 @@ void config_free(struct config *c); /* accepts NULL */
 bool config_route(const struct config *c, enum config_format format, const char *model,
                   const struct config_provider **ret_provider, const struct config_model **ret_row,
                   const char **ret_model);
+
+/* One way to serve a model. */
+struct config_candidate {
+    const struct config_provider *provider;
+    const struct config_model *row;
+    const struct config_account *account; /* NULL: the caller's own key */
+};
+
+/* All ways to serve a model, in the order of the file: each key of each provider whose row fits as
+ * well as the one that config_route() finds. But for the bare "*", which does not say that a
+ * provider has a model: there only the first counts. How many there are; CONFIG_MAX_ROUTES at
+ * most, which config_load() sees to. *ret_model as above, unset with 0. */
+size_t config_candidates(const struct config *c, enum config_format format, const char *model,
+                         struct config_candidate ret[CONFIG_MAX_ROUTES], const char **ret_model);
+
+/* The limits of a pool: of the row, where the account has none of its own. */
+struct config_limits config_limits_of(const struct config_model *row,
+                                      const struct config_account *account);
+/* For loops over all limits: their names, NULL behind the last, and where they stand. */
+const char *config_limit_name(size_t i);
+int64_t *config_limit_at(struct config_limits *l, size_t i);
 
 #endif

@@ -22,29 +22,15 @@ static const char *const default_urls[] = {
 static const char *const format_names[] = {
     [CONFIG_OPENAI] = "openai", [CONFIG_ANTHROPIC] = "anthropic"};
 
-/* Where a limit is and what it is called, for loops over all of them. */
-static const struct limit_field {
-    const char *key;
-    size_t offset;
-} limit_fields[] = {
-    {"rpm", offsetof(struct config_limits, rpm)},
-    {"tpm", offsetof(struct config_limits, tpm)},
-    {"itpm", offsetof(struct config_limits, itpm)},
-    {"otpm", offsetof(struct config_limits, otpm)},
-    {"rpd", offsetof(struct config_limits, rpd)},
-    {"tpd", offsetof(struct config_limits, tpd)},
-    {"max_parallel_requests", offsetof(struct config_limits, max_parallel_requests)},
-};
-#define LIMIT_COUNT (sizeof(limit_fields) / sizeof(limit_fields[0]))
-
 static int64_t limit_of(const struct config_model *m, size_t i)
 {
-    return *(const int64_t *)((const char *)&m->limits + limit_fields[i].offset);
+    struct config_limits l = m->limits;
+    return *config_limit_at(&l, i);
 }
 
 static bool has_limits(const struct config_model *m)
 {
-    for (size_t i = 0; i < LIMIT_COUNT; i++)
+    for (size_t i = 0; config_limit_name(i); i++)
         if (limit_of(m, i) != CONFIG_ABSENT)
             return true;
     return false;
@@ -79,6 +65,23 @@ static void share_limits(struct config_provider *p)
     }
 }
 
+/* One key is a list of one, so that nobody else has to know two places. */
+static int move_key(struct config_provider *p)
+{
+    if (!p->single_key || p->key_count)
+        return 0;
+    p->keys = calloc(1, sizeof(*p->keys));
+    if (!p->keys)
+        return -ENOMEM;
+    p->key_count = 1;
+    struct config_account *only = &p->keys[0];
+    for (size_t i = 0; config_limit_name(i); i++)
+        *config_limit_at(&only->limits, i) = CONFIG_ABSENT;
+    only->api_key = p->single_key;
+    p->single_key = NULL;
+    return fill(&only->name, "default");
+}
+
 static int complete_provider(struct config_provider *p)
 {
     if (fill(&p->base_url, default_urls[p->format]) || fill(&p->profile, format_names[p->format]))
@@ -87,6 +90,8 @@ static int complete_provider(struct config_provider *p)
         p->base_url[len - 1] = '\0';
 
     int err = p->model_count ? 0 : add_any_model(p);
+    if (!err)
+        err = move_key(p);
     for (size_t i = 0; i < p->model_count && !err; i++)
         err = fill(&p->models[i].pool, p->models[i].name);
     if (!err)
@@ -169,12 +174,12 @@ static int check_against(const struct check *k, const struct yaml_tree *at,
                                "a second row for the model \"%s\"", m->name);
     if (strcmp(m->pool, before->pool) != 0)
         return 0;
-    for (size_t i = 0; i < LIMIT_COUNT; i++)
+    for (size_t i = 0; config_limit_name(i); i++)
         if (limit_of(m, i) != limit_of(before, i))
-            return yaml_tree_error(k->name, key_of(at, limit_fields[i].key), -EINVAL, k->e,
+            return yaml_tree_error(k->name, key_of(at, config_limit_name(i)), -EINVAL, k->e,
                                    "the pool \"%s\" has another %s in the row \"%s\": state the "
                                    "limits of a pool once, or the same in each row",
-                                   m->pool, limit_fields[i].key, before->name);
+                                   m->pool, config_limit_name(i), before->name);
     return 0;
 }
 
@@ -192,6 +197,109 @@ static int check_models(const struct check *k, const struct yaml_tree *list,
             return err;
     }
     return 0;
+}
+
+/* Limits of a key take the place of its models' limits, and must make sense there too. */
+static int check_key_limits(const struct check *k, const struct yaml_tree *at,
+                            const struct config_provider *p, const struct config_account *key)
+{
+    for (size_t i = 0; i < p->model_count; i++) {
+        struct config_model m = p->models[i];
+        m.limits = config_limits_of(&p->models[i], key);
+        int err = check_default_output(k, at, &m);
+        if (!err)
+            err = check_never_acts(k, at, &m);
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+static int check_provider_keys(const struct check *k, const struct yaml_tree *provider,
+                               const struct config_provider *p)
+{
+    const struct yaml_tree *list = yaml_tree_get(provider, "keys");
+    const struct yaml_tree *at = list ? list->first : NULL;
+    if (!list)
+        return 0;
+    if (yaml_tree_get(provider, "api_key"))
+        return yaml_tree_error(k->name, list, -EINVAL, k->e,
+                               "providers[] has either api_key or keys");
+    if (!p->key_count)
+        return yaml_tree_error(k->name, list, -EINVAL, k->e,
+                               "providers[].keys is empty: leave it out, and the caller's key is "
+                               "passed on");
+    for (size_t i = 0; i < p->key_count && at; i++, at = at->next) {
+        int err = check_key_limits(k, at, p, &p->keys[i]);
+        if (err)
+            return err;
+        for (size_t j = 0; j < i; j++) {
+            /* The same account twice would be two budgets where the provider sees one. */
+            bool name = strcmp(p->keys[i].name, p->keys[j].name) == 0;
+            if (name || strcmp(p->keys[i].api_key, p->keys[j].api_key) == 0)
+                return yaml_tree_error(k->name, key_of(at, name ? "name" : "api_key"), -EINVAL,
+                                       k->e, "providers[].keys[] holds this %s a second time",
+                                       name ? "name" : "key");
+        }
+    }
+    return 0;
+}
+
+/* A fallback that leads nowhere, or back, would show only on the day it is needed. */
+static int check_fallbacks(const struct check *k, const struct yaml_tree *at,
+                           const struct config *c, const struct config_provider *p,
+                           const struct config_model *m)
+{
+    struct config_candidate ways[CONFIG_MAX_ROUTES];
+    const char *model = NULL;
+    at = key_of(at, "fallbacks");
+    if (m->fallback_count > CONFIG_MAX_FALLBACKS)
+        return yaml_tree_error(k->name, at, -E2BIG, k->e, "fallbacks: at most %d models",
+                               CONFIG_MAX_FALLBACKS);
+    for (size_t i = 0; i < m->fallback_count; i++) {
+        if (config_candidates(c, p->format, m->fallbacks[i], ways, &model) == 0)
+            return yaml_tree_error(k->name, at, -EINVAL, k->e,
+                                   "fallbacks: no provider with the %s format serves \"%.100s\"",
+                                   format_names[p->format], m->fallbacks[i]);
+        if (strcmp(m->fallbacks[i], m->name) == 0)
+            return yaml_tree_error(k->name, at, -EINVAL, k->e,
+                                   "fallbacks: \"%.100s\" cannot fall back to itself", m->name);
+    }
+    return 0;
+}
+
+/* Behind the last one that is kept there must be no other. */
+static int check_routes(const struct check *k, const struct yaml_tree *at, const struct config *c,
+                        const struct config_provider *p, const struct config_model *m)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->provider_count; i++) {
+        const struct config_provider *other = &c->providers[i];
+        for (size_t j = 0; other->format == p->format && j < other->model_count; j++) {
+            if (strcmp(other->models[j].name, m->name) == 0)
+                n += other->key_count > 0 ? other->key_count : 1;
+        }
+    }
+    if (n <= CONFIG_MAX_ROUTES || strcmp(m->name, "*") == 0)
+        return check_fallbacks(k, at, c, p, m);
+    return yaml_tree_error(k->name, key_of(at, "name"), -E2BIG, k->e,
+                           "the model \"%.100s\" has %zu keys and providers; at most %d serve one "
+                           "model",
+                           m->name, n, CONFIG_MAX_ROUTES);
+}
+
+static int check_ways(const struct check *k, const struct yaml_tree *provider,
+                      const struct config *c, const struct config_provider *p)
+{
+    const struct yaml_tree *list = yaml_tree_get(provider, "models");
+    const struct yaml_tree *at = list ? list->first : NULL;
+    int err = check_provider_keys(k, provider, p);
+    if (!err && p->key_count > CONFIG_MAX_ROUTES)
+        err = yaml_tree_error(k->name, key_of(provider, "keys"), -E2BIG, k->e,
+                              "providers[].keys: at most %d", CONFIG_MAX_ROUTES);
+    for (size_t i = 0; i < p->model_count && !err; i++, at = at ? at->next : NULL)
+        err = check_routes(k, at, c, p, &p->models[i]);
+    return err;
 }
 
 static bool is_word(const char *text, size_t len, const char *word)
@@ -236,7 +344,8 @@ static int check_provider(const struct check *k, const struct yaml_tree *at, con
         if (strcmp(before->name, p->name) == 0)
             return yaml_tree_error(k->name, key_of(at, "name"), -EINVAL, k->e,
                                    "a second provider \"%s\"", p->name);
-    return check_models(k, yaml_tree_get(at, "models"), p);
+    int err = check_models(k, yaml_tree_get(at, "models"), p);
+    return err ? err : check_ways(k, at, c, p);
 }
 
 static int check_providers(const struct check *k, const struct config *c)

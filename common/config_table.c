@@ -22,8 +22,8 @@
 _Static_assert(sizeof(enum config_format) == sizeof(int), "a choice is stored as int");
 _Static_assert(sizeof(enum config_outage) == sizeof(int), "a choice is stored as int");
 _Static_assert(sizeof(enum config_durability) == sizeof(int), "a choice is stored as int");
-_Static_assert(PROVIDER_NAME_BYTES + MODEL_NAME_BYTES <= POOL_NAME_BYTES,
-               "\"provider:pool\" and its NUL fit the name of a pool");
+_Static_assert(PROVIDER_NAME_BYTES + ACCOUNT_NAME_BYTES + MODEL_NAME_BYTES <= POOL_NAME_BYTES,
+               "\"provider:account:pool\" and its NUL fit the name of a pool");
 
 static const char *const formats[] = {
     [CONFIG_OPENAI] = "openai", [CONFIG_ANTHROPIC] = "anthropic", NULL};
@@ -130,12 +130,21 @@ static const struct config_row tenant_rows[] = {
 static const struct config_section tenant_section = {
     .path = "tenants[]", .size = sizeof(struct config_tenant), COUNT(tenant_rows), tenant_rows};
 
-#define LIMIT(name, per, what)                                                                     \
+#define LIMIT(type_, name, per, what)                                                              \
     {                                                                                              \
-        .key = #name, .type = CONFIG_INTEGER, AT(config_model, limits.name), .optional = true,     \
+        .key = #name, .type = CONFIG_INTEGER, AT(type_, limits.name), .optional = true,            \
         .least = 1, .most = CONFIG_MAX_LIMIT, .value = CONFIG_ABSENT, .unit = (per),               \
         .help = (what)                                                                             \
     }
+
+#define LIMITS(type_)                                                                              \
+    LIMIT(type_, rpm, "requests/minute", "requests"),                                              \
+        LIMIT(type_, tpm, "tokens/minute", "input and output tokens together"),                    \
+        LIMIT(type_, itpm, "tokens/minute", "input tokens"),                                       \
+        LIMIT(type_, otpm, "tokens/minute", "output tokens"),                                      \
+        LIMIT(type_, rpd, "requests/day", "requests"),                                             \
+        LIMIT(type_, tpd, "tokens/day", "input and output tokens together"),                       \
+        LIMIT(type_, max_parallel_requests, "requests", "requests that run at once")
 
 static const struct config_row model_rows[] = {
     {.key = "name",
@@ -153,13 +162,22 @@ static const struct config_row model_rows[] = {
      .accept = config_text_pattern,
      .computed = "name",
      .help = "models of one pool share their limits; state them once"},
-    LIMIT(rpm, "requests/minute", "requests"),
-    LIMIT(tpm, "tokens/minute", "input and output tokens together"),
-    LIMIT(itpm, "tokens/minute", "input tokens"),
-    LIMIT(otpm, "tokens/minute", "output tokens"),
-    LIMIT(rpd, "requests/day", "requests"),
-    LIMIT(tpd, "tokens/day", "input and output tokens together"),
-    LIMIT(max_parallel_requests, "requests", "requests that run at once"),
+    {.key = "upstream_model",
+     .type = CONFIG_TEXT,
+     AT(config_model, upstream_model),
+     .optional = true,
+     .most = MODEL_NAME_BYTES - 1,
+     .accept = config_text_name,
+     .help = "what this provider calls the model; left out: as the request does"},
+    {.key = "fallbacks",
+     .type = CONFIG_NAMES,
+     .offset = offsetof(struct config_model, fallbacks),
+     .count_offset = offsetof(struct config_model, fallback_count),
+     .most = MODEL_NAME_BYTES + PROVIDER_NAME_BYTES,
+     .optional = true,
+     .accept = config_text_name,
+     .help = "models that may answer when this one cannot, in this order"},
+    LIMITS(config_model),
     {.key = "context_window",
      .type = CONFIG_INTEGER,
      AT(config_model, context_window),
@@ -196,6 +214,30 @@ const struct config_section config_table_model = {.path = "providers[].models[]"
                                                   COUNT(model_rows),
                                                   model_rows};
 
+static const struct config_row account_rows[] = {
+    {.key = "name",
+     .type = CONFIG_TEXT,
+     AT(config_account, name),
+     .required = true,
+     .most = ACCOUNT_NAME_BYTES - 1,
+     .accept = config_text_provider,
+     .help = "name of the key, in its pools' names"},
+    {.key = "api_key",
+     .type = CONFIG_TEXT,
+     AT(config_account, api_key),
+     .required = true,
+     .least = 1,
+     .secret = true,
+     .most = 1024,
+     .accept = config_text_line,
+     .help = "of one account or deployment"},
+    LIMITS(config_account),
+};
+static const struct config_section account_section = {.path = "providers[].keys[]",
+                                                      .size = sizeof(struct config_account),
+                                                      COUNT(account_rows),
+                                                      account_rows};
+
 static const struct config_row provider_rows[] = {
     {.key = "name",
      .type = CONFIG_TEXT,
@@ -221,12 +263,18 @@ static const struct config_row provider_rows[] = {
      .help = "as in the SDKs: with /v1 for openai, without for anthropic"},
     {.key = "api_key",
      .type = CONFIG_TEXT,
-     AT(config_provider, api_key),
+     AT(config_provider, single_key),
      .optional = true,
      .secret = true,
      .most = 1024,
      .accept = config_text_line,
      .help = "left out, or from a variable that is not set: the caller's key is passed on"},
+    {.key = "keys",
+     .type = CONFIG_LIST,
+     LIST_AT(config_provider, keys, key_count),
+     .of = &account_section,
+     .optional = true,
+     .help = "instead of api_key, several: each has pools of its own, with the models' limits"},
     {.key = "profile",
      .type = CONFIG_TEXT,
      AT(config_provider, profile),

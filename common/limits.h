@@ -56,6 +56,8 @@
 #define CONFIG_MAX_KEYS        64        /* keys of one map */
 #define CONFIG_MAX_ROWS        4096      /* entries of one list */
 #define CONFIG_MAX_LIMIT       INT64_C(10000000000) /* any limit; keeps amount x ticks below 2^53 */
+#define CONFIG_MAX_ROUTES      32                   /* keys and deployments that serve one model */
+#define CONFIG_MAX_FALLBACKS   8                    /* of one row */
 #define CONFIG_KEY_MIN_BYTES   16                   /* of an access key in plain text */
 
 /* JSON */
@@ -94,6 +96,8 @@
 #define POOL_NAME_BYTES        160 /* provider:account:pool */
 #define PROVIDER_NAME_BYTES    32  /* with MODEL_NAME_BYTES, "provider:pool" fits a pool's name */
 #define MODEL_NAME_BYTES       96  /* a model's name in the configuration, and a pool's */
+#define ACCOUNT_NAME_BYTES     32  /* of a key in the configuration, inside a pool's name */
+#define CALL_MAX_NOTES         8   /* failed attempts that a call or a job remembers */
 #define TENANT_NAME_BYTES      64
 #define TICKET_ID_BYTES        48     /* job_ + 8 hex of the pool + 24 hex */
 #define QUEUE_MAX_DEPTH        100000 /* tickets waiting in a pool; `queue.max_depth` */

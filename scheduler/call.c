@@ -34,7 +34,7 @@ int64_t call_wait_left_ms(const struct call *c)
     return left > 1 ? left : 1;
 }
 
-static void leave_queue(struct call *c)
+void call_leave_queue(struct call *c)
 {
     if (c->queued_us > 0) {
         c->queue_ms += (clock_mono_us() - c->queued_us) / 1000;
@@ -58,6 +58,8 @@ void call_bury(struct call *c)
 {
     /* Out of the index first: a grant that comes now must find nobody, and so be given back. */
     scheduler_remove_call(c->sched, c->held.id);
+    if (c->home.pool)
+        scheduler_remove_call(c->sched, c->home.held.id);
     call_drop_order(c);
     if (c->submitting)
         return; /* the answer of the submit buries it */
@@ -83,31 +85,90 @@ static void read_usage(const struct call *c, struct profile_usage *ret)
     };
 }
 
+/* Its ticket where it was sent to; fields for a record are only in o when it is the call's own. */
+static void settle_held(struct call *c, struct store_outcome *o)
+{
+    struct profile_usage usage;
+    struct pool_agent *agent = c->pool->agent;
+    char news[STORE_NEWS_BYTES];
+    read_usage(c, &usage);
+    call_news(c, news);
+    o->news = news;
+    o->is_call = !c->spec.is_job || c->home.pool;
+    o->id = c->held.id;
+    o->fence = c->held.fence;
+    o->fair_actual = profile_actual(c->pool->profile, &pool_agent_pool(agent)->limits, &c->estimate,
+                                    c->usage.known ? &usage : NULL, o->actual);
+    o->unsent = c->outcome.unsent;
+    o->pause_dim = c->outcome.pause_dim[0] ? c->outcome.pause_dim : NULL;
+    o->pause_ms = c->outcome.pause_ms;
+    if (o->pause_dim)
+        pool_agent_note_pause(agent, o->pause_ms);
+    pool_agent_release(agent, &c->held);
+    pool_agent_settle(agent, o, NULL, NULL);
+    c->held.fence = 0;
+}
+
+void call_close_ticket(struct call *c)
+{
+    struct store_outcome o = {.state = TICKET_FAILED};
+    settle_held(c, &o);
+    scheduler_remove_call(c->sched, c->held.id);
+}
+
+/* What a job has elsewhere, when it ends or goes back. */
+static void end_visit(struct call *c, enum ticket_state state)
+{
+    struct store_outcome o = {.state = state == TICKET_QUEUED ? TICKET_FAILED : state};
+    if (c->held.fence > 0)
+        settle_held(c, &o);
+    else if (c->submitting)
+        c->abandoned = true;
+    else if (c->place != PLACE_NOWHERE)
+        pool_agent_abandon(c->pool->agent, c->held.id);
+}
+
 /* The last settle of a granted ticket, or a step back into the queue. */
 void call_settle(struct call *c, enum ticket_state state, const struct call_failure *failure)
 {
     struct store_field fields[STORE_MAX_FIELDS];
-    struct store_outcome o = {
-        .id = c->held.id, .fence = c->held.fence, .state = state, .fields = fields};
-    struct profile_usage usage;
-    const struct store_pool *pool = pool_agent_pool(c->pool->agent);
-
-    read_usage(c, &usage);
-    o.fair_actual = profile_actual(c->pool->profile, &pool->limits, &c->estimate,
-                                   c->usage.known ? &usage : NULL, o.actual);
-    o.delay_ms = c->outcome.delay_ms;
-    o.unsent = c->outcome.unsent;
-    o.is_call = !c->spec.is_job;
-    o.pause_dim = c->outcome.pause_dim[0] ? c->outcome.pause_dim : NULL;
-    o.pause_ms = c->outcome.pause_ms;
-    char news[STORE_NEWS_BYTES];
-    call_news(c, news);
-    o.news = news;
+    struct store_outcome o = {.state = state, .fields = fields, .delay_ms = c->outcome.delay_ms};
     if (c->sink.result)
         o.field_count = c->sink.result(c->arg, failure, fields);
-    pool_agent_release(c->pool->agent, &c->held);
-    pool_agent_settle(c->pool->agent, &o, NULL, NULL);
-    c->held.fence = 0;
+    else if (state != TICKET_QUEUED)
+        o.field_count = call_record(c, failure, fields);
+    if (!c->home.pool) {
+        settle_held(c, &o);
+        return;
+    }
+    end_visit(c, state);
+    o.id = c->home.held.id;
+    o.fence = c->home.held.fence;
+    o.unsent = true; /* nothing of this pool was used */
+    o.fair_actual = -1;
+    pool_agent_release(c->home.pool->agent, &c->home.held);
+    pool_agent_settle(c->home.pool->agent, &o, NULL, NULL);
+    c->home.held.fence = 0;
+}
+
+/* Whether a ticket of its own runs under its lease. */
+static bool is_granted(const struct call *c)
+{
+    return c->home.pool ? c->home.held.fence > 0 : c->held.fence > 0;
+}
+
+/* Without a settle. */
+static void let_go(struct call *c)
+{
+    if (c->home.pool) {
+        end_visit(c, TICKET_CANCELLED);
+        if (c->home.held.fence > 0)
+            pool_agent_release(c->home.pool->agent, &c->home.held);
+        c->home.held.fence = 0;
+    } else if (c->held.fence > 0) {
+        pool_agent_release(c->pool->agent, &c->held);
+        c->held.fence = 0;
+    }
 }
 
 static void count_end(struct call *c, enum pool_counter counter)
@@ -134,6 +195,8 @@ void call_succeed(struct call *c)
         gauge_learn(scheduler_gauge(c->sched), &c->fit.size, c->usage.input);
     }
     count_end(c, good ? COUNT_succeeded : COUNT_failed);
+    if (good)
+        pool_aside_end(scheduler_options(c->sched)->store, c->pool);
     call_enter(c, CALL_DONE);
     call_settle(c, good ? TICKET_DONE : TICKET_FAILED, NULL);
     c->sink.end(c->arg);
@@ -142,12 +205,12 @@ void call_succeed(struct call *c)
 
 void call_fail(struct call *c, const struct call_failure *failure)
 {
-    leave_queue(c);
+    call_leave_queue(c);
     stop_transfer(c);
     c->abandoned = c->submitting;
     count_end(c, failure->status == 504 ? COUNT_expired : COUNT_failed);
     call_enter(c, CALL_FAILED);
-    if (c->held.fence > 0)
+    if (is_granted(c))
         call_settle(c, TICKET_FAILED, failure);
     c->sink.fail(c->arg, failure);
     call_bury(c);
@@ -161,11 +224,11 @@ void call_cancel(struct call *c)
     take_unsent(c);
     if (c->streaming)
         c->usage = c->watch.usage;
-    leave_queue(c);
+    call_leave_queue(c);
     stop_transfer(c);
     count_end(c, COUNT_cancelled);
     call_enter(c, CALL_CANCELLED);
-    if (c->held.fence > 0)
+    if (is_granted(c))
         call_settle(c, TICKET_CANCELLED, NULL);
     else if (c->submitting)
         c->abandoned = true;
@@ -176,10 +239,9 @@ void call_cancel(struct call *c)
 
 void call_abandon(struct call *c)
 {
+    call_leave_queue(c);
     stop_transfer(c);
-    if (c->held.fence > 0)
-        pool_agent_release(c->pool->agent, &c->held);
-    c->held.fence = 0;
+    let_go(c);
     call_enter(c, CALL_CANCELLED);
     call_bury(c);
 }
@@ -236,7 +298,7 @@ static void count_grant(const struct call *c)
 
 void call_granted(struct call *c, int64_t fence)
 {
-    leave_queue(c);
+    call_leave_queue(c);
     c->held.fence = c->last_fence = fence;
     pool_agent_hold(c->pool->agent, &c->held);
     if (c->attempts + c->refusals == 0)
@@ -247,6 +309,11 @@ void call_granted(struct call *c, int64_t fence)
 
 void call_on_grant(struct call *c, const struct store_grant *grant)
 {
+    if (c->home.pool && strcmp(grant->id, c->home.held.id) == 0) {
+        if (grant->fence > c->home.held.fence)
+            c->home.held.fence = grant->fence; /* the job's own lease came back to us */
+        return;
+    }
     if (grant->fence <= c->last_fence)
         return; /* told twice: by the channel, and by the answer to a submit */
     if (c->state == CALL_QUEUED || c->state == CALL_SUBMITTING)
@@ -255,14 +322,15 @@ void call_on_grant(struct call *c, const struct store_grant *grant)
         c->held.fence = c->last_fence = grant->fence;
 }
 
-void call_on_lost(struct call *c)
+void call_on_lost(struct call *c, const char *id)
 {
     /* A job may run elsewhere now, so it must end here. A call's client is only here: it goes
      * on, and its settle, refused as stale, changes nothing. */
-    if (c->spec.is_job && !call_state_is_final(c->state)) {
+    bool own = !c->home.pool || strcmp(c->home.held.id, id) == 0;
+    if (c->spec.is_job && own && !call_state_is_final(c->state)) {
+        call_leave_queue(c);
         stop_transfer(c);
-        pool_agent_release(c->pool->agent, &c->held);
-        c->held.fence = 0;
+        let_go(c);
         call_enter(c, CALL_CANCELLED);
         c->sink.fail(c->arg, NULL);
         call_bury(c);
@@ -272,8 +340,9 @@ void call_on_lost(struct call *c)
 void call_on_cancel(struct call *c)
 {
     struct call_failure f;
-    if (call_state_is_final(c->state) || c->held.fence == 0)
+    if (call_state_is_final(c->state) || !is_granted(c))
         return;
+    call_leave_queue(c);
     take_unsent(c);
     call_failure_set(&f, 499, "cancelled", "The job was cancelled while it ran.");
     stop_transfer(c);
@@ -292,6 +361,9 @@ void call_start_granted(struct call *c, const struct store_grant *grant,
     c->attempts = past->tries;
     c->queue_ms = past->queue_ms;
     c->waited = past->queue_ms > 0;
+    (void)snprintf(c->binding, sizeof(c->binding), "%s", past->binding ? past->binding : "");
+    if (past->explained)
+        call_recall(c, past->explained, past->explained_len);
     if (!past->granted)
         count_grant(c);
     if (scheduler_add_call(c->sched, c, c->held.id) < 0)
@@ -299,7 +371,8 @@ void call_start_granted(struct call *c, const struct store_grant *grant,
     c->held.fence = c->last_fence = grant->fence;
     pool_agent_hold(c->pool->agent, &c->held);
     call_enter(c, CALL_SENDING);
-    send_request(c);
+    if (!call_leave_home(c))
+        send_request(c);
 }
 
 /* ---- making and freeing */
@@ -318,8 +391,14 @@ void call_free(struct list *grave)
         event_free(c->timer);
     if (c->pool)
         c->pool->users--;
+    if (c->home.pool)
+        c->home.pool->users--;
+    free(c->asked);
     buf_release(&c->sent);
     buf_release(&c->reply);
+    buf_release(&c->notes);
+    buf_release(&c->explain);
+    buf_release(&c->record.error);
     sse_release(&c->events);
     plan_drop(c->plan);
     free(c->model);
@@ -341,10 +420,14 @@ struct call *call_new(struct scheduler *s, const struct call_spec *spec,
     }
     *c = (struct call){.sched = s, .sink = *sink, .arg = arg, .born_us = clock_mono_us()};
     list_init(&c->held.link);
+    list_init(&c->home.held.link);
     list_init(&c->grave);
     list_init(&c->summary.link);
     buf_init(&c->sent, HTTP_MAX_BODY_BYTES + KIB);
     buf_init(&c->reply, UPSTREAM_MAX_BODY_BYTES);
+    buf_init(&c->notes, 4 * KIB);
+    buf_init(&c->explain, 8 * KIB);
+    buf_init(&c->record.error, 2 * KIB);
     sse_init(&c->events);
     c->spec.body = spec->body;
     c->plan = plan_use(scheduler_plan(s));

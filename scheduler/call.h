@@ -67,6 +67,7 @@ struct call_spec {
     bool prepared;          /* a job that was trimmed, and perhaps shrunk, when it was queued */
     bool was_shrunk;
     bool is_job;
+    bool no_fallback;       /* only the model that was asked for */
     struct pool_view *pool; /* jobs: the pool that granted it; NULL: by routing */
 
     /* of a request that the caller sends itself (scheduler/permit.h) */
@@ -91,7 +92,10 @@ void call_start(struct call *c);
 struct call_past {
     int64_t tries;
     int64_t queue_ms;
-    bool granted; /* before: its wait was counted then */
+    bool granted;          /* before: its wait was counted then */
+    const char *binding;   /* what it waited for, as it was told when it was submitted */
+    const char *explained; /* call_explain() of an earlier grant; borrowed */
+    size_t explained_len;
 };
 /* A job's call: its ticket runs already under this fence; sends the request. */
 void call_start_granted(struct call *c, const struct store_grant *grant,
@@ -106,7 +110,7 @@ void call_resume(struct call *c);
 
 /* ---- looking */
 const char *call_id(const struct call *c);
-const char *call_model(const struct call *c); /* as the provider knows it */
+const char *call_model(const struct call *c); /* that serves it: perhaps a fallback */
 enum wire_endpoint call_endpoint(const struct call *c);
 const char *call_body(const struct call *c, size_t *ret_len); /* the client's own bytes */
 int64_t call_tries(const struct call *c); /* attempts that count, of jobs on all instances */
@@ -138,6 +142,13 @@ int64_t call_input_bytes(const struct call *c); /* of its text */
 const struct config_provider *call_provider(const struct call *c);
 int64_t call_attempts(const struct call *c); /* requests sent to the provider so far */
 const struct wire_usage *call_usage(const struct call *c);
+/* How it came to its answer: {model, asked_model, pool, queue_ms, limit, whose, failed_attempts},
+ * as JSON; "" without memory. Borrowed until the call goes on. */
+const char *call_explain(struct call *c);
+/* Attempts that failed, as a JSON array of {pool, model, status, failure, queue_ms}, the first
+ * CALL_MAX_NOTES of them; "" none. Borrowed until the call goes on. */
+const char *call_notes(struct call *c);
+const char *call_binding(const struct call *c); /* what it waited for last; "" nothing */
 /* Makes one that was not submitted smaller, where its pool, as a peek just told, would hold it past
  * its deadline. False: it would, and no form of it is small enough. */
 bool call_fit_deadline(struct call *c, const struct store_turn *pool) MUST_CHECK;
@@ -146,8 +157,8 @@ void call_ticket(struct call *c, struct store_ticket *ret);
 
 /* ---- for the scheduler */
 void call_on_grant(struct call *c, const struct store_grant *grant);
-bool call_holds(const struct call *c, int64_t fence);
-void call_on_lost(struct call *c);
+bool call_holds(const struct call *c, const struct store_lease *lease);
+void call_on_lost(struct call *c, const char *id);
 void call_on_cancel(struct call *c);
 /* Redis was away, or the channel: one that waits submits its ticket again under the same id, and
  * learns of a grant that nobody heard; when Redis has lost the ticket it has a new one. */

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <string.h>
+
 const char *call_id(const struct call *c)
 {
     return c->held.id;
@@ -30,9 +32,10 @@ const char *call_body(const struct call *c, size_t *ret_len)
     return c->spec.body;
 }
 
-bool call_holds(const struct call *c, int64_t fence)
+bool call_holds(const struct call *c, const struct store_lease *lease)
 {
-    return c->held.fence == fence && fence > 0;
+    const struct holding *h = strcmp(c->held.id, lease->id) == 0 ? &c->held : &c->home.held;
+    return h->fence == lease->fence && lease->fence > 0;
 }
 
 int64_t call_tries(const struct call *c)
@@ -215,7 +218,7 @@ void call_ticket(struct call *c, struct store_ticket *ret)
     const struct config *config = c->plan->config;
     *ret = (struct store_ticket){
         .id = c->held.id,
-        .is_job = c->spec.is_job,
+        .is_job = c->spec.is_job && !c->home.pool,
         .class = c->spec.class,
         .tenant = c->spec.tenant,
         .weight = c->spec.weight,

@@ -4,12 +4,15 @@
  *   call.c            its life: grant, cancel, end; the one writer of state
  *   call_preflight.c  reading the request: the stages it goes through before it has a price
  *   call_route.c      of these, which provider, row and pool serve it
+ *   call_move.c       which way of several, and from one to another
  *   call_fit.c        of these, what is cut so that it fits
  *   call_prepare.c    of these, a summary that it waits for
  *   call_submit.c     its ticket on the way to the queue, and what the queue answers
  *   call_request.c    what is sent to the provider
  *   call_reply.c      what comes back: whole or streamed, retry or settle
  *   call_news.c       what the answer told of limits
+ *   call_note.c       attempts that failed
+ *   call_record.c     what its ticket's record tells of it at its end
  *   call_info.c       what others may see of it
  */
 #ifndef SCHEDULER_CALL_INTERNAL_H
@@ -23,7 +26,9 @@
 
 #include <event2/util.h>
 
-#define CALL_MAX_HEADERS 64
+#define CALL_MAX_HEADERS   64
+#define CALL_BINDING_BYTES 24
+#define CALL_NUMBER_BYTES  24
 /* Of the time left: a smaller form is not planned to the last moment. */
 #define CALL_MARGIN_PART 8
 #define CALL_MAX_FORMS   16 /* of a request, that are tried until one fits */
@@ -36,6 +41,13 @@ enum call_place {
     PLACE_UNSURE, /* perhaps in Redis: a submit was not answered */
     PLACE_STORE,  /* in Redis, where it stays over an outage */
     PLACE_LOCAL,  /* in this instance, while Redis is away (scheduler/pool_local.h) */
+};
+
+/* Texts of a record, until a settle has copied them. */
+struct call_record {
+    char created[CALL_NUMBER_BYTES], input[CALL_NUMBER_BYTES], ttl[CALL_NUMBER_BYTES];
+    char code[CALL_NUMBER_BYTES], usage[128];
+    struct buf error;
 };
 
 /* How large it is, and what was cut so that it is no larger. */
@@ -67,6 +79,7 @@ struct call {
     struct plan *plan; /* what provider and row belong to */
     const struct config_provider *provider;
     const struct config_model *row;
+    const struct config_account *account; /* NULL: the caller's own key */
     struct pool_view *pool;
     struct call_spec spec; /* texts are in `texts`, headers in `headers` */
     struct call_sink sink;
@@ -76,7 +89,8 @@ struct call {
     char *texts; /* one block: tenant, caller's key, header lines */
     struct http_header headers[CALL_MAX_HEADERS];
     struct wire_request request;
-    char *model;     /* decoded, without a forced provider */
+    char *asked;     /* what leads to the row: as the request says, or a fallback */
+    char *model;     /* of this without a forced provider */
     struct buf sent; /* the body to send when it differs from the client's */
     bool hide_usage;
     struct call_fit fit;
@@ -88,6 +102,19 @@ struct call {
     struct profile_estimate estimate;
     int64_t cost[POOL_MAX_DIMS];
     int64_t fair_cost;
+
+    /* the way it goes */
+    unsigned way;                      /* which of config_candidates() */
+    uint32_t tried;                    /* bits of those that failed */
+    const struct config_model *fallen; /* the row that was asked for, once a fallback serves */
+    size_t next_fallback;
+    bool astray; /* a job whose pool is no way of its model any more */
+    /* Of a job that goes another way: its own ticket, which runs on under its lease while `held`
+     * stands for it elsewhere. pool NULL: it is at home. */
+    struct {
+        struct holding held;
+        struct pool_view *pool;
+    } home;
 
     /* the queue */
     struct event *timer; /* queue wait, or a failure that must not be told at once */
@@ -102,6 +129,12 @@ struct call {
     int64_t queue_ms;            /* waits that are over */
     struct call_failure failure; /* with starting */
     struct list grave;           /* ended: freed by the scheduler once the stack is unwound */
+
+    char binding[CALL_BINDING_BYTES]; /* of the last wait */
+    struct buf notes;                 /* of attempts that failed: JSON objects, no brackets yet */
+    int note_count;
+    struct buf explain;
+    struct call_record record;
 
     /* the answer */
     struct http_transfer *transfer; /* valid until its on_done has returned */
@@ -131,6 +164,9 @@ void call_fail(struct call *c, const struct call_failure *failure);
 void call_succeed(struct call *c);
 
 void call_arm(struct call *c, int64_t ms);
+void call_leave_queue(struct call *c);
+/* Settles the ticket that it holds, as an attempt that is over; a job's own is left. */
+void call_close_ticket(struct call *c);
 void call_enter_queue(struct call *c);
 void call_granted(struct call *c, int64_t fence);
 /* The last settle of a granted ticket, or a step back into the queue. */
@@ -138,6 +174,8 @@ void call_settle(struct call *c, enum ticket_state state, const struct call_fail
 void call_bury(struct call *c);
 
 /* call_submit.c */
+/* Its ticket ended: a new one, under a new id. */
+void call_submit_anew(struct call *c);
 void call_on_timer(evutil_socket_t fd, short what, void *arg);
 
 /* call_news.c */
@@ -173,6 +211,19 @@ bool call_fit_sooner(struct call *c, const char *dim, int64_t late_ms) MUST_CHEC
 
 /* call_route.c */
 int call_route(struct call *c, struct call_failure *failure) MUST_CHECK;
+int call_rename_model(struct call *c, const char *model) MUST_CHECK;
+
+/* call_move.c. Nothing moves once output was given, nor while a submit is unanswered. */
+/* Takes the best way before there is a ticket. -ENOSPC: there is none. */
+int call_choose_way(struct call *c) MUST_CHECK;
+int call_find_way(struct call *c, struct pool_view *pool) MUST_CHECK; /* of a granted job */
+/* To another way that has not failed and starts sooner than that. False: it stays. */
+bool call_move(struct call *c, int64_t before_ms);
+/* To the next fallback. Inside call_new() it only takes the new way, and its price is the
+ * caller's to ask; later it is queued there. why: a word for the log. False: there is none. */
+bool call_fall_back(struct call *c, const char *why);
+/* A job that was granted here but must run elsewhere. True: it has left. */
+bool call_leave_home(struct call *c);
 
 /* call_request.c */
 int call_copy_spec(struct call *c, const struct call_spec *spec) MUST_CHECK;
@@ -185,6 +236,14 @@ struct call_upstream {
     char auth[CALL_AUTH_BYTES]; /* secret: wiped after the start */
 };
 int call_upstream(struct call *c, struct call_upstream *ret, struct error *e) MUST_CHECK;
+
+/* call_note.c */
+void call_note(struct call *c, const char *failure); /* the attempt that has just failed */
+
+/* call_record.c */
+/* Fields of a proxied call's ticket at its end, for GET /v1/jobs/{id}. */
+size_t call_record(struct call *c, const struct call_failure *failure, struct store_field *out);
+void call_recall(struct call *c, const char *explained, size_t len);
 
 /* call_reply.c */
 extern const struct http_handlers call_reply_handlers;

@@ -54,7 +54,7 @@ static struct wire_answer classify(const struct call *c, struct http_transfer *t
 /* A provider may quote the key that it refuses; the service's own is not the caller's to see. */
 static void hide_key(const struct call *c, char *bytes, size_t len)
 {
-    const char *key = c->provider->api_key;
+    const char *key = c->account ? c->account->api_key : NULL;
     size_t key_len = key ? strlen(key) : 0;
     if (key_len == 0)
         return;
@@ -148,6 +148,11 @@ static const char *why_of(enum http_result result)
     }
 }
 
+static const char *answer_word(enum http_result result, const struct wire_answer *answer)
+{
+    return result == HTTP_DONE ? wire_failure_name(answer->failure) : http_result_name(result);
+}
+
 static void count_answer(struct call *c, enum http_result result, enum wire_failure failure)
 {
     struct pool_stats *stats = pool_agent_stats(c->pool->agent);
@@ -173,6 +178,33 @@ static void pass_answer(struct call *c)
         call_succeed(c);
 }
 
+/* Where the attempt failed for good, or would wait longer than elsewhere. */
+static bool go_elsewhere(struct call *c, enum http_result result, const struct wire_answer *answer)
+{
+    bool rate = answer->failure == WIRE_RATE || answer->failure == WIRE_RAMP;
+    bool fault = result != HTTP_DONE && result != HTTP_TOO_LARGE && result != HTTP_NO_MEMORY;
+    bool dead = result == HTTP_DONE && pool_aside_by(answer->failure) && !c->pool->transient;
+    const struct retry_plan decided = c->outcome;
+    uint32_t tried = c->tried;
+    bool gone = false;
+    if (dead) {
+        pool_set_aside(scheduler_options(c->sched)->store, c->pool, answer, c->status);
+        c->outcome.unsent = true;
+        gone = call_move(c, INT64_MAX) || call_fall_back(c, "key refused");
+    } else if (c->outcome.again && rate) {
+        /* The pause must be told to its pool, which a job does only when it goes back. */
+        gone = (!c->spec.is_job || c->home.pool) && call_move(c, c->outcome.pause_ms);
+        c->tried = tried; /* it is as good as the others once its pause is over */
+    } else if (c->outcome.again) {
+        gone = call_move(c, c->outcome.delay_ms);
+    } else if (fault || (result == HTTP_DONE && answer->may_retry)) {
+        gone = call_move(c, call_wait_left_ms(c)) || call_fall_back(c, answer_word(result, answer));
+    }
+    if (!gone)
+        c->outcome = decided;
+    return gone;
+}
+
 static void unsuccessful(struct call *c, enum http_result result, const struct wire_answer *answer,
                          const char *detail)
 {
@@ -191,6 +223,9 @@ static void unsuccessful(struct call *c, enum http_result result, const struct w
     c->outcome = retry_decide(&what, scheduler_rand(c->sched));
     c->attempts += c->outcome.counts || !c->outcome.again;
     c->refusals += c->outcome.again && !c->outcome.counts;
+    call_note(c, answer_word(result, answer));
+    if (go_elsewhere(c, result, answer))
+        return;
     if (c->outcome.again) {
         call_requeue(c);
         return;

@@ -94,7 +94,7 @@ static bool has_header(const struct call *c, const char *name)
 int call_upstream(struct call *c, struct call_upstream *ret, struct error *e)
 {
     bool openai = wire_format_of(c->spec.endpoint) == WIRE_OPENAI;
-    const char *key = c->provider->api_key ? c->provider->api_key : c->spec.caller_key;
+    const char *key = c->account ? c->account->api_key : c->spec.caller_key;
     size_t n = 0;
     int len = snprintf(ret->url, sizeof(ret->url), "%s%s", c->provider->base_url,
                        wire_upstream_path(c->spec.endpoint));

@@ -5,19 +5,21 @@
 
 #define MODEL_MAX_BYTES 256
 
-/* The name that forced a provider is ours; the provider knows another. */
-static int rename_model(struct call *c)
+/* A name that forced a provider is ours, as a fallback is; the provider knows another. */
+int call_rename_model(struct call *c, const char *model)
 {
     struct buf changed;
+    if (json_equals(c->request.model, model))
+        return 0;
     buf_init(&changed, HTTP_MAX_BODY_BYTES + KIB);
-    int rc = wire_request_set_model(&c->request, c->model, &changed);
+    int rc = wire_request_set_model(&c->request, model, &changed);
     if (rc == 0)
         return call_replace_body(c, &changed);
     buf_release(&changed);
     return rc;
 }
 
-/* Which provider and row serve the model, and the name that the provider knows it by. */
+/* The name that was asked for, and a first row that serves it. */
 static int find_row(struct call *c, struct call_failure *f)
 {
     enum wire_format format = wire_format_of(c->spec.endpoint);
@@ -25,10 +27,7 @@ static int find_row(struct call *c, struct call_failure *f)
     struct buf name;
 
     buf_init(&name, MODEL_MAX_BYTES);
-    if (c->spec.provider && buf_addf(&name, "%s/", c->spec.provider) < 0)
-        return call_fail_memory(f);
-    size_t prefix = name.len;
-    if (json_text(c->request.model, &name) < 0 || name.len == prefix) {
+    if (json_text(c->request.model, &name) < 0 || name.len == 0) {
         buf_release(&name);
         call_failure_set(f, 400, "invalid_value",
                          "model must be a string of 1 to %d bytes; send the name of a model.",
@@ -46,33 +45,17 @@ static int find_row(struct call *c, struct call_failure *f)
         buf_release(&name);
         return -ENOENT;
     }
-    c->model = strdup(model);
-    bool forced = c->model && strcmp(model, name.data) != 0;
+    c->asked = strdup(name.data);
     buf_release(&name);
-    if (!c->model || (forced && rename_model(c) < 0))
-        return call_fail_memory(f);
-    return 0;
+    return c->asked ? 0 : call_fail_memory(f);
 }
 
-static int use_pool(struct call *c, struct pool_view *pool, struct call_failure *f)
+/* Where the first provider has no key of its own, the caller's is needed. */
+static int check_key(struct call *c, struct call_failure *f)
 {
-    if (!pool) {
-        call_failure_set(f, 503, "too_many_accounts",
-                         "Too many accounts are in use here at once; try again in a moment.");
-        f->retry_after_ms = 1000;
-        return -ENOSPC;
-    }
-    c->pool = pool;
-    pool->users++;
-    return 0;
-}
-
-static int find_pool(struct call *c, struct call_failure *f)
-{
-    char account[ACCOUNT_BYTES] = "default";
-    if (c->spec.pool)
-        return use_pool(c, c->spec.pool, f);
-    if (!c->provider->api_key && c->spec.is_job) {
+    if (c->provider->key_count > 0 || c->spec.pool)
+        return 0;
+    if (c->spec.is_job) {
         call_failure_set(f, 400, "key_not_configured",
                          "A job runs when its caller is gone, so the provider '%s' must have an "
                          "api_key in the configuration.",
@@ -80,22 +63,30 @@ static int find_pool(struct call *c, struct call_failure *f)
         return -EINVAL;
     }
     /* Who calls the provider itself need not show its key: then its requests share one account. */
-    if (!c->provider->api_key && (c->spec.caller_key || !c->spec.for_permit)) {
-        const char *key = c->spec.caller_key;
-        if (!key) {
-            call_failure_set(f, 401, "invalid_api_key",
-                             "The provider '%s' has no key of its own here: send yours, as you "
-                             "would to the provider.",
-                             c->provider->name);
-            return -EACCES;
-        }
-        scheduler_account(key, account);
+    if (!c->spec.caller_key && !c->spec.for_permit) {
+        call_failure_set(f, 401, "invalid_api_key",
+                         "The provider '%s' has no key of its own here: send yours, as you "
+                         "would to the provider.",
+                         c->provider->name);
+        return -EACCES;
     }
-    return use_pool(c, scheduler_pool(c->sched, c->provider, c->row, account), f);
+    return 0;
 }
 
 int call_route(struct call *c, struct call_failure *failure)
 {
     int rc = find_row(c, failure);
-    return rc < 0 ? rc : find_pool(c, failure);
+    if (rc == 0)
+        rc = check_key(c, failure);
+    if (rc < 0)
+        return rc;
+    rc = c->spec.pool ? call_find_way(c, c->spec.pool) : call_choose_way(c);
+    if (rc == -ENOSPC) {
+        call_failure_set(failure, 503, "too_many_accounts",
+                         "Too many accounts are in use here at once; try again in a moment.");
+        failure->retry_after_ms = 1000;
+    } else if (rc < 0) {
+        rc = call_fail_memory(failure);
+    }
+    return rc;
 }

@@ -8,11 +8,18 @@
 #include <string.h>
 
 #define RESUBMIT_MS 250
+#define GO_HOME_MS  5000
 /* A submit is repeated over a short outage before it is refused. */
 #define OUTAGE_PATIENCE_MS 5000
 
 static void fail_submit(struct call *c, const struct call_failure *f)
 {
+    if (c->home.pool && f->status == 503) {
+        /* A job is told no such thing: it goes back to where it came from. */
+        c->outcome = (struct retry_plan){.delay_ms = GO_HOME_MS};
+        call_requeue(c);
+        return;
+    }
     if (c->starting) {
         c->failure = *f;
         call_arm(c, 0);
@@ -44,6 +51,11 @@ static void refuse(struct call *c, const struct store_turn *turn)
 {
     struct call_failure f;
     const char *pool = pool_agent_pool(c->pool->agent)->id;
+    c->place = PLACE_NOWHERE;
+    if (call_move(c, INT64_MAX) ||
+        (turn->submit == SUBMIT_FULL && call_fall_back(c, "queue full")) ||
+        (turn->submit == SUBMIT_CIRCUIT && call_fall_back(c, "circuit open")))
+        return;
     pool_stats_add(pool_agent_stats(c->pool->agent), COUNT_refused, 1);
     if (turn->submit == SUBMIT_FULL) {
         call_failure_set(&f, 503, "queue_full",
@@ -109,6 +121,8 @@ static void give_up_late(struct call *c, const struct store_turn *turn)
 {
     struct call_failure f;
     int64_t left = call_wait_left_ms(c);
+    if (call_move(c, left) || call_fall_back(c, "wait too long"))
+        return;
     pool_agent_cancel(c->pool->agent, c->held.id, NULL, NULL);
     call_failure_set(&f, 504, "queue_timeout",
                      "The request would wait about %" PRId64 " ms in the queue of %s (%s), and may "
@@ -130,7 +144,7 @@ static bool take_new_id(struct call *c)
 }
 
 /* Its ticket ended without it (its instance was taken for dead): a new one, at the end. */
-static void submit_anew(struct call *c)
+void call_submit_anew(struct call *c)
 {
     struct call_failure f;
     if (take_new_id(c)) {
@@ -148,7 +162,7 @@ static void known(struct call *c, const struct store_turn *turn)
     if (strcmp(turn->detail, "queued") == 0 || strcmp(turn->detail, "delayed") == 0)
         wait_in_queue(c);
     else if (strcmp(turn->detail, "running") != 0)
-        submit_anew(c);
+        call_submit_anew(c);
     else if (turn->fence > c->last_fence)
         call_granted(c, turn->fence);
 }
@@ -162,6 +176,17 @@ static void not_submitted(struct call *c, enum redis_status status)
     else if (c->place != PLACE_STORE)
         call_arm(c, call_wait_left_ms(c) < RESUBMIT_MS ? call_wait_left_ms(c) : RESUBMIT_MS);
     /* Else Redis holds the ticket: it asks again when Redis is back once more. */
+}
+
+/* It waits here, and would start sooner elsewhere, or would not start within its wait at all. True:
+ * it is there now. Asked once, at its first place: what is known of others is a guess. */
+static bool is_too_late(struct call *c, int64_t eta_ms, bool first)
+{
+    int64_t left_ms = call_wait_left_ms(c);
+    uint32_t tried = c->tried;
+    bool moved = first && eta_ms > 0 && call_move(c, eta_ms < left_ms ? eta_ms : left_ms);
+    c->tried = tried;
+    return moved || (eta_ms > left_ms && call_fall_back(c, "wait too long"));
 }
 
 static void submitted(struct call *c, const struct store_turn *turn)
@@ -185,6 +210,10 @@ static void submitted(struct call *c, const struct store_turn *turn)
             break;
         }
         wait_in_queue(c);
+        pool_agent_note_eta(c->pool->agent, turn->eta_ms);
+        (void)snprintf(c->binding, sizeof(c->binding), "%s", turn->detail);
+        if (is_too_late(c, turn->eta_ms, first))
+            break;
         if (first)
             c->sink.queued(c->arg, turn->eta_ms, turn->detail);
         break;
@@ -206,7 +235,10 @@ static void take_back(struct call *c, const struct store_turn *turn)
         c->outcome.unsent = true;
         c->held.fence = turn->fence;
         pool_agent_hold(c->pool->agent, &c->held);
-        call_settle(c, TICKET_CANCELLED, NULL);
+        if (c->home.pool)
+            call_close_ticket(c); /* the job itself was settled when it left */
+        else
+            call_settle(c, TICKET_CANCELLED, NULL);
     } else if (turn->status == REDIS_OK || turn->status == REDIS_LOST) {
         pool_agent_abandon(c->pool->agent, c->held.id);
     }

@@ -48,6 +48,7 @@ struct jobs *jobs_new(struct scheduler *s)
     list_init(&j->watches);
     list_init(&j->runs);
     list_init(&j->submissions);
+    list_init(&j->strays);
     scheduler_on_job(s, job_run, job_run_cancel, j);
     return j;
 }
@@ -96,6 +97,7 @@ void jobs_free(struct jobs *j)
         refused(LIST_ITEM(j->submissions.next, struct submission, link), &f);
     while (!list_is_empty(&j->watches))
         list_remove(j->watches.next);
+    job_strays_free(j);
     free(j);
 }
 
@@ -193,7 +195,7 @@ static void on_confirmed(void *arg, enum redis_status status, int64_t copies)
     struct store_ticket t;
     s->copies = copies;
     call_ticket(s->call, &t);
-    job_look(s->jobs, call_pool(s->call), t.tenant, s->id, on_record, s);
+    job_look(s->jobs, pool_agent_pool(agent_of(s)), t.tenant, s->id, on_record, s);
 }
 
 static void on_submitted(void *arg, struct store_pool *pool, const struct store_turn *turn)
@@ -563,4 +565,5 @@ void jobs_event(struct jobs *j, const char *payload)
 void jobs_channel_back(struct jobs *j)
 {
     tell(j, NULL, "");
+    job_strays_look(j);
 }

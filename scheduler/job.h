@@ -41,6 +41,8 @@ struct job_record {
     const char *body;       /* of the answer */
     size_t body_len;
     const char *usage, *error, *metadata; /* JSON */
+    const char *explain;                  /* JSON of call_explain(), of the last attempt */
+    bool is_call;                         /* a proxied call, which has ended */
     const char *durability;               /* of one just accepted: how safe it is; else NULL */
     int64_t replicas;                     /* that have it, with "replicated" */
 };
@@ -66,6 +68,7 @@ struct job_spec {
 };
 void job_submit(struct jobs *j, const struct job_spec *spec, job_fn fn, void *arg);
 
+/* Also of a proxied call that has ended, for jobs.call_ttl_s. */
 void job_get(struct jobs *j, const char *tenant, const char *id, job_fn fn, void *arg);
 /* Takes a waiting job out, asks a running one to stop; the record as it is after that. */
 void job_cancel(struct jobs *j, const char *tenant, const char *id, job_fn fn, void *arg);

@@ -4,10 +4,16 @@
  *   job.c         submit, watch
  *   job_look.c    records: get, list, cancel
  *   job_run.c     a granted job as a call
+ *   job_stray.c   pools that Redis knows and the configuration does not (any more): their jobs can
+ *                 be seen and cancelled, and wait until a configuration names the pool again
  *
  * Fields that a job keeps in its ticket's record beside those of storage/lua/lib.lua:
  *   ep endpoint path   rq request body     ten tenant     mdl model      md metadata (JSON)
  *   cr created, µs     in input estimate   tr attempts    rs answer      rc its status code
+ *   us usage (JSON)    er error (JSON)     dc decision    bd limit it waits for at its submit
+ *   xp call_explain()  kt ms that a finished call is kept
+ *
+ * A proxied call has ep, ten, mdl, cr, in, rc, us, er, dc, xp and kt from its end on.
  *   us usage (JSON)    er error (JSON)     dc decision       sh 1: it was shrunk
  *   tt trimmed tokens  ct how it was cut (JSON)
  */
@@ -25,6 +31,8 @@ struct jobs {
     struct list watches;
     struct list runs;
     struct list submissions;
+    struct list strays;
+    size_t stray_count;
     bool stopped;
     size_t running;
     int64_t last_created_us; /* creation times are unique within an instance */
@@ -38,10 +46,20 @@ void job_run_cancel(void *arg, const char *id);
 void job_runs_drop(struct jobs *j);
 
 /* job_look.c: reads one record of a pool. */
-void job_look(struct jobs *j, struct pool_view *pool, const char *tenant, const char *id, job_fn fn,
-              void *arg);
+void job_look(struct jobs *j, struct store_pool *pool, const char *tenant, const char *id,
+              job_fn fn, void *arg);
+
+/* job_stray.c */
 /* The pool of an id; NULL when the id is none of ours, or of a pool that is not known here. */
-struct pool_view *job_pool(struct jobs *j, const char *id);
+struct store_pool *job_pool(struct jobs *j, const char *id);
+struct job_cursor { /* zero: at the start */
+    size_t pool;
+    struct list *stray;
+};
+struct store_pool *job_next_pool(struct jobs *j, struct job_cursor *at);
+void job_strays_look(struct jobs *j); /* asks Redis which pools there are */
+void job_strays_free(struct jobs *j);
+
 void job_not_found(struct call_failure *f, const char *id);
 void job_storage_failed(struct call_failure *f, enum redis_status status);
 

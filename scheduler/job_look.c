@@ -9,8 +9,8 @@
 
 /* What is read of a record, in this order behind the four words of peek. */
 static const char *const fields[] = {
-    "ep", "mdl", "cl", "ten", "cr", "t1", "t2", "tr", "in",
-    "rc", "rs",  "us", "er",  "md", "dc", "at", "tt", "ct",
+    "ep", "mdl", "cl", "ten", "cr", "t1", "t2", "tr", "in", "rc", "rs",
+    "us", "er",  "md", "dc",  "at", "xp", "kd", "bd", "tt", "ct",
 };
 enum {
     F_EP,
@@ -29,6 +29,9 @@ enum {
     F_METADATA,
     F_DECISION,
     F_FENCE,
+    F_EXPLAIN,
+    F_KIND,
+    F_BINDING,
     F_TRIMMED,
     F_CUT,
     F_COUNT,
@@ -52,13 +55,6 @@ void job_storage_failed(struct call_failure *f, enum redis_status status)
         "Idempotency-Key nothing is done twice.",
         redis_status_name(status));
     f->retry_after_ms = 1000;
-}
-
-struct pool_view *job_pool(struct jobs *j, const char *id)
-{
-    char hash[POOL_HASH_BYTES];
-    struct pool_view *v = key_id_hash(id, hash) ? scheduler_pool_by_hash(j->scheduler, hash) : NULL;
-    return v && !v->transient ? v : NULL; /* those hold no jobs, and do not stay */
 }
 
 static const char *status_of(const char *state)
@@ -111,7 +107,11 @@ static void read_record(const struct store_turn *turn, const char *id, struct jo
         .usage = text_at(turn, F_USAGE, NULL),
         .error = text_at(turn, F_ERROR, NULL),
         .metadata = text_at(turn, F_METADATA, NULL),
+        .explain = text_at(turn, F_EXPLAIN, NULL),
+        .is_call = strcmp(text_at(turn, F_KIND, NULL), "call") == 0,
     };
+    if (!*r->binding)
+        r->binding = text_at(turn, F_BINDING, NULL);
     r->body = text_at(turn, F_BODY, &r->body_len);
 }
 
@@ -127,12 +127,14 @@ static void on_looked(void *arg, struct store_pool *pool, const struct store_tur
     struct look *l = arg;
     struct job_record record;
     struct call_failure f;
-    (void)pool;
-    if (turn->status != REDIS_OK) {
+    if (turn->status == REDIS_ERROR && pool->guest) {
+        job_not_found(&f, l->id); /* nothing is left of that pool */
+        l->fn(l->arg, NULL, false, &f);
+    } else if (turn->status != REDIS_OK) {
         job_storage_failed(&f, turn->status);
         l->fn(l->arg, NULL, false, &f);
     } else {
-        /* A proxied call has a record too, but no endpoint: it is no job. */
+        /* A proxied call has a record too, but no endpoint before its end. */
         read_record(turn, l->id, &record);
         bool ours = strcmp(turn->result, "none") != 0 && *record.endpoint &&
                     strcmp(record.tenant, l->tenant) == 0;
@@ -143,8 +145,8 @@ static void on_looked(void *arg, struct store_pool *pool, const struct store_tur
     free(l);
 }
 
-void job_look(struct jobs *j, struct pool_view *pool, const char *tenant, const char *id, job_fn fn,
-              void *arg)
+void job_look(struct jobs *j, struct store_pool *pool, const char *tenant, const char *id,
+              job_fn fn, void *arg)
 {
     struct look *l = calloc(1, sizeof(*l));
     if (!l) {
@@ -158,13 +160,12 @@ void job_look(struct jobs *j, struct pool_view *pool, const char *tenant, const 
     l->fn = fn;
     l->arg = arg;
     struct store_look look = {l->id, fields, F_COUNT};
-    pool_store_peek(scheduler_options(j->scheduler)->store, pool_agent_pool(pool->agent), &look,
-                    on_looked, l);
+    pool_store_peek(scheduler_options(j->scheduler)->store, pool, &look, on_looked, l);
 }
 
 void job_get(struct jobs *j, const char *tenant, const char *id, job_fn fn, void *arg)
 {
-    struct pool_view *pool = job_pool(j, id);
+    struct store_pool *pool = job_pool(j, id);
     struct call_failure f;
     if (pool) {
         job_look(j, pool, tenant, id, fn, arg);
@@ -178,7 +179,7 @@ void job_get(struct jobs *j, const char *tenant, const char *id, job_fn fn, void
 
 struct cancel {
     struct jobs *jobs;
-    struct pool_view *pool;
+    struct store_pool *pool;
     char id[TICKET_ID_BYTES];
     char tenant[TENANT_NAME_BYTES + 1];
     job_fn fn;
@@ -203,12 +204,17 @@ static void on_owned(void *arg, const struct job_record *record, bool replayed,
         free(c);
         return;
     }
-    pool_agent_cancel(c->pool->agent, c->id, on_cancelled, c);
+    struct pool_view *v = scheduler_pool_by_hash(c->jobs->scheduler, c->pool->hash);
+    if (v)
+        pool_agent_cancel(v->agent, c->id, on_cancelled, c);
+    else
+        pool_store_cancel(scheduler_options(c->jobs->scheduler)->store, c->pool, c->id, 0,
+                          on_cancelled, c);
 }
 
 void job_cancel(struct jobs *j, const char *tenant, const char *id, job_fn fn, void *arg)
 {
-    struct pool_view *pool = job_pool(j, id);
+    struct store_pool *pool = job_pool(j, id);
     struct cancel *c = pool ? calloc(1, sizeof(*c)) : NULL;
     if (!c) {
         struct call_failure f;
@@ -227,7 +233,7 @@ void job_cancel(struct jobs *j, const char *tenant, const char *id, job_fn fn, v
 struct entry {
     char id[TICKET_ID_BYTES];
     int64_t created_us;
-    struct pool_view *pool;
+    struct store_pool *pool;
 };
 
 struct listing {
@@ -246,7 +252,7 @@ struct listing {
 
 struct pool_listing {
     struct listing *list;
-    struct pool_view *pool;
+    struct store_pool *pool;
 };
 
 static int newest_first(const void *a, const void *b)
@@ -275,8 +281,8 @@ static void on_entry(void *arg, const struct job_record *record, bool replayed,
         l->limit--;
         l->fn(l->arg, record, false, NULL);
     } else if (failure->status == 404) {
-        job_store_unindex(scheduler_options(l->jobs->scheduler)->jobs,
-                          pool_agent_pool(e->pool->agent)->id, l->tenant, e->id);
+        job_store_unindex(scheduler_options(l->jobs->scheduler)->jobs, e->pool->id, l->tenant,
+                          e->id);
     } else {
         listing_end(l, false, failure);
         return;
@@ -326,23 +332,14 @@ static void on_listed(void *arg, enum redis_status status, const char *id, int64
         all_listed(l);
 }
 
-/* The next pool that may hold jobs. */
-static struct pool_view *next_pool(const struct scheduler *s, size_t *at)
-{
-    struct pool_view *v = scheduler_next_pool(s, at);
-    while (v && v->transient)
-        v = scheduler_next_pool(s, at);
-    return v;
-}
-
 static void ask_pools(struct listing *l)
 {
     struct scheduler *s = l->jobs->scheduler;
-    size_t at = 0;
+    struct job_cursor at = {.pool = 0};
     l->pools_open = 1; /* held until every pool was asked */
-    for (struct pool_view *v = next_pool(s, &at); v; v = next_pool(s, &at)) {
+    for (struct store_pool *pool; (pool = job_next_pool(l->jobs, &at));) {
         struct job_range range = {
-            .pool = pool_agent_pool(v->agent)->id,
+            .pool = pool->id,
             .tenant = l->tenant,
             .before_us = l->before_us,
             .before_id = l->before_id,
@@ -353,7 +350,7 @@ static void ask_pools(struct listing *l)
             l->status = REDIS_BUSY_LOCAL;
             break;
         }
-        *p = (struct pool_listing){l, v};
+        *p = (struct pool_listing){l, pool};
         l->pools_open++;
         job_store_list(scheduler_options(s)->jobs, &range, on_listed, p);
     }
@@ -388,10 +385,11 @@ static void on_cursor(void *arg, enum redis_status status, int64_t created_us)
 void job_list(struct jobs *j, const struct job_page *page, job_list_fn fn, void *arg)
 {
     struct listing *l = calloc(1, sizeof(*l));
-    struct pool_view *pool = page->after ? job_pool(j, page->after) : NULL;
-    size_t pools = 0, at = 0;
+    struct store_pool *pool = page->after ? job_pool(j, page->after) : NULL;
+    struct job_cursor at = {.pool = 0};
+    size_t pools = 0;
     struct call_failure f;
-    while (next_pool(j->scheduler, &at))
+    while (job_next_pool(j, &at))
         pools++;
     if (l)
         l->entries = calloc((pools + 1) * 2 * (size_t)(page->limit + 1), sizeof(*l->entries));
@@ -415,7 +413,6 @@ void job_list(struct jobs *j, const struct job_page *page, job_list_fn fn, void 
         ask_pools(l);
         return;
     }
-    struct job_entry from = {
-        .pool = pool_agent_pool(pool->agent)->id, .tenant = l->tenant, .id = page->after};
+    struct job_entry from = {.pool = pool->id, .tenant = l->tenant, .id = page->after};
     job_store_place(scheduler_options(j->scheduler)->jobs, &from, on_cursor, l);
 }

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const fields[] = {"ep", "rq", "ten", "w",      "cl", "tr",
-                                     "at", "t0", "t1",  "cancel", "sh"};
+static const char *const fields[] = {"ep", "rq", "ten",    "w",  "cl", "tr", "at",
+                                     "t0", "t1", "cancel", "bd", "xp", "sh"};
 enum {
     F_EP,
     F_REQUEST,
@@ -21,6 +21,8 @@ enum {
     F_QUEUED,
     F_STARTED,
     F_CANCEL,
+    F_BINDING,
+    F_EXPLAINED,
     F_SHRUNK,
     F_COUNT
 };
@@ -82,6 +84,8 @@ static size_t on_result(void *arg, const struct call_failure *failure, struct st
     out[n++] = (struct store_field){"tr", r->tries, strlen(r->tries)};
     const char *decision = call_decision(r->call);
     out[n++] = (struct store_field){"dc", decision, strlen(decision)};
+    const char *explained = call_explain(r->call);
+    out[n++] = (struct store_field){"xp", explained, strlen(explained)};
     if (failure) {
         buf_clear(&r->error);
         (void)buf_addf(&r->error, "{\"status\":%d,\"code\":\"%s\",\"message\":\"", failure->status,
@@ -109,10 +113,12 @@ static size_t on_result(void *arg, const struct call_failure *failure, struct st
 
 static void log_run(const struct run *r, const char *what, int status)
 {
-    char code[LOG_NUMBER_BYTES], tries[LOG_NUMBER_BYTES];
+    char code[LOG_NUMBER_BYTES], tries[LOG_NUMBER_BYTES], wait[LOG_NUMBER_BYTES];
     log_write(LOG_INFO, what, "job", r->grant.id, "model", call_model(r->call), "pool",
-              pool_agent_pool(r->agent)->id, "status", log_number(code, status), "attempts",
-              log_number(tries, call_tries(r->call)), NULL);
+              pool_agent_pool(call_pool(r->call)->agent)->id, "status", log_number(code, status),
+              "attempts", log_number(tries, call_tries(r->call)), "limit", call_binding(r->call),
+              "queue_ms", log_number(wait, call_queue_ms(r->call)), "failed_attempts",
+              call_notes(r->call), NULL);
 }
 
 static void on_end(void *arg)
@@ -222,7 +228,9 @@ static void begin(struct run *r, const struct store_turn *turn)
         .tries = int_at(turn, F_TRIES, 0),
         .queue_ms = int_at(turn, F_STARTED, 0) - int_at(turn, F_QUEUED, 0),
         .granted = int_at(turn, F_GRANTS, 1) > 1,
+        .binding = text_at(turn, F_BINDING, NULL),
     };
+    past.explained = text_at(turn, F_EXPLAINED, &past.explained_len);
     r->call = call_new(r->jobs->scheduler, &spec, &sink, r, &f);
     if (!r->call)
         fail_run(r, &f);

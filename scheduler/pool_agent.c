@@ -10,10 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TICK_BUSY_MS  1000
-#define TICK_IDLE_MS  5000
-#define FLUSH_MS      2000
-#define REAP_GRACE_MS 10000 /* after a reconnect: twice the longest reconnect backoff */
+#define TICK_BUSY_MS 1000
+#define TICK_IDLE_MS 2500 /* with the lease, the longest that a dead instance is not noticed */
+#define FLUSH_MS     2000
 
 void pool_agent_arm(struct event *timer, int64_t ms)
 {
@@ -61,6 +60,7 @@ void pool_agent_take_turn(struct pool_agent *a, const struct store_turn *turn)
     memcpy(a->levels, turn->levels, sizeof(a->levels));
     a->level_count = turn->level_count;
     a->queued = turn->queued;
+    a->turn_ms = clock_mono_ms();
     if (turn->wait_ms >= 0 && !a->stopped)
         pool_agent_arm(a->look, turn->wait_ms);
     else if (turn->wait_ms != POOL_WAIT_KEEP)
@@ -114,8 +114,12 @@ static void on_beat(void *arg, struct store_pool *pool, const struct store_turn 
 {
     struct pool_agent *a = arg;
     (void)pool;
-    if (!pool_agent_end(a) || turn->status != REDIS_OK)
+    if (!pool_agent_end(a))
         return;
+    if (turn->status != REDIS_OK) {
+        a->beat_ms = 0; /* a Redis that was loading is told as soon as it can hear */
+        return;
+    }
     notice_loss(a);
     size_t n = reply_count(turn->items);
     for (size_t i = 1; i + 1 < n; i += 2) {
@@ -204,7 +208,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         a->flush_ms = now_ms;
         flush(a);
     }
-    if (now_ms - a->up_since_ms >= REAP_GRACE_MS) {
+    if (now_ms >= a->reap_from_ms) {
         pool_agent_begin(a);
         pool_store_reap(a->store, &a->pool, pool_agent_room(a), on_reaped, a);
     }
@@ -310,14 +314,19 @@ void pool_agent_configure(struct pool_agent *a, const struct pool_limits *limits
     pool_store_configure(a->store, &a->pool, on_configured, a);
 }
 
+void pool_agent_reap_in(struct pool_agent *a, int64_t ms)
+{
+    a->reap_from_ms = clock_mono_ms() + ms;
+}
+
 /* Redis decides again. */
 void pool_agent_go_central(struct pool_agent *a)
 {
     a->up = true;
     if (a->local)
         pool_agent_leave_local(a);
-    a->up_since_ms = clock_mono_ms();
-    a->beat_ms = a->up_since_ms;
+    a->beat_ms = clock_mono_ms();
+    a->reap_from_ms = a->beat_ms + POOL_AGENT_GRACE_MS;
     if (is_busy(a))
         beat(a);
     pool_agent_send_closings(a);

@@ -5,9 +5,10 @@
  * said so (one exact timer, no polling), gives ended leases back (reap), and sees to it that
  * every settle takes effect, also over a Redis that is away for a while.
  *
- * Grants that come with any reply go to on_grant. After Redis was away nothing is reaped for a
- * while: instances first renew the leases of what they still run, so that a restart of Redis
- * does not run everything twice.
+ * Grants that come with any reply go to on_grant. After Redis was away nothing is reaped for
+ * POOL_AGENT_GRACE_MS: instances first renew the leases of what they still run, so that a restart
+ * of Redis does not run everything twice. Who finds a Redis that has been there all the while, as
+ * an instance that starts anew, need not wait (pool_agent_reap_in).
  *
  * While Redis is away, and when the outage mode says so, calls that are submitted anew are granted
  * here (scheduler/pool_local.h). Tickets that Redis holds already stay there. When it is back,
@@ -24,6 +25,9 @@
 #include "common/list.h"
 #include "scheduler/pool_stats.h"
 #include "storage/pool_store.h"
+
+/* From when Redis is back: twice the longest pause between two attempts to connect. */
+#define POOL_AGENT_GRACE_MS 10000
 
 struct event_base;
 struct outage;
@@ -69,11 +73,20 @@ struct pool_stats *pool_agent_stats(struct pool_agent *a);
 /* Levels as the last reply told them (order of limits.dims), for x-ratelimit headers. */
 const struct store_level *pool_agent_levels(const struct pool_agent *a, size_t *ret_count);
 int64_t pool_agent_queued(const struct pool_agent *a); /* tickets in the pool, as last told */
-bool pool_agent_is_idle(const struct pool_agent *a);   /* nothing of ours is in it or on its way */
+/* ms until a ticket of this cost may start, as far as this instance knows: 0 also when it knows
+ * nothing. cost: in the order of limits.dims. Cheap, and only for choosing between pools. */
+int64_t pool_agent_start_in(const struct pool_agent *a, const int64_t cost[POOL_MAX_DIMS]);
+size_t pool_agent_load(const struct pool_agent *a); /* of ours: running, waiting, on the way */
+/* What only the caller has heard: the wait of a new ticket, and a pause of the whole pool. */
+void pool_agent_note_eta(struct pool_agent *a, int64_t eta_ms);
+void pool_agent_note_pause(struct pool_agent *a, int64_t ms);
+bool pool_agent_is_idle(const struct pool_agent *a); /* nothing of ours is in it or on its way */
 size_t pool_agent_held(const struct pool_agent *a);
 
 /* Redis came up or went away. */
 void pool_agent_connected(struct pool_agent *a, bool up);
+/* From when on ended leases are given back, from now, instead of the grace. */
+void pool_agent_reap_in(struct pool_agent *a, int64_t ms);
 /* What to do while Redis is away; kept. Without it calls are refused then. */
 void pool_agent_use_outage(struct pool_agent *a, const struct outage *outage);
 /* Redis decides: it is there, and was told what was granted without it. */

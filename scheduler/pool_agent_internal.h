@@ -3,6 +3,7 @@
  *
  *   pool_agent.c          what it tells Redis and hears from it
  *   pool_agent_closing.c  settles and cancels, until Redis has answered them
+ *   pool_agent_start.c    how soon it could start a ticket, as a guess
  *   pool_agent_local.c    the time without Redis: in, out, and the charge between
  */
 #ifndef SCHEDULER_POOL_AGENT_INTERNAL_H
@@ -33,13 +34,14 @@ struct pool_agent {
     struct store_level levels[POOL_MAX_DIMS];
     size_t level_count;
     int64_t queued, data_losses;
+    int64_t turn_ms, eta_until_ms, paused_until_ms; /* for pool_agent_start_in() */
     bool looking, up, stopped, freed;
     bool linked; /* connected; up only once it was told what was granted without it */
     const struct outage *outage;
     struct pool_local *local; /* made by the first outage */
     bool charging, unshared;
     int charge_refusals;
-    int64_t up_since_ms, beat_ms, flush_ms;
+    int64_t reap_from_ms, beat_ms, flush_ms;
     size_t inflight; /* store calls that will still call back */
 };
 

@@ -7,6 +7,8 @@
 #include "scheduler/call.h"
 #include "scheduler/gauge.h"
 #include "scheduler/pool_local.h"
+#include "scheduler/pool_rates.h"
+#include "scheduler/pool_watch.h"
 #include "scheduler/summaries.h"
 
 #include <event2/event.h>
@@ -17,7 +19,6 @@
 #define MAX_POOLS       4096
 #define FIRST_OUTPUT    512 /* output foreseen before anything was learned, tokens */
 #define OUTPUT_QUANTILE 0.95
-#define MAX_LOSSES      5
 #define HAND_BACK_MS    1000
 
 struct scheduler {
@@ -30,6 +31,7 @@ struct scheduler {
     struct map pools; /* pool hash -> struct pool_view */
     struct list graves;
     struct event *undertaker;
+    struct pool_watch watch;
     scheduler_job_fn on_job;
     scheduler_job_cancel_fn on_job_cancel;
     void *job_arg;
@@ -41,33 +43,6 @@ struct scheduler {
 };
 
 /* ---- pools */
-
-static int64_t set_or_none(int64_t rate)
-{
-    return rate > 0 ? rate : 0;
-}
-
-static void limits_of(const struct config *c, const struct profile *profile,
-                      const struct config_limits *l, struct pool_limits *ret)
-{
-    struct profile_rates rates = {
-        .rpm = set_or_none(l->rpm),
-        .tpm = set_or_none(l->tpm),
-        .itpm = set_or_none(l->itpm),
-        .otpm = set_or_none(l->otpm),
-        .rpd = set_or_none(l->rpd),
-        .tpd = set_or_none(l->tpd),
-        .max_parallel = set_or_none(l->max_parallel_requests),
-    };
-    struct profile_queue queue = {
-        .bypass_permille = c->queue.bypass_permille,
-        .max_depth = c->queue.max_depth,
-        .lease_ms = c->queue.lease_ms,
-        .max_losses = MAX_LOSSES,
-        .headroom_ms = c->queue.headroom_ms,
-    };
-    profile_limits(profile, &rates, &queue, ret);
-}
 
 const struct profile *scheduler_profile(const struct config_provider *provider)
 {
@@ -111,12 +86,12 @@ static void lost(void *arg, struct pool_agent *agent, const struct store_lease *
 {
     struct scheduler *s = arg;
     struct call *call = map_get(&s->calls, lease->id);
-    if (!call || !call_holds(call, lease->fence))
+    if (!call || !call_holds(call, lease))
         return; /* it ended, or was granted anew, while the heartbeat was on its way */
     log_write(LOG_WARN, "a lease was lost", "ticket", lease->id, "pool", pool_agent_pool(agent)->id,
               NULL);
     pool_stats_add(pool_agent_stats(agent), COUNT_leases_lost, 1);
-    call_on_lost(call);
+    call_on_lost(call, lease->id);
 }
 
 int scheduler_job_room(const struct scheduler *s)
@@ -152,10 +127,13 @@ static void data_lost(void *arg, struct pool_agent *agent)
     scheduler_channel_back(arg);
 }
 
-static bool is_default(const struct pool_view *v, const char *id)
+static const struct config_account *find_account(const struct config_provider *p, const char *name)
 {
-    size_t len = strlen(v->provider);
-    return strncmp(id + len, ":default:", 9) == 0;
+    for (size_t i = 0; i < p->key_count; i++) {
+        if (strcmp(p->keys[i].name, name) == 0)
+            return &p->keys[i];
+    }
+    return NULL;
 }
 
 /* Job ids lead to their pools by this. The pools of callers' keys hold no jobs, and would only grow
@@ -191,8 +169,11 @@ static bool make_room(struct scheduler *s)
 }
 
 static struct pool_view *add_pool(struct scheduler *s, const struct config_provider *provider,
-                                  const struct config_model *row, const char *id)
+                                  const struct config_model *row, const char *account,
+                                  const char *id)
 {
+    const struct config_account *key = find_account(provider, account);
+    struct config_limits merged = config_limits_of(row, key);
     struct pool_view *v = calloc(1, sizeof(*v));
     struct pool_agent_hooks hooks = {.on_grant = hand_out,
                                      .on_lost = lost,
@@ -205,12 +186,13 @@ static struct pool_view *add_pool(struct scheduler *s, const struct config_provi
     if (!v)
         return NULL;
     v->profile = scheduler_profile(provider);
-    limits_of(s->plan->config, v->profile, &row->limits, &limits);
+    pool_rates(s->plan->config, v->profile, &merged, &limits);
     store_pool_init(&pool, id, &limits);
     pool.finished_ttl_ms = s->plan->config->jobs.result_ttl_s * 1000;
     quantile_init(&v->output, OUTPUT_QUANTILE, FIRST_OUTPUT);
     (void)snprintf(v->provider, sizeof(v->provider), "%s", provider->name);
     (void)snprintf(v->group, sizeof(v->group), "%s", row->pool);
+    (void)snprintf(v->account, sizeof(v->account), "%s", account);
     v->agent = pool_agent_new(s->options.base, s->options.store, &pool, &hooks);
     if (!v->agent || map_put(&s->pools, pool_agent_pool(v->agent)->hash, v) < 0) {
         pool_agent_free(v->agent);
@@ -218,10 +200,11 @@ static struct pool_view *add_pool(struct scheduler *s, const struct config_provi
         return NULL;
     }
     pool_agent_use_outage(v->agent, &s->outage);
-    v->transient = !is_default(v, pool.id);
+    v->transient = !key && strcmp(account, "default") != 0;
     if (s->connected) {
         register_pool(s, v);
         pool_agent_connected(v->agent, true);
+        pool_watch_add(&s->watch, v->agent);
     }
     return v;
 }
@@ -239,7 +222,7 @@ struct pool_view *scheduler_pool(struct scheduler *s, const struct config_provid
         return NULL; /* two pools of one hash would share their limits */
     if (v)
         return v;
-    return make_room(s) ? add_pool(s, provider, row, id) : NULL;
+    return make_room(s) ? add_pool(s, provider, row, account, id) : NULL;
 }
 
 struct pool_view *scheduler_pool_by_hash(struct scheduler *s, const char *hash)
@@ -272,7 +255,7 @@ struct pool_view *scheduler_find_pool(struct scheduler *s, const char *hash, con
         scheduler_account(caller_key, account);
     for (size_t i = 0; i < c->provider_count && !known; i++) {
         const struct config_provider *p = &c->providers[i];
-        for (size_t k = 0; k < p->model_count && !p->api_key && !known; k++) {
+        for (size_t k = 0; k < p->model_count && p->key_count == 0 && !known; k++) {
             if (has_hash(p, &p->models[k], account, hash))
                 known = scheduler_pool(s, p, &p->models[k], account);
             else if (has_hash(p, &p->models[k], "default", hash))
@@ -299,11 +282,12 @@ static void add_configured_pools(struct scheduler *s)
     const struct config *c = s->plan->config;
     for (size_t i = 0; i < c->provider_count; i++) {
         const struct config_provider *p = &c->providers[i];
-        for (size_t k = 0; k < p->model_count && p->api_key; k++) {
-            gauge_prepare(s->gauge, p->models[k].name);
-            if (!scheduler_pool(s, p, &p->models[k], "default"))
+        for (size_t k = 0; k < p->model_count * p->key_count; k++) {
+            const struct config_model *row = &p->models[k / p->key_count];
+            gauge_prepare(s->gauge, row->name);
+            if (!scheduler_pool(s, p, row, p->keys[k % p->key_count].name))
                 log_write(LOG_ERROR, "a pool could not be made", "provider", p->name, "pool",
-                          p->models[k].pool, NULL);
+                          row->pool, NULL);
         }
     }
 }
@@ -367,6 +351,8 @@ void scheduler_message(struct scheduler *s, const char *payload)
 void scheduler_connected(struct scheduler *s, bool up)
 {
     size_t at = 0;
+    if (up)
+        pool_watch_connected(&s->watch, !s->outage.ever_up);
     s->connected = up;
     s->outage.ever_up |= up;
     for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at)) {
@@ -427,6 +413,7 @@ void scheduler_stop(struct scheduler *s)
 {
     size_t at = 0;
     s->draining = true;
+    pool_watch_stop(&s->watch);
     summaries_stop(s->summaries);
     gauge_stop(s->gauge);
     for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at))
@@ -503,10 +490,11 @@ static void reconfigure(struct scheduler *s, const struct config_provider *p,
     size_t at = 0;
     for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at)) {
         struct pool_limits limits;
+        struct config_limits merged = config_limits_of(row, find_account(p, v->account));
         if (strcmp(v->provider, p->name) != 0 || strcmp(v->group, row->pool) != 0)
             continue;
         v->profile = scheduler_profile(p);
-        limits_of(s->plan->config, v->profile, &row->limits, &limits);
+        pool_rates(s->plan->config, v->profile, &merged, &limits);
         pool_agent_pool(v->agent)->finished_ttl_ms = s->plan->config->jobs.result_ttl_s * 1000;
         pool_agent_configure(v->agent, &limits);
     }
@@ -545,8 +533,11 @@ struct scheduler *scheduler_new(const struct scheduler_options *options, struct 
     struct gauge_options gauge = {options->base, options->calibrations, options->seed};
     if (s)
         s->summaries = summaries_new(s, options->summaries);
-    if (!s || !plan || !s->undertaker || !s->summaries || gauge_new(&gauge, &s->gauge) < 0) {
+    if (!s || !plan || !s->undertaker || !s->summaries ||
+        pool_watch_init(&s->watch, s, options->base) < 0 || gauge_new(&gauge, &s->gauge) < 0) {
         plan_drop(plan);
+        if (s)
+            pool_watch_release(&s->watch);
         summaries_free(s ? s->summaries : NULL);
         if (s && s->undertaker)
             event_free(s->undertaker);
@@ -580,6 +571,7 @@ void scheduler_free(struct scheduler *s)
     gauge_free(s->gauge);
     summaries_free(s->summaries);
     event_free(s->undertaker);
+    pool_watch_release(&s->watch);
     plan_drop(s->plan);
     free(s);
 }

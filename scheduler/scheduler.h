@@ -17,6 +17,7 @@
 #include "scheduler/outage.h"
 #include "scheduler/plan.h"
 #include "scheduler/pool_agent.h"
+#include "scheduler/pool_aside.h"
 #include "storage/job_store.h"
 
 struct event_base;
@@ -91,12 +92,15 @@ struct pool_view {
     struct pool_agent *agent;
     const struct profile *profile;
     struct quantile output; /* of answers, for predicting */
-    char provider[64], group[POOL_NAME_BYTES];
-    bool transient; /* of a caller's own key: it holds no jobs, and makes room when it is idle */
-    unsigned users; /* who keep a pointer to it over a turn of the loop; counted by themselves */
+    char provider[64], group[POOL_NAME_BYTES], account[ACCOUNT_NAME_BYTES];
+    struct pool_aside aside;
+    bool has_others; /* other keys or models serve instead of it */
+    bool transient;  /* of a caller's own key: it holds no jobs, and makes room when it is idle */
+    unsigned users;  /* who keep a pointer to it over a turn of the loop; counted by themselves */
 };
 
-/* The pool of a row; made when it is new. account: "default", or a hash of the caller's key.
+/* The pool of a row; made when it is new. account: the name of one of the provider's keys, or a
+ * hash of the caller's key.
  * NULL: no memory, too many pools in use, or one whose short hash is another's. */
 struct pool_view *scheduler_pool(struct scheduler *s, const struct config_provider *provider,
                                  const struct config_model *row, const char *account);

@@ -4,6 +4,7 @@
  *   sluice:{POOL}:…      all of one pool (see storage/lua/lib.lua); the hash tag keeps it in one
  *                        slot of a cluster. Owner: the pool; 30 days without a heartbeat.
  *   sluice:{POOL}:stats  counters of the pool, over all instances. Owner: the pool, as above.
+ *   sluice:{POOL}:aside  why the pool is set aside (storage/aside_store.h). TTL: how long.
  *   sluice:{POOL}:jobs:T ids of a tenant's durable jobs by time, JOB_MAX_LISTED at most. TTL: a
  *                        month and the time that a result is kept, from the newest job.
  *   sluice:{POOL}:w      written ahead of WAIT, never read; TTL 1 min.

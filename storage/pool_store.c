@@ -232,7 +232,7 @@ static void on_configured_then_repeat(void *arg, struct store_pool *pool,
 static void on_reply(void *arg, enum redis_status status, const struct redisReply *reply)
 {
     struct op *op = arg;
-    if (status == REDIS_ERROR && !op->repeated) {
+    if (status == REDIS_ERROR && !op->repeated && !op->pool->guest) {
         const char *text = reply_error(reply);
         if (text && strncmp(text, "NOPOOL", 6) == 0) {
             op->repeated = true;
@@ -485,6 +485,12 @@ void pool_store_peek(struct pool_store *s, struct store_pool *pool, const struct
     for (size_t i = 0; i < look->field_count; i++)
         add_text(&a, look->fields[i]);
     call(s, pool, SCRIPT_PEEK, &a, fn, arg);
+}
+
+struct redis_link *pool_store_link(const struct pool_store *s, int *ret_timeout_ms)
+{
+    *ret_timeout_ms = s->timeout_ms;
+    return s->link;
 }
 
 void pool_store_permit(struct pool_store *s, struct store_pool *pool, const struct store_look *look,

@@ -28,6 +28,7 @@ struct store_pool {
     char hash[POOL_HASH_BYTES];
     struct pool_limits limits;
     int64_t finished_ttl_ms; /* how long a finished job is kept */
+    bool guest;              /* looked at only: never configured from here */
     bool configured;         /* by this process, ever */
     int64_t data_losses;     /* times that Redis did not know it after that */
 };
@@ -174,6 +175,9 @@ struct store_look {
 };
 void pool_store_peek(struct pool_store *s, struct store_pool *pool, const struct store_look *look,
                      pool_store_fn fn, void *arg);
+
+/* For plain commands about a pool beside the scripts (storage/aside_store.h). */
+struct redis_link *pool_store_link(const struct pool_store *s, int *ret_timeout_ms);
 
 /* A permit, and perhaps a longer lease for it (extend_ms from now; 0: only look). turn.items is
  * {state, fence, ms left of the lease, fields ...}; turn.result its state; "none": no permit. */

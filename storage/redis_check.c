@@ -50,6 +50,7 @@ void redis_facts_parse(const char *info, size_t len, struct redis_facts *ret)
                    value_of(info, len, "maxmemory_policy", value));
     f.used_bytes = strtoll(value_of(info, len, "used_memory", value), NULL, 10);
     f.max_bytes = strtoll(value_of(info, len, "maxmemory", value), NULL, 10);
+    f.uptime_s = strtoll(value_of(info, len, "uptime_in_seconds", value), NULL, 10);
     f.aof_enabled = strcmp(value_of(info, len, "aof_enabled", value), "1") == 0;
     f.aof_write_ok = strcmp(value_of(info, len, "aof_last_write_status", value), "ok") == 0;
     f.loading = strcmp(value_of(info, len, "loading", value), "1") == 0;

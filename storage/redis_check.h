@@ -22,6 +22,7 @@ struct redis_facts {
     char policy[32];    /* maxmemory_policy */
     int64_t used_bytes; /* used_memory */
     int64_t max_bytes;  /* maxmemory; 0: no maximum */
+    int64_t uptime_s;   /* of the server; a loading one counts too */
     bool aof_enabled;
     bool aof_write_ok; /* the last write to the append-only file succeeded */
     bool loading;

@@ -26,7 +26,9 @@
 --                  has expired and is not queued again), cl tn w ord dl fc (fair cost), c:d cost,
 --                  at fence, ls leases lost, fv fair cost charged in busy
 --                  period fb, ow owner, seq, x (see adapt.lua), t0 t1 t2 ms of
---                  submit, last grant, end; hint what its answer moved; other fields are the caller's and never read here
+--                  submit, last grant, end; bd the limit that a job waited for at its submit; kt ms
+--                  that a finished call is kept; hint what its answer moved; other fields are the
+--                  caller's, never read here
 --
 -- ARGV begins with: owner (instance id), the most grants, dimensions as 'rpm,tpm'. A tenant is
 -- given as LENGTH:NAME and treated as opaque. Times are ms unless they end in _us.
@@ -283,7 +285,13 @@ end
 local function finish(p, t, state)
   local key = p.pre .. 'j:' .. t.id
   redis.call('HSET', key, 'st', state, 't2', int(p.ms))
-  redis.call('PEXPIRE', key, int(t.kd == 'job' and p.ttl or permit_lease(t.kd) and PERMIT_KEPT or math.min(p.ttl, 300000)))
+  local ttl = p.ttl
+  if permit_lease(t.kd) then
+    ttl = PERMIT_KEPT
+  elseif t.kd == 'call' then
+    ttl = math.min(ttl, tonumber(redis.call('HGET', key, 'kt') or '300000'))
+  end
+  redis.call('PEXPIRE', key, int(ttl))
   tell(p, t.id, t.kd, state)
 end
 

@@ -89,5 +89,8 @@ if now[1] == 'running' and p.grants[1] then
   return reply(p, {'queued', '0', '0', ''})
 end
 local eta, ahead, binding = eta_of(p, t)
+if kind == 'job' and binding ~= '' then
+  redis.call('HSET', key, 'bd', binding)
+end
 save(p)
 return reply(p, {'queued', int(eta), int(ahead), binding})

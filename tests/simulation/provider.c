@@ -62,8 +62,9 @@ static void check_grant(struct http_transfer *t, struct record *r)
     struct provider *p = t->client->provider;
     bool excused = loop_now_us() == t->client->woken_us || loop_now_us() < p->leapt_us;
     excused |= r && loop_now_us() - r->changed_us < CROSSING_US; /* it changed on the way here */
+    struct store_lease lease = {.id = r ? r->id : "", .fence = r ? r->fence : 0};
     bool holds = r && r->state == TICKET_RUNNING && r->owner == t->client->process->number &&
-                 call_holds(t->call, r->fence);
+                 call_holds(t->call, &lease);
     if (holds && r->sent_fence == r->fence)
         broken("I4: %s was sent twice under fence %" PRId64, r->id, r->fence);
     if (holds)

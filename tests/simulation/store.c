@@ -1,5 +1,8 @@
 #include "tests/simulation/store.h"
 
+#include "storage/aside_store.h"
+#include "storage/redis_check.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -255,4 +258,51 @@ void job_store_list(struct job_store *s, const struct job_range *range, job_stor
     (void)s;
     (void)range;
     fn(arg, REDIS_BUSY_LOCAL, NULL, 0);
+}
+
+/* Lists of pools that nobody configures, and keys that a provider refuses: not in the simulation.
+ */
+void job_store_pools(struct job_store *s, job_store_pool_fn fn, void *arg)
+{
+    (void)s;
+    fn(arg, NULL, NULL);
+}
+
+void aside_store_set(struct pool_store *s, const struct store_pool *pool, const char *reason,
+                     int64_t ms)
+{
+    (void)s;
+    (void)pool;
+    (void)reason;
+    (void)ms;
+}
+
+void aside_store_clear(struct pool_store *s, const struct store_pool *pool)
+{
+    (void)s;
+    (void)pool;
+}
+
+void aside_store_look(struct pool_store *s, const struct store_pool *pool, aside_store_fn fn,
+                      void *arg)
+{
+    (void)s;
+    fn(arg, pool->hash, "", -1);
+}
+
+struct redis_link *pool_store_link(const struct pool_store *s, int *ret_timeout_ms)
+{
+    (void)s;
+    *ret_timeout_ms = 0;
+    return NULL;
+}
+
+/* How long Redis has been up is never told: leases are reaped after the whole grace. */
+int redis_check(struct redis_link *link, int timeout_ms, redis_facts_fn fn, void *arg)
+{
+    (void)link;
+    (void)timeout_ms;
+    (void)fn;
+    (void)arg;
+    return 0;
 }

@@ -47,7 +47,7 @@ static void a_small_file_gets_every_default(void **state)
     assert_string_equal(c->providers[0].base_url, "https://api.openai.com/v1");
     assert_string_equal(c->providers[0].profile, "openai");
     assert_int_equal(c->providers[0].max_attempts, 4);
-    assert_null(c->providers[0].api_key);
+    assert_int_equal(c->providers[0].key_count, 0);
     config_free(c);
 }
 
@@ -144,17 +144,17 @@ static void an_api_key_from_an_unset_or_empty_variable_is_absent(void **state)
     static const char text[] = "providers: [{name: p, format: openai, api_key: '${TEST_KEY}'}]";
     unsetenv("TEST_KEY");
     struct config *c = parse(text);
-    assert_null(c->providers[0].api_key);
+    assert_int_equal(c->providers[0].key_count, 0);
     config_free(c);
 
     setenv("TEST_KEY", "", 1);
     c = parse(text);
-    assert_null(c->providers[0].api_key);
+    assert_int_equal(c->providers[0].key_count, 0);
     config_free(c);
 
     setenv("TEST_KEY", "secret", 1);
     c = parse(text);
-    assert_string_equal(c->providers[0].api_key, "secret");
+    assert_string_equal(c->providers[0].keys[0].api_key, "secret");
     config_free(c);
     unsetenv("TEST_KEY");
 }
@@ -174,7 +174,7 @@ static void without_providers_they_come_from_the_environment(void **state)
     assert_int_equal(c->provider_count, 2);
     assert_string_equal(c->providers[0].name, "openai");
     assert_string_equal(c->providers[0].base_url, "http://127.0.0.1:1/v1");
-    assert_string_equal(c->providers[0].api_key, "k1");
+    assert_string_equal(c->providers[0].keys[0].api_key, "k1");
     assert_int_equal(c->providers[1].format, CONFIG_ANTHROPIC);
     assert_string_equal(c->providers[1].base_url, "https://api.anthropic.com");
     config_free(c);

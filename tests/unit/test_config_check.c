@@ -12,6 +12,9 @@
 #include <cmocka.h>
 
 /* What is wrong in a file, and how the message tells it. P(...) is one provider's models. */
+#define K(more, keys)                                                                              \
+    "providers:\n- {name: p, format: openai, " more "keys: [" keys                                 \
+    "],\n   models: [{name: m, rpd: 50}]}\n"
 #define P(rows) "providers:\n- name: p\n  format: openai\n  models:\n" rows
 
 static const struct {
@@ -110,6 +113,24 @@ static const struct {
     {"listen: 0.0.0.0:81\nauth: {keys: [{key: 0123456789abcdef}]}\n"
      "providers: [{name: a, format: openai, base_url: 'http://127.0.0.1:81'}]\n",
      "where this service itself listens"},
+    /* several keys, and fallbacks */
+    {K("api_key: x, ", "{name: e, api_key: k1}"), "providers[] has either api_key or keys"},
+    {K("", ""), "providers[].keys is empty"},
+    {K("", "{name: e}"), "providers[].keys[].api_key is missing"},
+    {K("", "{api_key: k1}"), "providers[].keys[].name is missing"},
+    {K("", "{name: e, api_key: ''}"), "must have at least 1 bytes"},
+    {K("", "{name: e, api_key: '${TEST_NO_SUCH_KEY}'}"), "api_key cannot be read"},
+    {K("", "{name: e, api_key: k1}, {name: e, api_key: k2}"), "holds this name a second time"},
+    {K("", "{name: e, api_key: k1}, {name: f, api_key: k1}"), "holds this key a second time"},
+    {K("", "{name: 'a:b', api_key: k1}"), "name"},
+    {K("", "{name: e, api_key: k1, wpm: 3}"), "unknown key \"wpm\""},
+    {K("", "{name: e, api_key: k1, tpm: 1023}"), "smaller than default_output_tokens"},
+    {K("", "{name: e, api_key: k1, rpm: 100}"), "rpm: 100 can never act, since rpd is 50"},
+    {P("  - {name: m, fallbacks: [gone]}\n"), "no provider with the openai format serves \"gone\""},
+    {P("  - {name: m, fallbacks: [m]}\n"), "\"m\" cannot fall back to itself"},
+    {P("  - {name: m, fallbacks: n}\n"), "fallbacks must be a list of names, not \"n\""},
+    {P("  - {name: m, fallbacks: [[n]]}\n"), "fallbacks must be text, not a list"},
+    {P("  - {name: '*', fallbacks: [a, b, c, d, e, f, g, h, i]}\n"), "fallbacks: at most 8 models"},
 };
 
 static void each_mistake_is_told_with_its_place_and_reason(void **state)
@@ -125,6 +146,9 @@ static void each_mistake_is_told_with_its_place_and_reason(void **state)
 }
 
 static const char *const right[] = {
+    K("", "{name: e, api_key: k1}, {name: default, api_key: k2, rpm: 50}"),
+    P("  - {name: m, fallbacks: [n, p/n]}\n  - {name: n, upstream_model: n-2026}\n"),
+    P("  - {name: '*', fallbacks: [a, b, c, d, e, f, g, h]}\n"),
     P("  - {name: m}\n"),
     P("  - {name: m, tpm: 1024, otpm: 1024}\n"),
     P("  - {name: m, tpm: 100, default_output_tokens: 100}\n"),

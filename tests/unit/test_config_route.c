@@ -127,6 +127,94 @@ static void an_empty_model_has_no_route(void **state)
     CHECK_ALL(wants);
 }
 
+/* ---- all ways to serve a model */
+
+static const char ways_text[] =
+    "providers:\n"
+    "- {name: a, format: openai, models: [{name: m, rpm: 5}, {name: 'x*'}, {name: '*'}],\n"
+    "   keys: [{name: k1, api_key: s1}, {name: k2, api_key: s2, rpm: 7}]}\n"
+    "- {name: b, format: openai, api_key: s3, models: [{name: m}, {name: 'x*'}, {name: '*'}]}\n"
+    "- {name: c, format: openai, models: [{name: m}]}\n"
+    "- {name: d, format: anthropic, api_key: s4, models: [{name: m}]}\n";
+
+/* "a/k1 a/k2 b/default c/-" */
+static void ways_of(const struct config *c, const char *asked, char ret[256])
+{
+    struct config_candidate ways[CONFIG_MAX_ROUTES];
+    const char *model = NULL;
+    size_t n = config_candidates(c, CONFIG_OPENAI, asked, ways, &model), len = 0;
+    ret[0] = '\0';
+    for (size_t i = 0; i < n; i++)
+        len +=
+            (size_t)snprintf(ret + len, 256 - len, "%s%s/%s", i ? " " : "", ways[i].provider->name,
+                             ways[i].account ? ways[i].account->name : "-");
+}
+
+static void each_key_of_each_provider_that_names_the_model_is_a_way(void **state)
+{
+    (void)state;
+    static const char *const wants[][2] = {
+        {"m", "a/k1 a/k2 b/default c/-"},
+        {"xy", "a/k1 a/k2 b/default"},
+        {"other", "a/k1 a/k2"}, /* the bare * of the first only */
+        {"b/m", "b/default"},
+        {"a/m", "a/k1 a/k2"},
+        {"", ""},
+    };
+    struct config *c = NULL;
+    struct error e = {.text = ""};
+    char got[256];
+    if (config_parse("t", ways_text, strlen(ways_text), &c, &e))
+        fail_msg("%s", e.text);
+    for (size_t i = 0; i < sizeof(wants) / sizeof(wants[0]); i++) {
+        ways_of(c, wants[i][0], got);
+        assert_string_equal(got, wants[i][1]);
+    }
+    config_free(c);
+}
+
+static void limits_of_a_key_take_the_place_of_the_models(void **state)
+{
+    (void)state;
+    struct config *c = NULL;
+    struct error e = {.text = ""};
+    if (config_parse("t", ways_text, strlen(ways_text), &c, &e))
+        fail_msg("%s", e.text);
+    const struct config_provider *a = &c->providers[0];
+    assert_int_equal(config_limits_of(&a->models[0], &a->keys[0]).rpm, 5);
+    assert_int_equal(config_limits_of(&a->models[0], &a->keys[1]).rpm, 7);
+    assert_int_equal(config_limits_of(&a->models[0], &a->keys[1]).tpm, CONFIG_ABSENT);
+    assert_int_equal(config_limits_of(&a->models[0], NULL).rpm, 5);
+    config_free(c);
+}
+
+/* The most there may be, and one more. */
+static void a_model_has_its_maximum_of_ways_and_not_one_more(void **state)
+{
+    (void)state;
+    for (int more = 0; more < 2; more++) {
+        static char long_text[CONFIG_MAX_ROUTES * 64 + 256];
+        struct config_candidate ways[CONFIG_MAX_ROUTES];
+        struct config *c = NULL;
+        struct error e = {.text = ""};
+        const char *model = NULL;
+        size_t len = (size_t)snprintf(long_text, sizeof(long_text),
+                                      "providers:\n- {name: b, format: openai, api_key: x,\n"
+                                      "   models: [{name: m}]}\n"
+                                      "- name: a\n  format: openai\n  models: [{name: m}]\n"
+                                      "  keys:\n");
+        for (int i = 0; i < CONFIG_MAX_ROUTES - 1 + more; i++)
+            len += (size_t)snprintf(long_text + len, sizeof(long_text) - len,
+                                    "  - {name: k%d, api_key: s%d}\n", i, i);
+        int err = config_parse("t", long_text, len, &c, &e);
+        assert_int_equal(err != 0, more);
+        if (!err)
+            assert_int_equal(config_candidates(c, CONFIG_OPENAI, "m", ways, &model),
+                             CONFIG_MAX_ROUTES);
+        config_free(c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +224,9 @@ int main(void)
         cmocka_unit_test(a_provider_before_a_slash_is_forced),
         cmocka_unit_test(a_slash_after_any_other_word_belongs_to_the_name),
         cmocka_unit_test(an_empty_model_has_no_route),
+        cmocka_unit_test(each_key_of_each_provider_that_names_the_model_is_a_way),
+        cmocka_unit_test(limits_of_a_key_take_the_place_of_the_models),
+        cmocka_unit_test(a_model_has_its_maximum_of_ways_and_not_one_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
