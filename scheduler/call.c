@@ -99,8 +99,8 @@ void call_settle(struct call *c, enum ticket_state state, const struct call_fail
     o.pause_dim = c->outcome.pause_dim[0] ? c->outcome.pause_dim : NULL;
     o.pause_ms = c->outcome.pause_ms;
     char news[STORE_NEWS_BYTES];
-    call_news(c, news);
-    o.news = news;
+    news_text(&c->news, news);
+    o.news = o.unsent ? NULL : news;
     if (c->sink.result)
         o.field_count = c->sink.result(c->arg, failure, fields);
     pool_agent_release(c->pool->agent, &c->held);

@@ -7,13 +7,13 @@
  *   call_submit.c     its ticket on the way to the queue, and what the queue answers
  *   call_request.c    what is sent to the provider
  *   call_reply.c      what comes back: whole or streamed, retry or settle
- *   call_news.c       what the answer told of limits
  *   call_info.c       what others may see of it
  */
 #ifndef SCHEDULER_CALL_INTERNAL_H
 #define SCHEDULER_CALL_INTERNAL_H
 
 #include "scheduler/call.h"
+#include "scheduler/news.h"
 #include "scheduler/provider/sse.h"
 #include "scheduler/retry.h"
 
@@ -29,15 +29,6 @@ enum call_place {
     PLACE_UNSURE, /* perhaps in Redis: a submit was not answered */
     PLACE_STORE,  /* in Redis, where it stays over an outage */
     PLACE_LOCAL,  /* in this instance, while Redis is away (scheduler/pool_local.h) */
-};
-
-/* What the answer of the last transfer told of limits. */
-struct call_told {
-    bool answered;             /* whole, or by an error */
-    enum wire_failure failure; /* with answered */
-    struct hints hints;
-    char dimension[8], reason[48];
-    int64_t retry_after_ms;
 };
 
 struct call {
@@ -92,7 +83,7 @@ struct call {
     int64_t attempts, refusals; /* that count, and those that only wait */
     int64_t sends;              /* transfers of this call */
     int64_t sent_us, first_us;
-    struct call_told told;
+    struct news news;          /* of the last transfer */
     struct retry_plan outcome; /* of the last transfer: what its settle says */
 };
 
@@ -113,13 +104,6 @@ void call_bury(struct call *c);
 
 /* call_submit.c */
 void call_on_timer(evutil_socket_t fd, short what, void *arg);
-
-/* call_news.c */
-void call_told(struct call *c, const struct wire_answer *answer);
-/* While the provider says that there is no money: nothing is sent to it. */
-void call_refuse_circuit(const struct call *c, const struct store_turn *turn,
-                         struct call_failure *ret);
-void call_news(const struct call *c, char out[STORE_NEWS_BYTES]); /* for its settle */
 
 /* call_preflight.c */
 int call_read(struct call *c, struct call_failure *failure) MUST_CHECK;
