@@ -89,6 +89,13 @@ int wire_request_ask_usage(enum wire_endpoint endpoint, const struct wire_reques
 int wire_request_set_model(const struct wire_request *r, const char *model,
                            struct buf *out) MUST_CHECK;
 
+/* The body with at most so many tokens of output asked for, whatever the endpoint calls them; one
+ * that asked for fewer by one of its names keeps that. All other bytes as they were. wire_output.c
+ */
+int wire_request_set_output(enum wire_endpoint endpoint, const struct wire_request *r,
+                            int64_t tokens, struct buf *out) MUST_CHECK;
+/* Of the output, what a request sets apart for thinking: less is refused. 0: nothing. */
+int64_t wire_request_thinking(enum wire_endpoint endpoint, const struct wire_request *r);
 /* The body without a member (each that has this name); the others as they were, the white space
  * between them left out. */
 int wire_request_drop(const struct wire_request *r, const char *name, struct buf *out) MUST_CHECK;
