@@ -282,7 +282,7 @@ static const struct config_row provider_rows[] = {
      .most = PROVIDER_NAME_BYTES - 1,
      .accept = config_text_name,
      .computed = "format",
-     .help = "rules for cost and errors"},
+     .help = "rules for cost, headers and errors"},
     INTEGER(config_provider, connect_ms, "connect_ms", RANGE(100, 300000, 5000), "ms",
             "to connect, TLS included"),
     INTEGER(config_provider, first_byte_ms, "first_byte_ms", RANGE(100, HOUR_MS, 600000), "ms",

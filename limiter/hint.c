@@ -194,10 +194,13 @@ static bool find_state(const char *states, const struct hint_item *policy, struc
 
 static void read_draft(const struct hint_source *source, struct hints *ret)
 {
-    const char *policies = value_of(source, "ratelimit-policy");
+    char copy[512]; /* of a longer one the rest is not read */
+    const char *told = value_of(source, "ratelimit-policy");
+    (void)snprintf(copy, sizeof(copy), "%s", told ? told : "");
+    const char *policies = copy;
     const char *states = value_of(source, "ratelimit");
     struct hint_item policy, state;
-    while (policies && hint_field_next(&policies, &policy)) {
+    while (hint_field_next(&policies, &policy)) {
         struct hint one = {.limit = policy.q > 0 ? policy.q : -1, .remaining = -1, .reset_ms = -1};
         (void)snprintf(one.dim, sizeof(one.dim), "%s", dim_of_policy(&policy));
         if (find_state(states, &policy, &state)) {

@@ -62,8 +62,7 @@ struct hints {
     size_t count;
 };
 
-/* A header's value by its lower-case name; NULL when absent. Of two values only the draft's two
- * fields are in use at the same time. */
+/* A header's value by its lower-case name, valid until the next is asked for; NULL when absent. */
 typedef const char *(*hint_header_fn)(void *arg, const char *name);
 
 struct hint_source {

@@ -92,8 +92,8 @@ static void settle_held(struct call *c, struct store_outcome *o)
     struct pool_agent *agent = c->pool->agent;
     char news[STORE_NEWS_BYTES];
     read_usage(c, &usage);
-    call_news(c, news);
-    o->news = news;
+    news_text(&c->news, news);
+    o->news = c->outcome.unsent ? NULL : news;
     o->is_call = !c->spec.is_job || c->home.pool;
     o->id = c->held.id;
     o->fence = c->held.fence;

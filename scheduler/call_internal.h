@@ -10,7 +10,6 @@
  *   call_submit.c     its ticket on the way to the queue, and what the queue answers
  *   call_request.c    what is sent to the provider
  *   call_reply.c      what comes back: whole or streamed, retry or settle
- *   call_news.c       what the answer told of limits
  *   call_note.c       attempts that failed
  *   call_record.c     what its ticket's record tells of it at its end
  *   call_info.c       what others may see of it
@@ -20,6 +19,7 @@
 
 #include "scheduler/call.h"
 #include "scheduler/gauge.h"
+#include "scheduler/news.h"
 #include "scheduler/provider/sse.h"
 #include "scheduler/retry.h"
 #include "scheduler/summaries.h"
@@ -60,15 +60,6 @@ struct call_fit {
     bool shrunk;               /* as it would not have fitted */
     unsigned forms;            /* tried so far */
     int64_t spent;             /* tokens that a summary for it took */
-};
-
-/* What the answer of the last transfer told of limits. */
-struct call_told {
-    bool answered;             /* whole, or by an error */
-    enum wire_failure failure; /* with answered */
-    struct hints hints;
-    char dimension[8], reason[48];
-    int64_t retry_after_ms;
 };
 
 struct call {
@@ -151,7 +142,7 @@ struct call {
     int64_t attempts, refusals; /* that count, and those that only wait */
     int64_t sends;              /* transfers of this call */
     int64_t sent_us, first_us;
-    struct call_told told;
+    struct news news;          /* of the last transfer */
     struct retry_plan outcome; /* of the last transfer: what its settle says */
 };
 
@@ -177,13 +168,6 @@ void call_bury(struct call *c);
 /* Its ticket ended: a new one, under a new id. */
 void call_submit_anew(struct call *c);
 void call_on_timer(evutil_socket_t fd, short what, void *arg);
-
-/* call_news.c */
-void call_told(struct call *c, const struct wire_answer *answer);
-/* While the provider says that there is no money: nothing is sent to it. */
-void call_refuse_circuit(const struct call *c, const struct store_turn *turn,
-                         struct call_failure *ret);
-void call_news(const struct call *c, char out[STORE_NEWS_BYTES]); /* for its settle */
 
 /* call_preflight.c */
 int call_read(struct call *c, struct call_failure *failure) MUST_CHECK;

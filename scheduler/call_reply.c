@@ -22,7 +22,7 @@ void call_reply_reset(struct call *c)
     c->streaming = c->refused = c->broken = false;
     c->first_us = 0;
     c->refusal = (struct wire_answer){.failure = WIRE_OK, .retry_after_ms = -1};
-    c->told = (struct call_told){.failure = WIRE_SERVER};
+    c->news = (struct news){.answered = false};
 }
 
 static void on_headers(void *arg, struct http_transfer *t, int status)
@@ -32,7 +32,7 @@ static void on_headers(void *arg, struct http_transfer *t, int status)
     c->status = status;
     c->first_us = clock_mono_us();
     struct hint_source source = {reply_header, t};
-    hints_read(c->pool->profile->dialect, &source, clock_wall_ms(), &c->told.hints);
+    hints_read(c->pool->profile->dialect, &source, clock_wall_ms(), &c->news.hints);
     c->streaming = status < 300 && type && strncasecmp(type, "text/event-stream", 17) == 0;
 }
 
@@ -219,7 +219,7 @@ static void unsuccessful(struct call *c, enum http_result result, const struct w
     };
     count_answer(c, result, answer->failure);
     if (result == HTTP_DONE)
-        call_told(c, answer);
+        news_answer(&c->news, answer, c->status);
     c->outcome = retry_decide(&what, scheduler_rand(c->sched));
     c->attempts += c->outcome.counts || !c->outcome.again;
     c->refusals += c->outcome.again && !c->outcome.counts;
@@ -251,7 +251,7 @@ static void stream_done(struct call *c, enum http_result result, const char *det
     else if (c->watch.failed && c->started)
         call_succeed(c); /* its own error event has told the client; nothing to add */
     else if (result == HTTP_DONE && c->watch.finished) {
-        call_told(c, &c->refusal); /* none: its failure is WIRE_OK */
+        news_answer(&c->news, &c->refusal, c->status); /* none: its failure is WIRE_OK */
         call_succeed(c);
     } else
         unsuccessful(c, result == HTTP_DONE ? HTTP_BROKEN : result, &none,
@@ -277,7 +277,7 @@ static void answered(struct call *c, struct http_transfer *t, enum http_result r
         return;
     }
     wire_usage_read(c->spec.endpoint, c->reply.data, c->reply.len, &c->usage);
-    call_told(c, &answer);
+    news_answer(&c->news, &answer, c->status);
     pass_answer(c);
 }
 

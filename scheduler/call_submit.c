@@ -47,6 +47,17 @@ static void store_failed(struct call *c, enum redis_status status)
     fail_submit(c, &f);
 }
 
+/* Nothing is sent while the provider says that there is no money. */
+static void refuse_circuit(const struct call *c, const struct store_turn *turn,
+                           struct call_failure *ret)
+{
+    call_failure_set(ret, 429, "provider_circuit_open",
+                     "The account at %s has no budget left: the provider answered '%s'. Nothing is "
+                     "sent to it now; one request tries again in %" PRId64 " s.",
+                     c->provider->name, turn->detail, (turn->detail_number + 999) / 1000);
+    ret->retry_after_ms = turn->detail_number;
+}
+
 static void refuse(struct call *c, const struct store_turn *turn)
 {
     struct call_failure f;
@@ -65,7 +76,7 @@ static void refuse(struct call *c, const struct store_turn *turn)
                          pool, turn->queued);
         f.retry_after_ms = 5000;
     } else if (turn->submit == SUBMIT_CIRCUIT) {
-        call_refuse_circuit(c, turn, &f);
+        refuse_circuit(c, turn, &f);
     } else {
         const struct store_pool *p = pool_agent_pool(c->pool->agent);
         int64_t needs = 0;

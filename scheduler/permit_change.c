@@ -1,6 +1,7 @@
 #include "scheduler/permit_internal.h"
 
 #include "common/clock.h"
+#include "scheduler/news.h"
 #include "scheduler/permit_result.h"
 #include "scheduler/retry.h"
 
@@ -97,8 +98,11 @@ static void wrong_status(struct work *w, const struct permit_record *r)
 /* ---- what the provider's answer teaches: all that a worker tells passes through here, as all that
  * a proxied call is told passes through call_reply.c. Before the settle, as a pause goes with it.
  */
-static void learn(struct work *w, struct store_outcome *o, struct retry_plan *plan)
+static void learn(struct work *w, struct store_outcome *o, struct retry_plan *plan,
+                  char news_room[STORE_NEWS_BYTES])
 {
+    struct news news = {.answered = false};
+    struct hint_source headers = {permit_result_header, &w->result};
     const struct retry_case what = {
         .result = HTTP_DONE,
         .answer = w->answer,
@@ -106,6 +110,10 @@ static void learn(struct work *w, struct store_outcome *o, struct retry_plan *pl
         .max_attempts = 1, /* its worker decides whether to ask for another permit */
         .refusals = 1,
     };
+    hints_read(w->pool->profile->dialect, &headers, clock_wall_ms(), &news.hints);
+    news_answer(&news, &w->answer, w->result.status);
+    news_text(&news, news_room);
+    o->news = news_room;
     *plan = (struct retry_plan){.again = false};
     if (w->answer.failure == WIRE_OK)
         return;
@@ -200,6 +208,7 @@ static void judge(struct work *w, const struct permit_record *r)
 static void settle(struct work *w, const struct permit_record *r)
 {
     struct retry_plan plan;
+    char news[STORE_NEWS_BYTES];
     judge(w, r);
     const struct wire_usage *u = &w->usage;
     struct store_field field = {"fp", w->fingerprint, strlen(w->fingerprint)};
@@ -216,7 +225,7 @@ static void settle(struct work *w, const struct permit_record *r)
     };
     o.fair_actual = profile_actual(w->pool->profile, r->limits, &r->estimate,
                                    u->known ? &used : NULL, o.actual);
-    learn(w, &o, &plan);
+    learn(w, &o, &plan, news);
     pool_agent_settle(w->pool->agent, &o, on_closed, w);
 }
 

@@ -10,7 +10,7 @@ local class, tenant, weight = tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
 local cost, fair = costs(ARGV[7]), tonumber(ARGV[8])
 local over = never_fits(p, cost)
 if over then
-  return reply(p, {'too_large', over.name, int(over.C)})
+  return reply(p, {'too_large', over.name, int(adapt_largest(over))})
 end
 local wait, short = check(p, cost)
 if p.nq == 0 and wait == 0 and not slots_full(p) then

@@ -3,7 +3,7 @@
 --       deadline in ms from now (0 none), aging ms, alive ms (how long the owner of a call counts as
 --       alive without a heartbeat), then the caller's own fields of the record: name value …
 -- RESULT: {'granted', fence, seq} {'queued', eta_ms, ahead, binding} {'too_large', dim, capacity}
---         {'full', queued} {'known', state, fence, seq} {'circuit', why, ms}: a call, while the provider
+--         {'full', queued} {'known', state, fence, seq} {'circuit', why, ms}: no job, while the provider
 --         says that there is no money
 
 local p = open_pool(ARGV[1], ARGV[2], ARGV[3])
@@ -51,7 +51,7 @@ for i, d in ipairs(p.dims) do
   t.cost[i] = math.min(t.cost[i], d.C) -- a learned rate may be below what one request costs
 end
 local open_ms = circuit_wait(p) or 0
-if open_ms > 0 and kind == 'call' then
+if open_ms > 0 and kind ~= 'job' then
   return reply(p, {'circuit', p.ad.t[3], int(open_ms)})
 end
 if p.nq == 0 and open_ms == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost) == 0 and not slots_full(p) then

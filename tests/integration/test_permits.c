@@ -305,7 +305,7 @@ static void a_refusal_that_a_worker_met_pauses_its_limit_for_all(void **state)
     finish(&r);
 }
 
-static void money_that_is_gone_pauses_nothing(void **state)
+static void money_that_is_gone_opens_the_circuit_and_pauses_nothing(void **state)
 {
     struct rig r = begin(state, LIMITS);
     struct told t = take(&r, 100, 0, 0);
@@ -314,7 +314,9 @@ static void money_that_is_gone_pauses_nothing(void **state)
                              "{\"status\":429,\"body\":\"{\\\"error\\\":{\\\"code\\\":"
                              "\\\"insufficient_quota\\\",\\\"message\\\":\\\"no money\\\"}}\"}");
     assert_string_equal(end.settlement, "-1 -1 -1 429 quota");
-    assert_true(take(&r, 100, 0, 0).found);
+    struct told next = take(&r, 100, 0, 0);
+    refused(&next, 429, "provider_circuit_open");
+    assert_in_range(next.failure.retry_after_ms, 290000, 300000);
     finish(&r);
 }
 
@@ -483,7 +485,7 @@ int main(void)
         TEST(a_renewed_permit_lasts_longer_and_never_shorter),
         TEST(another_tenants_permit_is_not_found),
         TEST(a_refusal_that_a_worker_met_pauses_its_limit_for_all),
-        TEST(money_that_is_gone_pauses_nothing),
+        TEST(money_that_is_gone_opens_the_circuit_and_pauses_nothing),
         TEST(who_does_not_get_one_in_time_leaves_the_queue),
         TEST(one_that_waits_is_granted_when_a_slot_comes_back),
         TEST(who_leaves_takes_the_ticket_out_or_gives_it_back),
