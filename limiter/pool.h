@@ -141,7 +141,14 @@ struct pool_turn {
     int binding;     /* dimension the head waits for; -1 none, POOL_MAX_DIMS the slots */
 };
 
-enum submit_result { SUBMIT_GRANTED, SUBMIT_QUEUED, SUBMIT_TOO_LARGE, SUBMIT_FULL, SUBMIT_KNOWN };
+enum submit_result {
+    SUBMIT_GRANTED,
+    SUBMIT_QUEUED,
+    SUBMIT_TOO_LARGE,
+    SUBMIT_FULL,
+    SUBMIT_KNOWN,
+    SUBMIT_CIRCUIT, /* the provider wants money first; only of the pools in Redis */
+};
 
 struct pool;
 

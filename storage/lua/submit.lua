@@ -3,7 +3,8 @@
 --       deadline in ms from now (0 none), aging ms, alive ms (how long the owner of a call counts as
 --       alive without a heartbeat), then the caller's own fields of the record: name value …
 -- RESULT: {'granted', fence, seq} {'queued', eta_ms, ahead, binding} {'too_large', dim, capacity}
---         {'full', queued} {'known', state, fence, seq}
+--         {'full', queued} {'known', state, fence, seq} {'circuit', why, ms}: a call, while the provider
+--         says that there is no money
 
 local p = open_pool(ARGV[1], ARGV[2], ARGV[3])
 if not p then
@@ -44,9 +45,16 @@ if known[1] then
 end
 local over = never_fits(p, t.cost)
 if over then
-  return reply(p, {'too_large', over.name, int(over.C)})
+  return reply(p, {'too_large', over.name, int(adapt_largest(over))})
 end
-if p.nq == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost) == 0 and not slots_full(p) then
+for i, d in ipairs(p.dims) do
+  t.cost[i] = math.min(t.cost[i], d.C) -- a learned rate may be below what one request costs
+end
+local open_ms = circuit_wait(p) or 0
+if open_ms > 0 and kind == 'call' then
+  return reply(p, {'circuit', p.ad.t[3], int(open_ms)})
+end
+if p.nq == 0 and open_ms == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost) == 0 and not slots_full(p) then
   -- the fast path: one read, one lease, one record, one write
   charge(p, t.cost)
   p.seq = p.seq + 1
@@ -54,6 +62,8 @@ if p.nq == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost) == 0 and not sl
   a[18] = 1 -- at: the first fence
   local n = #a
   a[n + 1], a[n + 2], a[n + 3], a[n + 4] = 'seq', int(p.seq), 't1', int(p.ms)
+  a[n + 5], a[n + 6] = 'x', charged(p)
+  circuit_probe(p, id)
   redis.call('HSET', key, unpack(a))
   redis.call('ZADD', p.pre .. 'inf', int(p.ms + (permit_lease(kind) or p.lease)), id)
   if kind ~= 'job' then

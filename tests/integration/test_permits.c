@@ -142,7 +142,7 @@ static struct pool_agent *agent(struct rig *r)
     return scheduler_next_pool(r->k->scheduler, &at)->agent;
 }
 
-static void on_reaped(void *arg, struct store_pool *pool, const struct store_turn *turn)
+static void on_done_turn(void *arg, struct store_pool *pool, const struct store_turn *turn)
 {
     (void)pool;
     assert_int_equal(turn->status, REDIS_OK);
@@ -152,7 +152,15 @@ static void on_reaped(void *arg, struct store_pool *pool, const struct store_tur
 static void reap(struct rig *r)
 {
     bool done = false;
-    pool_store_reap(r->k->store, pool_agent_pool(agent(r)), 16, on_reaped, &done);
+    pool_store_reap(r->k->store, pool_agent_pool(agent(r)), 16, on_done_turn, &done);
+    CORE_UNTIL(r->k, done);
+}
+
+static void extend(struct rig *r, const char *id, int64_t ms)
+{
+    bool done = false;
+    struct store_look what = {.id = id};
+    pool_store_permit(r->k->store, pool_agent_pool(agent(r)), &what, ms, on_done_turn, &done);
     CORE_UNTIL(r->k, done);
 }
 
@@ -233,6 +241,7 @@ static void an_expired_permit_frees_its_slot_and_keeps_its_tokens(void **state)
     CORE_UNTIL(r.k, look(&r, &w).status == PERMIT_EXPIRED);
     struct told late = settle(&r, &w, "{\"usage\":{\"input_tokens\":1}}"); /* not reaped yet */
     refused(&late, 409, "permit_expired");
+    extend(&r, t.id, 60000); /* a lease that has ended is not made longer */
     reap(&r);
     assert_true(core_is(r.k, t.id, "expired"));
     assert_int_equal(core_running(r.k), 0);

@@ -60,9 +60,9 @@ static int set_clock(char *text, size_t size)
 
 static int join(const char *name, char *text, size_t size)
 {
-    const char *const parts[] = {"lib", "queue", "eta", name};
+    const char *const parts[] = {"adapt", "lib", "queue", "eta", name};
     size_t used = 0;
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 5; i++) {
         if (read_file(parts[i], text + used, size - used) < 0)
             return -1;
         used += strlen(text + used);
@@ -200,8 +200,8 @@ static void add_settle(struct words *w, const struct pool_scripts *s, const stru
     const char *dim = op->pause_dim >= 0 ? s->limits.dims[op->pause_dim].name : "*";
     w->pause[0] = '\0';
     if (op->pause_dim >= -1)
-        (void)snprintf(w->pause, sizeof(w->pause), "%s %" PRId64, dim, op->pause_ms);
-    add(w, w->pause);
+        (void)snprintf(w->pause, sizeof(w->pause), "pause %s %" PRId64, dim, op->pause_ms);
+    add(w, op->news ? op->news : w->pause);
 }
 
 static void add_configure(struct words *w, const struct pool_limits *l)
