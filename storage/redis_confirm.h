@@ -2,11 +2,12 @@
  * redis_confirm: says of what was written over a connection that it is safe: on the disk of the
  * server (WAITAOF, Redis 7.2) or on so many replicas (WAIT).
  *
- * WAIT holds up every command behind it, so it has a connection that calls do not use. It counts
- * what that connection wrote, and one that only read would wait for nothing; so a small write goes
- * ahead of it. All who ask while one WAIT is under way share the next one. An answer holds only
- * when the connection that wrote is still the one that waits: after a failover the new master
- * would confirm what it never got. For that the asker gives the stamp of its write's answer.
+ * WAIT holds up every command behind it, so it has a connection that calls do not use. It promises
+ * no more than what that connection wrote (7.0 counts what it read too, which nobody should build
+ * on), and a submit that found its job there wrote nothing; so a small write goes ahead of it. All
+ * who ask while one WAIT is under way share the next one. An answer holds only when the connection
+ * that wrote is still the one that waits: after a failover the new master would confirm what it
+ * never got. For that the asker gives the stamp of its write's answer.
  *
  *   units      milliseconds
  *   ownership  opaque; the link is kept and must be freed first (it answers all).

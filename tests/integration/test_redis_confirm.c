@@ -148,7 +148,6 @@ static void a_replica_that_is_silent_is_not_counted(void **state)
     all_are(r, REDIS_OK, 1);
 }
 
-/* A connection that has written nothing is told at once that all have it. */
 static void what_only_was_read_is_waited_for_all_the_same(void **state)
 {
     struct rig *r = *state;
