@@ -109,7 +109,7 @@ static void give_up_late(struct call *c, const struct store_turn *turn)
 {
     struct call_failure f;
     int64_t left = call_wait_left_ms(c);
-    pool_agent_cancel(c->pool->agent, c->held.id, NULL, NULL);
+    pool_agent_abandon(c->pool->agent, c->held.id);
     call_failure_set(&f, 504, "queue_timeout",
                      "The request would wait about %" PRId64 " ms in the queue of %s (%s), and may "
                      "wait %" PRId64 " ms (x-sluice-deadline-ms, x-sluice-max-wait-ms)%s; nothing "
