@@ -134,7 +134,7 @@ static void give_up_late(struct call *c, const struct store_turn *turn)
     int64_t left = call_wait_left_ms(c);
     if (call_move(c, left) || call_fall_back(c, "wait too long"))
         return;
-    pool_agent_cancel(c->pool->agent, c->held.id, NULL, NULL);
+    pool_agent_abandon(c->pool->agent, c->held.id);
     call_failure_set(&f, 504, "queue_timeout",
                      "The request would wait about %" PRId64 " ms in the queue of %s (%s), and may "
                      "wait %" PRId64 " ms (x-sluice-deadline-ms, x-sluice-max-wait-ms)%s; nothing "

@@ -42,7 +42,8 @@ static struct gauge_reading measured(struct gauge *g, const char *model, const c
     "pipe, "                                                                                       \
     "and who says so?\",\"cache_control\":{\"type\":\"ephemeral\"}}]}"
 #define ANSWER ",{\"role\":\"assistant\",\"content\":\"Twelve metres, by the report of spring.\"}"
-#define AGAIN  ",{\"role\":\"user\",\"content\":\"And the southern one?\"}"
+#define AGAIN  "," SOUTH
+#define SOUTH  "{\"role\":\"user\",\"content\":\"And the southern one?\"}"
 
 static void a_known_vocabulary_is_exact_and_others_are_estimated(void **state)
 {
@@ -71,7 +72,7 @@ static void the_next_request_goes_on_from_the_last_bill(void **state)
                      GAUGE_anchored);
     assert_int_equal(measured(g, "claude-opus-4-5", NULL, ASK ANSWER AGAIN).method,
                      GAUGE_estimated);
-    assert_int_equal(measured(g, "claude-sonnet-4-5", NULL, AGAIN + 1).method, GAUGE_estimated);
+    assert_int_equal(measured(g, "claude-sonnet-4-5", NULL, SOUTH).method, GAUGE_estimated);
     gauge_free(g);
 }
 
@@ -82,9 +83,9 @@ static void a_named_conversation_is_known_whatever_became_of_its_messages(void *
     gauge_learn(g, &first, 500);
     assert_int_equal(measured(g, "claude-sonnet-4-5", "talk", MARKED ANSWER).method,
                      GAUGE_anchored);
-    struct gauge_reading changed = measured(g, "claude-sonnet-4-5", "talk", AGAIN + 1);
+    struct gauge_reading changed = measured(g, "claude-sonnet-4-5", "talk", SOUTH);
     assert_int_equal(changed.method, GAUGE_anchored);
-    assert_int_equal(measured(g, "claude-sonnet-4-5", "other", AGAIN + 1).method, GAUGE_estimated);
+    assert_int_equal(measured(g, "claude-sonnet-4-5", "other", SOUTH).method, GAUGE_estimated);
     gauge_free(g);
 }
 
@@ -137,13 +138,13 @@ static void what_one_instance_learned_another_one_knows(void **state)
     struct gauge_reading r = measured(a, "claude-new", NULL, text);
     for (int i = 0; i < 300; i++)
         gauge_learn(a, &r, r.counted * 2);
-    int64_t learned = measured(a, "claude-new", "x", AGAIN + 1).tokens;
+    int64_t learned = measured(a, "claude-new", "x", SOUTH).tokens;
     gauge_stop(a);
     CORE_UNTIL(k, redis_link_pending(k->link) == 0);
     b = gauge_of(k, k->calibrations);
-    int64_t fresh = measured(b, "claude-new", "x", AGAIN + 1).tokens; /* asks the store */
+    int64_t fresh = measured(b, "claude-new", "x", SOUTH).tokens; /* asks the store */
     assert_true(fresh < learned);
-    CORE_UNTIL(k, measured(b, "claude-new", "x", AGAIN + 1).tokens == learned);
+    CORE_UNTIL(k, measured(b, "claude-new", "x", SOUTH).tokens == learned);
     assert_in_range(measured(b, "claude-new", NULL, text).tokens, r.counted * 19 / 10,
                     r.counted * 21 / 10);
     assert_int_equal(measured(b, "claude-newer", NULL, ASK).tokens,
