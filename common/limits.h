@@ -49,6 +49,11 @@
 #define WIRE_MAX_ERROR_BYTES    (64 * KIB) /* of an error body, read to classify it */
 #define WIRE_MAX_RETRY_AFTER_MS (INT64_C(32) * 24 * 3600 * 1000) /* a month: spend limits */
 
+/* Tool calls */
+#define TOOL_FILTER_MAX_CHOICES WIRE_MAX_CHOICES /* of a streamed answer */
+#define TOOL_FILTER_MAX_BLOCKS  256     /* calls and thoughts taken out of one streamed answer */
+#define TOOL_CAP_MAX            1000000 /* any cap of calls */
+
 /* Configuration */
 #define CONFIG_MAX_FILE_BYTES  (1 * MIB)
 #define CONFIG_MAX_VALUE_BYTES (4 * KIB) /* one text value, with its variables filled in */
