@@ -27,11 +27,23 @@
 
 enum config_format { CONFIG_OPENAI, CONFIG_ANTHROPIC }; /* same order as enum wire_format */
 enum config_outage { CONFIG_LOCAL, CONFIG_CLOSED, CONFIG_OPEN };
+enum config_tool_mode {
+    CONFIG_TOOLS_UNSET,
+    CONFIG_TOOLS_DROP,
+    CONFIG_TOOLS_ANSWER,
+    CONFIG_TOOLS_ERROR
+};
 enum config_durability { CONFIG_EVERYSEC, CONFIG_ALWAYS, CONFIG_REPLICATED };
 
 struct config_limits { /* per minute, per day, or at once; CONFIG_ABSENT when not set */
     int64_t rpm, tpm, itpm, otpm, rpd, tpd;
     int64_t max_parallel_requests;
+};
+
+struct config_tool_calls { /* caps, CONFIG_ABSENT when not set; see scheduler/prompt/tool_cap.h */
+    int64_t max_per_response, max_per_turn, max_per_session;
+    int64_t max_iterations, max_identical;
+    enum config_tool_mode mode; /* unset: drop */
 };
 
 struct config_model {
@@ -42,6 +54,7 @@ struct config_model {
     int64_t max_output_tokens;     /* the model's own maximum */
     int64_t default_output_tokens; /* reserved when a request names no maximum; default 1024 */
     double chars_per_token;        /* 0: the family's default */
+    struct config_tool_calls tool_calls;
 };
 
 struct config_provider {
@@ -59,6 +72,7 @@ struct config_provider {
 struct config_tenant {
     char *name;
     int64_t weight; /* 1..1000, default 1 */
+    struct config_tool_calls tool_calls;
 };
 
 struct config_key {

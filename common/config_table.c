@@ -21,6 +21,7 @@
 
 _Static_assert(sizeof(enum config_format) == sizeof(int), "a choice is stored as int");
 _Static_assert(sizeof(enum config_outage) == sizeof(int), "a choice is stored as int");
+_Static_assert(sizeof(enum config_tool_mode) == sizeof(int), "a choice is stored as int");
 _Static_assert(sizeof(enum config_durability) == sizeof(int), "a choice is stored as int");
 _Static_assert(PROVIDER_NAME_BYTES + MODEL_NAME_BYTES <= POOL_NAME_BYTES,
                "\"provider:pool\" and its NUL fit the name of a pool");
@@ -33,6 +34,11 @@ static const char *const durabilities[] = {[CONFIG_EVERYSEC] = "everysec",
                                            [CONFIG_ALWAYS] = "always",
                                            [CONFIG_REPLICATED] = "replicated",
                                            NULL};
+static const char *const tool_modes[] = {[CONFIG_TOOLS_UNSET] = "unset",
+                                         [CONFIG_TOOLS_DROP] = "drop",
+                                         [CONFIG_TOOLS_ANSWER] = "answer",
+                                         [CONFIG_TOOLS_ERROR] = "error",
+                                         NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const log_formats[] = {"auto", "text", "json", NULL};
 
@@ -100,6 +106,36 @@ static const struct config_row auth_rows[] = {
      .help = "callers may name another tenant in x-sluice-tenant"},
 };
 
+#define CAP(type_, field, name, from, to, what)                                                    \
+    {                                                                                              \
+        .key = (name), .type = CONFIG_INTEGER, AT(type_, tool_calls.field), .optional = true,      \
+        .least = (from), .most = (to), .value = CONFIG_ABSENT, .unit = "calls", .help = (what)     \
+    }
+/* The caps of a model and of a tenant; the least holds, and a request's header may lower it. */
+#define TOOL_CALL_ROWS(type_)                                                                      \
+    {                                                                                              \
+        CAP(type_, max_per_response, "max_calls_per_response", 0, TOOL_CAP_MAX, "of one answer"),  \
+            CAP(type_, max_per_turn, "max_calls_per_turn", 0, TOOL_CAP_MAX,                        \
+                "since the last message of the user"),                                             \
+            CAP(type_, max_per_session, "max_calls_per_session", 0, TOOL_CAP_MAX,                  \
+                "of a conversation"),                                                              \
+            CAP(type_, max_iterations, "max_iterations", 1, 25,                                    \
+                "rounds of calls and results in a turn"),                                          \
+            CAP(type_, max_identical, "max_identical_calls", 1, TOOL_CAP_MAX,                      \
+                "of one tool with the same arguments in a turn"),                                  \
+        {                                                                                          \
+            .key = "mode", .type = CONFIG_CHOICE, AT(type_, tool_calls.mode),                      \
+            .choices = tool_modes, .value = CONFIG_TOOLS_UNSET,                                    \
+            .help = "surplus calls: drop them, answer them with an error, or refuse the request"   \
+        }                                                                                          \
+    }
+static const struct config_row model_tool_rows[] = TOOL_CALL_ROWS(config_model);
+static const struct config_section model_tool_section = {
+    .path = "providers[].models[].tool_calls", .size = 0, COUNT(model_tool_rows), model_tool_rows};
+static const struct config_row tenant_tool_rows[] = TOOL_CALL_ROWS(config_tenant);
+static const struct config_section tenant_tool_section = {
+    .path = "tenants[].tool_calls", .size = 0, COUNT(tenant_tool_rows), tenant_tool_rows};
+
 static const struct config_row tenant_rows[] = {
     {.key = "name",
      .type = CONFIG_TEXT,
@@ -110,6 +146,10 @@ static const struct config_row tenant_rows[] = {
      .help = "name of the tenant"},
     INTEGER(config_tenant, weight, "weight", RANGE(1, 1000, 1), "",
             "share of a full queue, against the other tenants' weights"),
+    {.key = "tool_calls",
+     .type = CONFIG_SECTION,
+     .of = &tenant_tool_section,
+     .help = "caps of tool calls, as a model has them; the least holds"},
 };
 static const struct config_section tenant_section = {
     .path = "tenants[]", .size = sizeof(struct config_tenant), COUNT(tenant_rows), tenant_rows};
@@ -171,6 +211,10 @@ static const struct config_row model_rows[] = {
      .most_number = 16,
      .unit = "characters",
      .help = "for estimates; 0: the model family's own"},
+    {.key = "tool_calls",
+     .type = CONFIG_SECTION,
+     .of = &model_tool_section,
+     .help = "caps of tool calls; left out: none"},
 };
 const struct config_section config_table_model = {.path = "providers[].models[]",
                                                   .size = sizeof(struct config_model),

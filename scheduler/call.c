@@ -109,6 +109,7 @@ static void count_end(struct call *c, enum pool_counter counter)
 {
     struct pool_stats *stats = pool_agent_stats(c->pool->agent);
     pool_stats_add(stats, counter, 1);
+    pool_stats_add(stats, COUNT_tool_calls_dropped, c->tools.filter.dropped);
     if (c->usage.known) {
         pool_stats_add(stats, COUNT_tokens_input, c->usage.input);
         pool_stats_add(stats, COUNT_tokens_output, c->usage.output);
@@ -311,6 +312,7 @@ void call_free(struct list *grave)
         c->pool->users--;
     buf_release(&c->sent);
     buf_release(&c->reply);
+    call_tools_release(c);
     sse_release(&c->events);
     plan_drop(c->plan);
     free(c->model);

@@ -16,6 +16,7 @@
 #include "scheduler/http_client.h"
 #include "scheduler/provider/wire.h"
 #include "scheduler/scheduler.h"
+#include "storage/session_store.h"
 
 struct call;
 
@@ -58,6 +59,8 @@ struct call_spec {
     const struct http_header *headers; /* of the client, to be passed on; copied */
     size_t header_count;
     const char *caller_key; /* NULL: none. Passed on where the provider has no key of its own */
+    const struct config_tool_calls *tool_calls; /* caps the caller asks for; NULL: none; copied */
+    const struct session_facts *session;        /* of a named conversation; NULL: none; copied */
     bool is_job;
     struct pool_view *pool; /* jobs: the pool that granted it; NULL: by routing */
 };
@@ -103,6 +106,9 @@ int64_t call_overhead_us(const struct call *c); /* spent here, queue left out, b
 int64_t call_input_estimate(const struct call *c);
 int64_t call_attempts(const struct call *c); /* requests sent to the provider so far */
 const struct wire_usage *call_usage(const struct call *c);
+int64_t call_tool_calls_dropped(const struct call *c); /* taken out of its answer */
+/* What it adds to a conversation that has a name, once it was answered. */
+void call_session_delta(const struct call *c, struct session_delta *ret);
 /* Its ticket, for a submit elsewhere (jobs): cost and class filled in, fields left empty. */
 void call_ticket(struct call *c, struct store_ticket *ret);
 

@@ -5,6 +5,7 @@
  *   call_preflight.c  reading the request: the stages it goes through before it has a price
  *   call_route.c      of these, which provider, row and pool serve it
  *   call_submit.c     its ticket on the way to the queue, and what the queue answers
+ *   call_tools.c      caps of tool calls, in the request and in the answer
  *   call_request.c    what is sent to the provider
  *   call_reply.c      what comes back: whole or streamed, retry or settle
  *   call_info.c       what others may see of it
@@ -13,6 +14,7 @@
 #define SCHEDULER_CALL_INTERNAL_H
 
 #include "scheduler/call.h"
+#include "scheduler/call_tools.h"
 #include "scheduler/provider/sse.h"
 #include "scheduler/retry.h"
 
@@ -50,6 +52,9 @@ struct call {
     char *model;     /* decoded, without a forced provider */
     struct buf sent; /* the body to send when it differs from the client's */
     bool hide_usage;
+    struct config_tool_calls asked_caps; /* spec.tool_calls and .session point here, or are NULL */
+    struct session_facts facts;
+    struct call_tools tools;
     struct profile_estimate estimate;
     int64_t cost[POOL_MAX_DIMS];
     int64_t fair_cost;

@@ -62,6 +62,7 @@ static int price(struct call *c, struct call_failure *f)
  * request. The usage option comes last before the price, so that no stage sees what is ours. */
 static int (*const stages[])(struct call *c, struct call_failure *failure) = {
     call_route,
+    call_tools_read,
     ask_usage,
     price,
 };

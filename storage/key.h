@@ -6,9 +6,13 @@
  *   sluice:{POOL}:stats  counters of the pool, over all instances. Owner: the pool, as above.
  *   sluice:{POOL}:jobs:T ids of a tenant's durable jobs by time, JOB_MAX_LISTED at most. TTL: a
  *                        month and the time that a result is kept, from the newest job.
- *   sluice:pools         HASH short hash -> pool id. Owner: never removed; one field a pool.
- *   sluice:idem:T:H      an Idempotency-Key of a tenant. TTL: of job results.
- *   sluice:inst:ID       what an instance tells of itself, JSON. TTL 15 s.
+ *   sluice:{s:H}:…       one conversation, H being a hash of tenant and name: f HASH what is known
+ * of it, m HASH its settings, l LIST its messages, k STRING who runs a post, q, a ZSET posts that
+ * wait, by order and by the time until which they count as alive. TTL: sessions.ttl_s from the last
+ * use. sluice:sessions:T    ZSET ids of a tenant's kept conversations by last use,
+ * SESSION_MAX_LISTED at most. TTL as theirs. sluice:pools         HASH short hash -> pool id.
+ * Owner: never removed; one field a pool. sluice:idem:T:H      an Idempotency-Key of a tenant. TTL:
+ * of job results. sluice:inst:ID       what an instance tells of itself, JSON. TTL 15 s.
  *   sluice:insts         ZSET of instance ids by last heartbeat. Owner: trimmed at each heartbeat.
  *   sluice:i:ID          channel: grants and cancels for one instance
  *   sluice:events        channel: state changes of durable jobs
@@ -38,6 +42,9 @@ struct key {
 struct key key_pool(const char *pool, const char *part); /* part: "b", "stats", … */
 struct key key_jobs(const char *pool, const char *tenant);
 struct key key_idempotency(const char *tenant, const char *given);
+/* part: "f", "m", … */
+struct key key_session(const char *tenant, const char *id, const char *part);
+struct key key_sessions(const char *tenant);
 struct key key_instance(const char *instance);
 struct key key_instance_channel(const char *instance);
 struct key key_tenant(const char *tenant); /* LENGTH:NAME, as the scripts want it */
@@ -47,6 +54,9 @@ struct key key_tenant(const char *tenant); /* LENGTH:NAME, as the scripts want i
 void key_pool_hash(const char *pool, char ret[POOL_HASH_BYTES]);
 /* "job_" + pool hash + 24 random hex digits. */
 void key_new_id(const char *pool_hash, char ret[TICKET_ID_BYTES]);
+/* "sess_" + 24 random hex digits. */
+#define SESSION_NEW_ID_BYTES 30
+void key_new_session_id(char ret[SESSION_NEW_ID_BYTES]);
 /* The pool hash inside an id; false when it is no id of ours. */
 bool key_id_hash(const char *id, char ret[POOL_HASH_BYTES]);
 
