@@ -1,5 +1,7 @@
 #include "api/request_options.h"
 
+#include "storage/session_store.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +29,20 @@ static int read_ms(const char *name, const char *text, int64_t *ret, struct erro
     return 0;
 }
 
+static int read_conversation(const struct exchange *x, struct request_options *ret, struct error *e)
+{
+    const char *caps = exchange_header(x, "x-sluice-tool-calls");
+    ret->session = exchange_header(x, "x-sluice-session");
+    ret->caps_tools = caps != NULL;
+    if (ret->session && !session_id_is_good(ret->session))
+        return error_set(
+            e, -EINVAL,
+            "x-sluice-session is '%.40s'; it must be 1 to %d printable ASCII characters "
+            "without blanks.",
+            ret->session, SESSION_ID_BYTES);
+    return caps ? tool_caps_read(caps, &ret->tool_calls, e) : 0;
+}
+
 int request_options_read(const struct config *c, const struct exchange *x,
                          struct request_options *ret, struct error *e)
 {
@@ -37,5 +53,6 @@ int request_options_read(const struct config *c, const struct exchange *x,
         return error_set(e, -EINVAL,
                          "x-sluice-priority is '%.40s'; it must be interactive, normal or batch.",
                          priority);
-    return wait ? read_ms("x-sluice-max-wait-ms", wait, &ret->max_wait_ms, e) : 0;
+    int rc = wait ? read_ms("x-sluice-max-wait-ms", wait, &ret->max_wait_ms, e) : 0;
+    return rc < 0 ? rc : read_conversation(x, ret, e);
 }

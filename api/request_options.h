@@ -7,12 +7,16 @@
 #include "api/server.h"
 #include "common/config.h"
 #include "limiter/pool_class.h"
+#include "scheduler/prompt/tool_cap.h"
 
 #define REQUEST_MAX_WAIT_MS 86400000 /* a day */
 
 struct request_options {
     enum pool_class class;
     int64_t max_wait_ms;
+    const char *session; /* name of the conversation, borrowed from the exchange; NULL none */
+    bool caps_tools;
+    struct config_tool_calls tool_calls; /* with caps_tools */
 };
 
 /* 0, or -EINVAL with the header, what was found and what is wanted in e. */

@@ -39,6 +39,7 @@ struct service {
     struct redis_conn *conn, *channel;
     struct pool_store *store;
     struct job_store *job_store;
+    struct session_store *session_store;
     struct instance *presence;
     struct http_client *http;
     struct scheduler *scheduler;
@@ -224,9 +225,10 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     s->store = pool_store_new(&store, e);
     options.store = s->store;
     options.jobs = s->job_store = job_store_new(s->conn, store.timeout_ms);
+    s->session_store = session_store_new(s->conn, store.timeout_ms);
     options.http = s->http = http_client_new(s->base);
     s->presence = instance_new(s->base, s->conn, s->instance);
-    if (!s->store || !s->job_store || !s->http || !s->presence ||
+    if (!s->store || !s->job_store || !s->session_store || !s->http || !s->presence ||
         counter_new(options.seed, &s->counter) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
@@ -363,6 +365,7 @@ void service_free(struct service *s)
     scheduler_free(s->scheduler);
     pool_store_free(s->store);
     job_store_free(s->job_store);
+    session_store_free(s->session_store);
     redis_server_stop(s->redis);
     if (s->base)
         event_base_free(s->base);
@@ -398,6 +401,11 @@ struct pool_store *service_store(const struct service *s)
 struct job_store *service_job_store(const struct service *s)
 {
     return s->job_store;
+}
+
+struct session_store *service_sessions_store(const struct service *s)
+{
+    return s->session_store;
 }
 
 struct instance *service_presence(const struct service *s)

@@ -117,6 +117,11 @@ struct config {
         enum config_durability durability;
     } jobs;
     struct {
+        int64_t ttl_s;        /* a conversation is kept so long after its last use: 86400 */
+        int64_t max_messages; /* of one that is kept here */
+        int64_t max_bytes;    /* as well */
+    } sessions;
+    struct {
         char *level;  /* debug info warn error */
         char *format; /* auto text json */
     } log;

@@ -34,7 +34,7 @@ static const char *const durabilities[] = {[CONFIG_EVERYSEC] = "everysec",
                                            [CONFIG_ALWAYS] = "always",
                                            [CONFIG_REPLICATED] = "replicated",
                                            NULL};
-static const char *const tool_modes[] = {[CONFIG_TOOLS_UNSET] = "unset",
+static const char *const tool_modes[] = {[CONFIG_TOOLS_UNSET] = "default",
                                          [CONFIG_TOOLS_DROP] = "drop",
                                          [CONFIG_TOOLS_ANSWER] = "answer",
                                          [CONFIG_TOOLS_ERROR] = "error",
@@ -324,6 +324,15 @@ static const struct config_row jobs_rows[] = {
      .help = "when a job counts as stored: within 2 s, on disk, or on a replica"},
 };
 
+static const struct config_row sessions_rows[] = {
+    INTEGER(config, sessions.ttl_s, "ttl_s", RANGE(1, 31536000, 86400), "s",
+            "a conversation is remembered so long after its last use"),
+    INTEGER(config, sessions.max_messages, "max_messages", RANGE(2, 20000, SESSION_MAX_MESSAGES),
+            "messages", "of a conversation that is kept here"),
+    INTEGER(config, sessions.max_bytes, "max_bytes", RANGE(KIB, 32 * MIB, SESSION_MAX_BYTES),
+            "bytes", "of all its messages together"),
+};
+
 static const struct config_row log_rows[] = {
     {.key = "level",
      .type = CONFIG_WORD,
@@ -348,6 +357,7 @@ SECTION(auth);
 SECTION(http);
 SECTION(queue);
 SECTION(jobs);
+SECTION(sessions);
 SECTION(log);
 
 static const struct config_row rows[] = {
@@ -383,6 +393,7 @@ static const struct config_row rows[] = {
     {.key = "http", .type = CONFIG_SECTION, .of = &http_section, .help = "towards clients"},
     {.key = "queue", .type = CONFIG_SECTION, .of = &queue_section, .help = "waiting"},
     {.key = "jobs", .type = CONFIG_SECTION, .of = &jobs_section, .help = "durable jobs"},
+    {.key = "sessions", .type = CONFIG_SECTION, .of = &sessions_section, .help = "conversations"},
     {.key = "log", .type = CONFIG_SECTION, .of = &log_section, .help = "on stderr"},
     INTEGER(config, drain_timeout_ms, "drain_timeout_ms", RANGE(0, DAY_MS, 600000), "ms",
             "after SIGTERM, running requests may go on so long"),

@@ -244,13 +244,20 @@ static void add_ttl(struct words *w, struct numbers *n, int64_t ttl_s)
 void session_store_add(struct session_store *s, const char *tenant, const char *id,
                        const struct session_delta *delta, int64_t ttl_s)
 {
-    struct words w;
+    struct words w = {.argc = 0};
     struct numbers n;
-    add_keys(&w, tenant, id, "mlkf");
-    add(&w, "");
+    struct key key = key_session(tenant, id, "f");
     add_ttl(&w, &n, ttl_s);
     add_delta(&w, &n, delta);
-    call_done(s, SCRIPT_SESSION_COMMIT, &w, NULL, NULL);
+    /* Single commands and no script: a script that Redis does not hold yet is loaded first, and
+     * the conversation's next call would be overtaken by that. */
+    int at = 3, increments = atoi(n.increments), settings = atoi(n.settings);
+    for (int i = 0; i < increments + settings; i++, at += 2)
+        redis_command(s->conn,
+                      REDIS_ARGS(i < increments ? "HINCRBY" : "HSET", key.text, w.argv[at],
+                                 w.argv[at + 1]),
+                      s->timeout_ms, NULL, NULL);
+    redis_command(s->conn, REDIS_ARGS("PEXPIRE", key.text, n.ttl), s->timeout_ms, NULL, NULL);
 }
 
 /* In a slot of its own: at most a list that lacks an entry, or holds one that is gone. */

@@ -1,11 +1,11 @@
 -- session_commit: adds what one answered request brings to a conversation, all or nothing.
 -- KEYS: m settings, l messages, k who runs, f facts
--- ARGV: fence ('' for a conversation whose messages are not kept), ttl ms, number of increments,
+-- ARGV: fence, ttl ms, number of increments,
 -- number of settings, then pairs of both, then messages
 -- RESULT: 1, or 0 when the fence is not the one that runs: nothing has changed then
 
 local fence = ARGV[1]
-if fence ~= '' and redis.call('GET', KEYS[3]) ~= fence then
+if redis.call('GET', KEYS[3]) ~= fence then
   return 0
 end
 local at = 5
@@ -18,9 +18,6 @@ for _ = 1, tonumber(ARGV[4]) do
   at = at + 2
 end
 redis.call('PEXPIRE', KEYS[4], ARGV[2])
-if fence == '' then
-  return 1
-end
 local bytes = 0
 for i = at, #ARGV do
   redis.call('RPUSH', KEYS[2], ARGV[i])
