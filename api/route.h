@@ -51,5 +51,12 @@ void route_jobs_events(const struct route_request *r);
 void route_tokens_count(const struct route_request *r); /* route_prompt.c */
 void route_messages_count(const struct route_request *r);
 void route_context_trim(const struct route_request *r);
+void route_sessions_create(const struct route_request *r); /* route_sessions.c */
+void route_sessions_list(const struct route_request *r);
+void route_sessions_get(const struct route_request *r);
+void route_sessions_context(const struct route_request *r);
+void route_sessions_clear(const struct route_request *r);
+void route_sessions_delete(const struct route_request *r);
+void route_sessions_post(const struct route_request *r); /* route_session_post.c */
 
 #endif

@@ -13,6 +13,7 @@
 #include "scheduler/job.h"
 #include "scheduler/prompt/count.h"
 #include "scheduler/scheduler.h"
+#include "scheduler/session.h"
 #include "storage/instance.h"
 #include "storage/redis_check.h"
 #include "storage/redis_server.h"
@@ -40,6 +41,7 @@ struct service {
     struct pool_store *store;
     struct job_store *job_store;
     struct session_store *session_store;
+    struct sessions *sessions;
     struct instance *presence;
     struct http_client *http;
     struct scheduler *scheduler;
@@ -235,9 +237,18 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     }
     s->scheduler = scheduler_new(&options, config);
     s->jobs = s->scheduler ? jobs_new(s->scheduler) : NULL;
+    struct sessions_options sessions = {
+        .base = s->base,
+        .scheduler = s->scheduler,
+        .store = s->session_store,
+        .counter = s->counter,
+    };
+    s->sessions = s->scheduler ? sessions_new(&sessions) : NULL;
     s->stats = stats_new(s);
     s->loop_lag = loop_lag_new(s->base);
-    return s->jobs && s->stats && s->loop_lag ? 0 : error_set(e, -ENOMEM, "out of memory");
+    return s->jobs && s->sessions && s->stats && s->loop_lag
+               ? 0
+               : error_set(e, -ENOMEM, "out of memory");
 }
 
 static int listen_on(struct service *s, const struct service_options *o, struct error *e)
@@ -366,6 +377,7 @@ void service_free(struct service *s)
     pool_store_free(s->store);
     job_store_free(s->job_store);
     session_store_free(s->session_store);
+    sessions_free(s->sessions);
     redis_server_stop(s->redis);
     if (s->base)
         event_base_free(s->base);
@@ -406,6 +418,11 @@ struct job_store *service_job_store(const struct service *s)
 struct session_store *service_sessions_store(const struct service *s)
 {
     return s->session_store;
+}
+
+struct sessions *service_sessions(const struct service *s)
+{
+    return s->sessions;
 }
 
 struct instance *service_presence(const struct service *s)

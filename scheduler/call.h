@@ -32,6 +32,7 @@ struct call_failure {
 
 void call_failure_set(struct call_failure *f, int status, const char *code, const char *format, ...)
     PRINTF_AT(4, 5);
+int call_fail_memory(struct call_failure *f); /* says that there is none; -ENOMEM */
 
 struct call_sink {
     /* It waits in the queue; told once for each time it is queued. */

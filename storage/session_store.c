@@ -253,10 +253,10 @@ void session_store_add(struct session_store *s, const char *tenant, const char *
      * the conversation's next call would be overtaken by that. */
     int at = 3, increments = atoi(n.increments), settings = atoi(n.settings);
     for (int i = 0; i < increments + settings; i++, at += 2)
-        redis_command(s->conn,
-                      REDIS_ARGS(i < increments ? "HINCRBY" : "HSET", key.text, w.argv[at],
-                                 w.argv[at + 1]),
-                      s->timeout_ms, NULL, NULL);
+        redis_command(
+            s->conn,
+            REDIS_ARGS(i < increments ? "HINCRBY" : "HSET", key.text, w.argv[at], w.argv[at + 1]),
+            s->timeout_ms, NULL, NULL);
     redis_command(s->conn, REDIS_ARGS("PEXPIRE", key.text, n.ttl), s->timeout_ms, NULL, NULL);
 }
 
@@ -477,4 +477,29 @@ void session_store_list(struct session_store *s, const struct session_range *ran
         s->conn,
         REDIS_ARGS("ZREVRANGEBYSCORE", key.text, before, since, "WITHSCORES", "LIMIT", "0", limit),
         s->timeout_ms, on_list, call);
+}
+
+struct place_call {
+    session_place_fn fn;
+    void *arg;
+};
+
+static void on_place(void *arg, enum redis_status status, const struct redisReply *reply)
+{
+    struct place_call *call = arg;
+    call->fn(call->arg, status, status == REDIS_OK ? reply_int(reply, 0) : 0);
+    free(call);
+}
+
+void session_store_place(struct session_store *s, const char *tenant, const char *id,
+                         session_place_fn fn, void *arg)
+{
+    struct key key = key_sessions(tenant);
+    struct place_call *call = malloc(sizeof(*call));
+    if (!call) {
+        fn(arg, REDIS_BUSY_LOCAL, 0);
+        return;
+    }
+    *call = (struct place_call){fn, arg};
+    redis_command(s->conn, REDIS_ARGS("ZSCORE", key.text, id), s->timeout_ms, on_place, call);
 }

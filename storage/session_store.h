@@ -138,5 +138,9 @@ struct session_range {
 };
 void session_store_list(struct session_store *s, const struct session_range *range,
                         session_list_fn fn, void *arg);
+/* When that one was last used; 0: it is not in the list. */
+typedef void (*session_place_fn)(void *arg, enum redis_status status, int64_t used_us);
+void session_store_place(struct session_store *s, const char *tenant, const char *id,
+                         session_place_fn fn, void *arg);
 
 #endif
