@@ -141,6 +141,8 @@ int session_context(struct counter *counter, const struct session_setup_read *se
     trim_policy_init(&policy);
     if (*setup->preset)
         (void)trim_policy_preset(setup->preset, &policy);
+    else
+        policy.repair = false;
     int rc = session_body(setup, view, said, ret_body);
     if (rc == 0) {
         struct trim_input in = {
@@ -428,7 +430,8 @@ void session_post_end(struct session_post *p, const struct call *c, session_post
     p->fn = fn;
     p->arg = arg;
     event_del(p->timer);
-    if (call_status(c) >= 400) { /* the provider's refusal: passed on, and nothing is stored */
+    /* A refusal, or a stream that broke off and has told so: passed on, and nothing is stored. */
+    if (call_status(c) >= 400 || (p->answer && session_answer_is_cut(p->answer))) {
         give_up(p, NULL);
         free_when_over(p);
         return;

@@ -187,6 +187,11 @@ bool session_answer_add(struct session_answer *a, const char *bytes, size_t len)
     return a->finished;
 }
 
+bool session_answer_is_cut(const struct session_answer *a)
+{
+    return a->stream && !a->finished;
+}
+
 /* ---- messages */
 
 typedef int (*message_fn)(void *arg, struct json_span message);

@@ -23,6 +23,8 @@ struct session_answer *session_answer_new(enum wire_endpoint endpoint, bool stre
 void session_answer_free(struct session_answer *a); /* accepts NULL */
 /* The answer's own end was in what came so far; of a plain one, never. */
 bool session_answer_add(struct session_answer *a, const char *bytes, size_t len);
+/* A stream that has not come to its own end. */
+bool session_answer_is_cut(const struct session_answer *a);
 /* fn for each message, raw JSON. 0; -EBADMSG when it is no answer of this format or is not whole;
  * -E2BIG, -ENOMEM; or what fn returned. */
 int session_answer_each(struct session_answer *a, int (*fn)(void *arg, struct json_span message),
