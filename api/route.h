@@ -24,7 +24,7 @@ struct route {
     const char *method;
     const char *pattern;
     void (*handle)(const struct route_request *r);
-    bool open; /* needs no key */
+    enum access_scope scope; /* that a key must have; SCOPE_OPEN: none is needed */
 };
 
 /* NULL past the end. */
@@ -58,5 +58,10 @@ void route_sessions_context(const struct route_request *r);
 void route_sessions_clear(const struct route_request *r);
 void route_sessions_delete(const struct route_request *r);
 void route_sessions_post(const struct route_request *r); /* route_session_post.c */
+void route_keys_list(const struct route_request *r); /* route_keys.c */
+void route_keys_create(const struct route_request *r);
+void route_keys_get(const struct route_request *r);
+void route_keys_rotate(const struct route_request *r);
+void route_keys_remove(const struct route_request *r);
 
 #endif

@@ -429,7 +429,7 @@ static struct proxied *proxied_new(const struct route_request *r, const struct p
         .service = r->service,
         .exchange = r->exchange,
         .endpoint = plan->endpoint,
-        .caller = r->caller,
+        .caller = r->caller, /* .key only holds in this turn of the loop */
         .options = *plan->options,
         .body_len = plan->body_len,
         .watch = plan->watch,

@@ -110,6 +110,7 @@ void route_sessions_post(const struct route_request *r)
         return;
     }
     p->request = *r;
+    p->request.caller.key = NULL; /* only valid in this turn of the loop */
     if (request_options_read(service_config(r->service), r->exchange, &p->options, &e) < 0) {
         answer_error(r->exchange, WIRE_OPENAI, 400, "invalid_header", e.text);
         free(p);

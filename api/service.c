@@ -1,5 +1,6 @@
 #include "api/service.h"
 
+#include "api/access.h"
 #include "api/answer.h"
 #include "api/loop_lag.h"
 #include "api/route.h"
@@ -50,6 +51,7 @@ struct service {
     struct server *server;
     struct stats *stats;
     struct loop_lag *loop_lag;
+    struct access *access;
     struct event *on_term, *on_int, *on_hup, *drain_tick;
     int64_t started_ms, drain_until_ms, idle_since_ms;
     bool draining;
@@ -85,6 +87,8 @@ static void on_redis(void *arg, bool up, const char *reason)
     scheduler_connected(s->scheduler, up);
     if (s->presence)
         instance_connected(s->presence, up);
+    if (s->access)
+        access_connected(s->access, up);
     if (up && redis_check(s->conn, 5000, on_checked, s) < 0)
         log_write(LOG_WARN, "no memory to check redis", NULL);
 }
@@ -98,6 +102,7 @@ static void on_channel(void *arg, bool up, const char *reason)
     }
     /* What was published meanwhile is gone: whoever watches a job asks again. */
     scheduler_channel_back(s->scheduler);
+    access_changed(s->access);
     jobs_channel_back(s->jobs);
 }
 
@@ -107,6 +112,8 @@ static void on_message(void *arg, const char *channel, const char *payload, size
     (void)len;
     if (strcmp(channel, KEY_EVENTS) == 0)
         jobs_event(s->jobs, payload);
+    else if (strcmp(channel, KEY_ACCESS_CHANGED) == 0)
+        access_changed(s->access);
     else
         scheduler_message(s->scheduler, payload);
 }
@@ -134,7 +141,8 @@ static int connect_redis(struct service *s, const struct config *c, const char *
         return -EIO;
     redis_conn_on_message(s->channel, on_message, s);
     struct key mine = key_instance_channel(s->instance);
-    if (redis_subscribe(s->channel, mine.text) < 0 || redis_subscribe(s->channel, KEY_EVENTS) < 0)
+    if (redis_subscribe(s->channel, mine.text) < 0 || redis_subscribe(s->channel, KEY_EVENTS) < 0 ||
+        redis_subscribe(s->channel, KEY_ACCESS_CHANGED) < 0)
         return error_set(e, -ENOMEM, "out of memory");
     return 0;
 }
@@ -196,6 +204,8 @@ static void on_reload(evutil_socket_t fd, short what, void *arg)
         return;
     }
     scheduler_reload(s->scheduler, fresh);
+    if (access_configure(s->access, fresh) < 0)
+        log_write(LOG_ERROR, "no memory for the access keys, the old ones stay", NULL);
     log_write(LOG_INFO, "configuration reloaded", "file", s->config_path, NULL);
 }
 
@@ -230,8 +240,9 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     s->session_store = session_store_new(s->conn, store.timeout_ms);
     options.http = s->http = http_client_new(s->base);
     s->presence = instance_new(s->base, s->conn, s->instance);
-    if (!s->store || !s->job_store || !s->session_store || !s->http || !s->presence ||
-        counter_new(options.seed, &s->counter) < 0) {
+    s->access = access_new(s->base, s->conn);
+    if (!s->store || !s->job_store || !s->session_store || !s->http || !s->presence || !s->access ||
+        access_configure(s->access, config) < 0 || counter_new(options.seed, &s->counter) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
     }
@@ -373,6 +384,7 @@ void service_free(struct service *s)
     jobs_free(s->jobs);
     if (s->http)
         http_client_free(s->http);
+    access_free(s->access);
     scheduler_free(s->scheduler);
     pool_store_free(s->store);
     job_store_free(s->job_store);
@@ -445,6 +457,11 @@ struct counter *service_counter(const struct service *s)
     return s->counter;
 }
 
+struct access *service_access(const struct service *s)
+{
+    return s->access;
+}
+
 const struct config *service_config(const struct service *s)
 {
     return scheduler_plan(s->scheduler)->config;
@@ -463,11 +480,13 @@ bool service_is_ready(const struct service *s, const char **ret_why)
         *ret_why = "draining";
     else if (!outage.serves)
         *ret_why = "redis is not reachable";
+    else if (!access_is_known(s->access))
+        *ret_why = "the access keys are not read yet";
     else
         *ret_why = scheduler_is_connected(s->scheduler)
                        ? "ready"
                        : "ready for calls, not for jobs: redis is not reachable";
-    return !s->draining && outage.serves;
+    return !s->draining && outage.serves && access_is_known(s->access);
 }
 
 bool service_is_draining(const struct service *s)

@@ -26,6 +26,7 @@ struct sessions;
 struct instance;
 struct loop_lag;
 struct stats;
+struct access;
 struct counter;
 
 struct service_options {
@@ -57,6 +58,7 @@ struct instance *service_presence(const struct service *s);
 struct stats *service_stats(const struct service *s);
 struct loop_lag *service_loop_lag(const struct service *s);
 struct counter *service_counter(const struct service *s);
+struct access *service_access(const struct service *s);
 const struct config *service_config(const struct service *s);
 const char *service_instance(const struct service *s);
 /* Not draining, and calls are taken: Redis is up, or redis.on_outage is not `closed`. */

@@ -78,6 +78,7 @@ struct config_tenant {
 struct config_key {
     char *sha256; /* 64 hex digits; a plain `key:` is hashed while loading and wiped */
     char *tenant; /* default: "default" */
+    char *scopes; /* "proxy,jobs"; NULL: all */
 };
 
 struct config {

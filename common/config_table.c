@@ -89,6 +89,13 @@ static const struct config_row key_rows[] = {
      .most = TENANT_NAME_BYTES - 1,
      .accept = config_text_name,
      .help = "whose requests come with this key"},
+    {.key = "scopes",
+     .type = CONFIG_TEXT,
+     AT(config_key, scopes),
+     .optional = true,
+     .most = 64,
+     .accept = config_text_scopes,
+     .help = "of proxy, jobs, permits, stats, admin, parted by commas; left out: all"},
 };
 static const struct config_section key_section = {
     .path = "auth.keys[]", .size = sizeof(struct config_key), COUNT(key_rows), key_rows};

@@ -14,6 +14,9 @@
  * Owner: never removed; one field a pool. sluice:idem:T:H      an Idempotency-Key of a tenant. TTL:
  * of job results. sluice:inst:ID       what an instance tells of itself, JSON. TTL 15 s.
  *   sluice:insts         ZSET of instance ids by last heartbeat. Owner: trimmed at each heartbeat.
+ *   sluice:access        HASH id -> record of an access key (see storage/access_store.h). Owner:
+ *                        who administers them; never removed by itself.
+ *   sluice:access:changed channel: load the access keys again
  *   sluice:i:ID          channel: grants and cancels for one instance
  *   sluice:events        channel: state changes of durable jobs
  *
@@ -28,11 +31,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define KEY_BYTES       320
-#define KEY_POOLS       "sluice:pools"
-#define KEY_INSTANCES   "sluice:insts"
-#define KEY_EVENTS      "sluice:events"
-#define POOL_HASH_BYTES 9 /* 8 hex digits of SHA-256 and a NUL */
+#define KEY_BYTES          320
+#define KEY_POOLS          "sluice:pools"
+#define KEY_INSTANCES      "sluice:insts"
+#define KEY_EVENTS         "sluice:events"
+#define KEY_ACCESS         "sluice:access"
+#define KEY_ACCESS_CHANGED "sluice:access:changed"
+#define POOL_HASH_BYTES    9 /* 8 hex digits of SHA-256 and a NUL */
 
 struct key {
     char text[KEY_BYTES];
