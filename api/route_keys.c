@@ -171,8 +171,8 @@ void route_keys_rotate(const struct route_request *r)
     struct change *c = begin(r, 200);
     if (!c)
         return;
-    int rc =
-        access_rotate(service_access(r->service), r->id, grace_s * 1000, &c->made, on_done, c, &e);
+    c->made.grace_ms = grace_s * 1000;
+    int rc = access_rotate(service_access(r->service), r->id, &c->made, on_done, c, &e);
     if (rc == 0)
         log_write(LOG_INFO, "access key rotated", "id", r->id, NULL);
     finish(c, rc, &e);
