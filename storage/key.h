@@ -6,13 +6,15 @@
  *   sluice:{POOL}:stats  counters of the pool, over all instances. Owner: the pool, as above.
  *   sluice:{POOL}:jobs:T ids of a tenant's durable jobs by time, JOB_MAX_LISTED at most. TTL: a
  *                        month and the time that a result is kept, from the newest job.
- *   sluice:{s:H}:…       one conversation, H being a hash of tenant and name: f HASH what is known
- * of it, m HASH its settings, l LIST its messages, k STRING who runs a post, q, a ZSET posts that
- * wait, by order and by the time until which they count as alive. TTL: sessions.ttl_s from the last
- * use. sluice:sessions:T    ZSET ids of a tenant's kept conversations by last use,
- * SESSION_MAX_LISTED at most. TTL as theirs. sluice:pools         HASH short hash -> pool id.
- * Owner: never removed; one field a pool. sluice:idem:T:H      an Idempotency-Key of a tenant. TTL:
- * of job results. sluice:inst:ID       what an instance tells of itself, JSON. TTL 15 s.
+ *   sluice:{s:H}:…       one conversation, H being a hash of tenant and name. f HASH numbers,
+ *                        m HASH its set-up, l LIST messages, k STRING fence of the post that runs,
+ *                        q and a ZSET posts that wait, by order and by the time until which each
+ *                        counts as alive. TTL: sessions.ttl_s from the last use.
+ *   sluice:sessions:T    ZSET ids of a tenant's kept conversations by last use, SESSION_MAX_LISTED
+ *                        at most. TTL: as theirs.
+ *   sluice:pools         HASH short hash -> pool id. Owner: never removed; one field a pool.
+ *   sluice:idem:T:H      an Idempotency-Key of a tenant. TTL: of job results.
+ *   sluice:inst:ID       what an instance tells of itself, JSON. TTL 15 s.
  *   sluice:insts         ZSET of instance ids by last heartbeat. Owner: trimmed at each heartbeat.
  *   sluice:access        HASH id -> record of an access key (see storage/access_store.h). Owner:
  *                        who administers them; never removed by itself.
