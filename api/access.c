@@ -26,7 +26,7 @@ struct keys {
 };
 
 struct access {
-    struct redis_conn *conn;
+    struct redis_link *link;
     struct event *look;
     struct keys of_config, stored;
     struct keys fresh; /* a load that is under way */
@@ -89,7 +89,7 @@ static void load(struct access *a)
     a->again = a->loading;
     if (a->loading || !a->up)
         return;
-    a->loading = access_store_load(a->conn, on_loaded, a) == 0;
+    a->loading = access_store_load(a->link, on_loaded, a) == 0;
 }
 
 static void on_look(evutil_socket_t fd, short what, void *arg)
@@ -99,13 +99,13 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
     load(arg);
 }
 
-struct access *access_new(struct event_base *base, struct redis_conn *conn)
+struct access *access_new(struct event_base *base, struct redis_link *link)
 {
     struct timeval tv = {.tv_sec = ACCESS_LOOK_MS / 1000};
     struct access *a = calloc(1, sizeof(*a));
     if (!a)
         return NULL;
-    a->conn = conn;
+    a->link = link;
     a->look = event_new(base, -1, EV_PERSIST, on_look, a);
     if (!a->look || evtimer_add(a->look, &tv) < 0) {
         access_free(a);
@@ -296,7 +296,7 @@ static int put(struct access *a, const struct change *change, struct error *e)
     if (c && (record || change->removed)) {
         *c = *change;
         c->access = a;
-        rc = access_store_put(a->conn, c->key.id, record, on_put, c);
+        rc = access_store_put(a->link, c->key.id, record, on_put, c);
     }
     free(record);
     if (rc == 0)

@@ -27,7 +27,7 @@
 
 #include "common/config.h"
 #include "common/limits.h"
-#include "storage/redis_conn.h"
+#include "storage/redis_link.h"
 
 #include <jansson.h>
 
@@ -67,8 +67,8 @@ struct access_key {
 struct event_base;
 struct access;
 
-/* Kept: base and conn. The configuration's keys are read by access_configure(). */
-struct access *access_new(struct event_base *base, struct redis_conn *conn);
+/* Kept: base and link. The configuration's keys are read by access_configure(). */
+struct access *access_new(struct event_base *base, struct redis_link *link);
 void access_free(struct access *a); /* accepts NULL */
 /* Again after each reload. -ENOMEM: the old ones stay. */
 int access_configure(struct access *a, const struct config *c) MUST_CHECK;

@@ -59,6 +59,7 @@ static void add_pool(struct stats_pool *sum, const struct stats_pool *p)
             continue;
         l->configured += p->limits[i].configured;
         l->capacity += p->limits[i].capacity;
+        l->rate += p->limits[i].rate;
         l->remaining += p->limits[i].remaining;
     }
     for (size_t c = 0; c < CLASS_COUNT; c++) {
@@ -146,6 +147,11 @@ static double paused(const struct stats_pool *p)
     return (double)p->paused_ms / 1000;
 }
 
+static double circuit(const struct stats_pool *p)
+{
+    return strcmp(p->circuit, "open") == 0 ? 1 : strcmp(p->circuit, "half_open") == 0 ? 0.5 : 0;
+}
+
 /* A number of each class of each pool. */
 static void by_class(const struct page *page, const char *name, const char *help,
                      double (*value)(const struct stats_pool *p, size_t class))
@@ -191,6 +197,11 @@ static void by_limit(const struct page *page, const char *name, const char *help
 static int64_t configured(const struct stats_limit *l)
 {
     return l->configured;
+}
+
+static int64_t rate(const struct stats_limit *l)
+{
+    return l->rate;
 }
 
 static int64_t capacity(const struct stats_limit *l)
@@ -249,6 +260,12 @@ static const struct counter_row troubles[] = {
     {COUNT_provider_5xx, "5xx"},
     {COUNT_provider_errors, "connection"},
 };
+static const struct counter_row permits[] = {
+    {COUNT_permits_granted, "granted"},
+    {COUNT_permits_settled, "settled"},
+    {COUNT_permits_released, "released"},
+    {COUNT_permits_expired, "expired"},
+};
 static const struct counter_row retries[] = {{COUNT_retries, NULL}};
 static const struct counter_row losses[] = {{COUNT_leases_lost, NULL}};
 static const struct counter_row dropped[] = {{COUNT_tool_calls_dropped, NULL}};
@@ -261,6 +278,8 @@ static const struct counter_family families[] = {
     {"sluice_decisions_total", "How requests were let through, or not.", "decision",
      ROWS(decisions)},
     {"sluice_requests_total", "Requests that ended, by how.", "outcome", ROWS(outcomes)},
+    {"sluice_permits_total", "Permits of workers that call the provider themselves, by event.",
+     "event", ROWS(permits)},
     {"sluice_tokens_total",
      "Tokens: reserved before a call; input, output and cached as the provider counted them; "
      "trimmed here.",
@@ -310,7 +329,10 @@ static void pools(const struct page *page)
     gauge(page, "sluice_eta_seconds", "Until a new normal request would start.", eta);
     gauge(page, "sluice_pause_seconds", "Until the provider is asked again after a refusal.",
           paused);
+    gauge(page, "sluice_circuit_open",
+          "1 while the provider has no money for us, 0.5 while one request tries.", circuit);
     by_limit(page, "sluice_limit", "The limit, per its own period (rpm: a minute).", configured);
+    by_limit(page, "sluice_limit_now", "What holds now, told by the provider or learned.", rate);
     by_limit(page, "sluice_bucket_capacity", "The most that can be there at once.", capacity);
     by_limit(page, "sluice_bucket_remaining", "What is there now; below zero is a debt.",
              remaining);

@@ -106,7 +106,12 @@ static void set_own_headers(struct proxied *p)
     (void)snprintf(text, sizeof(text), "%.3f", (double)call_overhead_us(p->call) / 1000);
     set(x, "x-sluice-overhead-ms", text);
     set_number(x, "x-sluice-input-tokens", call_input_estimate(p->call));
-    set_number(x, "x-sluice-trimmed-tokens", 0);
+    set_number(x, "x-sluice-trimmed-tokens", call_trimmed(p->call));
+    char cut[CALL_CUT_BYTES];
+    if (call_cut(p->call, cut))
+        set(x, "x-sluice-trim", cut);
+    if (call_lowered_output(p->call) >= 0)
+        set_number(x, "x-sluice-max-tokens", call_lowered_output(p->call));
     set_number(x, "x-sluice-attempts", call_attempts(p->call));
     set(x, "x-sluice-job", call_id(p->call));
     if (call_tool_calls_dropped(p->call) > 0)
@@ -462,11 +467,16 @@ static void begin_call(struct proxied *p, const struct session_facts *facts)
         .weight = p->caller.weight,
         .class = p->options.class,
         .max_wait_ms = p->options.max_wait_ms,
+        .class_given = p->options.class_given,
+        .deadline_ms = p->options.deadline_ms,
+        .trim = p->options.trim,
+        .session = *p->session ? p->session : NULL,
+        .never_shrink = p->options.never_shrink,
         .headers = headers.lines,
         .header_count = headers.count,
         .caller_key = p->caller.provider_key,
         .tool_calls = p->options.caps_tools ? &p->options.tool_calls : NULL,
-        .session = facts,
+        .facts = facts,
     };
     p->body = NULL;
     p->call = call_new(service_scheduler(p->service), &spec, &sink, p, &failure);

@@ -101,7 +101,8 @@ static int sizes_of(const struct asking *a, const struct session_setup_read *set
 {
     struct buf body;
     struct trim_result trimmed;
-    int rc = session_context(service_counter(a->service), setup, v, NULL, &body, &trimmed);
+    int rc = session_context(sessions_counter(service_sessions(a->service)), setup, v, NULL, &body,
+                             &trimmed);
     if (rc < 0)
         return rc;
     *before = trimmed.before;
@@ -202,7 +203,8 @@ static void answer_context(struct asking *a, const struct session_view *v)
     struct trim_result trimmed;
     int rc = session_setup_parse(v->setup, v->setup_len, &setup);
     if (rc == 0)
-        rc = session_context(service_counter(a->service), &setup, v, NULL, &body, &trimmed);
+        rc = session_context(sessions_counter(service_sessions(a->service)), &setup, v, NULL, &body,
+                             &trimmed);
     if (rc < 0) {
         answer_error(a->exchange, WIRE_OPENAI, 503, "out_of_memory", "Sluice is out of memory.");
         return;

@@ -10,14 +10,18 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/rand.h"
+#include "scheduler/gauge.h"
 #include "scheduler/http_client.h"
 #include "scheduler/job.h"
+#include "scheduler/permit.h"
 #include "scheduler/prompt/count.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/session.h"
+#include "storage/calibration_store.h"
 #include "storage/instance.h"
 #include "storage/redis_check.h"
 #include "storage/redis_server.h"
+#include "storage/summary_store.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -38,7 +42,9 @@ struct service {
     bool allow_volatile;
     char instance[INSTANCE_DIGITS + 1];
     struct redis_server *redis;
-    struct redis_conn *conn, *channel;
+    struct redis_link *link, *channel;
+    struct redis_link *durable; /* for submits of jobs, when they are confirmed; else NULL */
+    enum config_durability durability;
     struct pool_store *store;
     struct job_store *job_store;
     struct session_store *session_store;
@@ -47,7 +53,9 @@ struct service {
     struct http_client *http;
     struct scheduler *scheduler;
     struct jobs *jobs;
-    struct counter *counter;
+    struct calibration_store *calibrations;
+    struct summary_store *summaries;
+    struct permits *permits;
     struct server *server;
     struct stats *stats;
     struct loop_lag *loop_lag;
@@ -60,6 +68,48 @@ struct service {
 
 /* ---- Redis */
 
+static void volatile_redis(struct service *s, const char *reason, bool mended_by_flag)
+{
+    if (mended_by_flag && s->allow_volatile) {
+        log_write(LOG_WARN, "this redis may lose accepted jobs", "reason", reason, NULL);
+        return;
+    }
+    log_write(LOG_ERROR, "this redis cannot be used", "reason", reason, "help",
+              "mend it, or start with --allow-volatile", NULL);
+    s->exit_code = EXIT_FAILURE;
+    event_base_loopbreak(s->base);
+}
+
+static void on_fsync(void *arg, enum redis_status status, bool always)
+{
+    struct service *s = arg;
+    if (redis_status_passes(status))
+        return; /* asked anew when it is back; submits are refused until then */
+    if (s->allow_volatile || (status == REDIS_OK && always))
+        pool_store_trust_disk(s->store);
+    if (status == REDIS_OK && always)
+        return;
+    if (status == REDIS_OK)
+        volatile_redis(s,
+                       "jobs.durability is always, and this redis has another appendfsync: set "
+                       "appendfsync always there, or jobs.durability: everysec here",
+                       true);
+    else
+        volatile_redis(s,
+                       "jobs.durability is always, and this redis does not tell its appendfsync: "
+                       "allow CONFIG GET, or use Redis 7.2, or set jobs.durability: everysec",
+                       true);
+}
+
+/* From 7.2 on every job is confirmed by WAITAOF; before, the server has to do it for all. */
+static void check_disk(struct service *s, const struct redis_facts *facts)
+{
+    if (s->durability != CONFIG_ALWAYS || !s->durable || facts->version >= REDIS_WAITAOF_VERSION)
+        return;
+    if (redis_check_fsync(s->link, 5000, on_fsync, s) < 0)
+        log_write(LOG_WARN, "no memory to check redis", NULL);
+}
+
 static void on_checked(void *arg, enum redis_status status, const struct redis_facts *facts)
 {
     struct service *s = arg;
@@ -67,16 +117,16 @@ static void on_checked(void *arg, enum redis_status status, const struct redis_f
     if (status != REDIS_OK)
         return; /* the connection went again; it is asked anew when it is back */
     enum redis_verdict verdict = redis_facts_judge(facts, &e);
-    if (verdict == REDIS_SAFE)
-        return;
-    if (verdict == REDIS_VOLATILE && s->allow_volatile) {
-        log_write(LOG_WARN, "this redis may lose accepted jobs", "reason", e.text, NULL);
-        return;
-    }
-    log_write(LOG_ERROR, "this redis cannot be used", "reason", e.text, "help",
-              "mend it, or start with --allow-volatile", NULL);
-    s->exit_code = EXIT_FAILURE;
-    event_base_loopbreak(s->base);
+    check_disk(s, facts);
+    if (verdict != REDIS_SAFE)
+        volatile_redis(s, e.text, verdict == REDIS_VOLATILE);
+}
+
+static void on_durable(void *arg, bool up, const char *reason)
+{
+    (void)arg;
+    if (!up)
+        log_write(LOG_WARN, "redis connection for jobs lost", "reason", reason, NULL);
 }
 
 static void on_redis(void *arg, bool up, const char *reason)
@@ -89,7 +139,7 @@ static void on_redis(void *arg, bool up, const char *reason)
         instance_connected(s->presence, up);
     if (s->access)
         access_connected(s->access, up);
-    if (up && redis_check(s->conn, 5000, on_checked, s) < 0)
+    if (up && redis_check(s->link, 5000, on_checked, s) < 0)
         log_write(LOG_WARN, "no memory to check redis", NULL);
 }
 
@@ -134,15 +184,22 @@ static int connect_redis(struct service *s, const struct config *c, const char *
     int rc = redis_address_parse(url, &address, e);
     if (rc < 0)
         return rc;
-    s->conn = redis_conn_new(s->base, &address, on_redis, s, e);
-    s->channel = s->conn ? redis_conn_new(s->base, &address, on_channel, s, e) : NULL;
+    s->link = redis_link_new(s->base, &address, on_redis, s, e);
+    bool confirmed = c->jobs.durability == CONFIG_REPLICATED ||
+                     (c->jobs.durability == CONFIG_ALWAYS && !s->redis);
+    if (s->link && confirmed)
+        s->durable = redis_link_new(s->base, &address, on_durable, s, e);
+    if (s->link && (s->durable || !confirmed))
+        s->channel = redis_link_subscriber(s->base, &address, on_channel, s, e);
     explicit_bzero(&address, sizeof(address));
     if (!s->channel)
         return -EIO;
-    redis_conn_on_message(s->channel, on_message, s);
+    s->durability = c->jobs.durability;
+    redis_link_on_message(s->channel, on_message, s);
     struct key mine = key_instance_channel(s->instance);
-    if (redis_subscribe(s->channel, mine.text) < 0 || redis_subscribe(s->channel, KEY_EVENTS) < 0 ||
-        redis_subscribe(s->channel, KEY_ACCESS_CHANGED) < 0)
+    if (redis_link_subscribe(s->channel, mine.text) < 0 ||
+        redis_link_subscribe(s->channel, KEY_EVENTS) < 0 ||
+        redis_link_subscribe(s->channel, KEY_ACCESS_CHANGED) < 0)
         return error_set(e, -ENOMEM, "out of memory");
     return 0;
 }
@@ -227,37 +284,43 @@ static int watch_signals(struct service *s)
 static int make_scheduler(struct service *s, struct config *config, struct error *e)
 {
     struct pool_store_options store = {
-        .conn = s->conn,
+        .link = s->link,
         .instance = s->instance,
         .timeout_ms = (int)config->redis.command_timeout_ms,
         .alive_ms = config->queue.lease_ms * 2,
+        .durable = s->durable,
+        .replicas = s->durability == CONFIG_REPLICATED ? (int)config->jobs.replicas : 0,
+        .confirm_ms = (int)config->jobs.replicate_ms,
     };
     struct scheduler_options options = {
         .base = s->base, .instance = s->instance, .seed = rand_system_seed()};
     s->store = pool_store_new(&store, e);
     options.store = s->store;
-    options.jobs = s->job_store = job_store_new(s->conn, store.timeout_ms);
-    s->session_store = session_store_new(s->conn, store.timeout_ms);
+    options.jobs = s->job_store = job_store_new(s->link, store.timeout_ms);
+    options.calibrations = s->calibrations = calibration_store_new(s->link, store.timeout_ms);
+    options.summaries = s->summaries = summary_store_new(s->link, store.timeout_ms);
+    s->session_store = session_store_new(s->link, store.timeout_ms);
     options.http = s->http = http_client_new(s->base);
-    s->presence = instance_new(s->base, s->conn, s->instance);
-    s->access = access_new(s->base, s->conn);
-    if (!s->store || !s->job_store || !s->session_store || !s->http || !s->presence || !s->access ||
-        access_configure(s->access, config) < 0 || counter_new(options.seed, &s->counter) < 0) {
+    s->presence = instance_new(s->base, s->link, s->instance);
+    s->access = access_new(s->base, s->link);
+    if (!s->store || !s->job_store || !s->session_store || !s->calibrations || !s->summaries ||
+        !s->http || !s->presence || !s->access || access_configure(s->access, config) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
     }
     s->scheduler = scheduler_new(&options, config);
     s->jobs = s->scheduler ? jobs_new(s->scheduler) : NULL;
+    s->permits = s->scheduler ? permits_new(s->scheduler) : NULL;
     struct sessions_options sessions = {
         .base = s->base,
         .scheduler = s->scheduler,
         .store = s->session_store,
-        .counter = s->counter,
+        .counter = s->scheduler ? gauge_counter(scheduler_gauge(s->scheduler)) : NULL,
     };
     s->sessions = s->scheduler ? sessions_new(&sessions) : NULL;
     s->stats = stats_new(s);
     s->loop_lag = loop_lag_new(s->base);
-    return s->jobs && s->sessions && s->stats && s->loop_lag
+    return s->jobs && s->permits && s->sessions && s->stats && s->loop_lag
                ? 0
                : error_set(e, -ENOMEM, "out of memory");
 }
@@ -337,7 +400,7 @@ static void free_event(struct event *e)
 static void flush(struct service *s)
 {
     int64_t until_ms = clock_mono_ms() + FLUSH_MS;
-    while (redis_conn_is_up(s->conn) && redis_conn_pending(s->conn) > 0 &&
+    while (redis_link_is_up(s->link) && redis_link_pending(s->link) > 0 &&
            clock_mono_ms() < until_ms) {
         struct timeval soon = {.tv_usec = 10000};
         event_base_loopexit(s->base, &soon);
@@ -362,12 +425,9 @@ static void stop(struct service *s)
     s->presence = NULL;
     if (s->scheduler)
         flush(s);
-    counter_free(s->counter);
-    s->counter = NULL;
-    if (s->channel)
-        redis_conn_free(s->channel);
-    if (s->conn)
-        redis_conn_free(s->conn);
+    redis_link_free(s->channel);
+    redis_link_free(s->durable);
+    redis_link_free(s->link);
     if (s->scheduler)
         scheduler_connected(s->scheduler, false);
 }
@@ -382,6 +442,7 @@ void service_free(struct service *s)
     free_event(s->drain_tick);
     stop(s);
     jobs_free(s->jobs);
+    permits_free(s->permits);
     if (s->http)
         http_client_free(s->http);
     access_free(s->access);
@@ -390,6 +451,8 @@ void service_free(struct service *s)
     job_store_free(s->job_store);
     session_store_free(s->session_store);
     sessions_free(s->sessions);
+    calibration_store_free(s->calibrations);
+    summary_store_free(s->summaries);
     redis_server_stop(s->redis);
     if (s->base)
         event_base_free(s->base);
@@ -415,6 +478,11 @@ struct scheduler *service_scheduler(const struct service *s)
 struct jobs *service_jobs(const struct service *s)
 {
     return s->jobs;
+}
+
+struct permits *service_permits(const struct service *s)
+{
+    return s->permits;
 }
 
 struct pool_store *service_store(const struct service *s)
@@ -450,11 +518,6 @@ struct stats *service_stats(const struct service *s)
 struct loop_lag *service_loop_lag(const struct service *s)
 {
     return s->loop_lag;
-}
-
-struct counter *service_counter(const struct service *s)
-{
-    return s->counter;
 }
 
 struct access *service_access(const struct service *s)

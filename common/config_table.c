@@ -52,7 +52,8 @@ static const struct config_row redis_rows[] = {
      .accept = config_text_redis,
      .unit = "URL",
      .help =
-         "redis://[USER:PASSWORD@]HOST:PORT/DB or unix://PATH; empty: an own Redis in data_dir"},
+         "redis://[USER:PASSWORD@]HOST:PORT/DB, unix://PATH, redis+sentinel://HOST,HOST/MASTER or "
+         "redis+cluster://HOST,HOST; empty: an own Redis in data_dir"},
     {.key = "on_outage",
      .type = CONFIG_CHOICE,
      AT(config, redis.on_outage),
@@ -142,6 +143,12 @@ static const struct config_section model_tool_section = {
 static const struct config_row tenant_tool_rows[] = TOOL_CALL_ROWS(config_tenant);
 static const struct config_section tenant_tool_section = {
     .path = "tenants[].tool_calls", .size = 0, COUNT(tenant_tool_rows), tenant_tool_rows};
+#define TRIM_ROW(type_)                                                                            \
+    {                                                                                              \
+        .key = "trim", .type = CONFIG_TEXT, AT(type_, trim), .optional = true,                     \
+        .most = TRIM_NAME_BYTES - 1, .accept = config_text_name,                                   \
+        .help = "cut its requests by this preset or policy; none: never; left out: only to fit"    \
+    }
 
 static const struct config_row tenant_rows[] = {
     {.key = "name",
@@ -157,6 +164,7 @@ static const struct config_row tenant_rows[] = {
      .type = CONFIG_SECTION,
      .of = &tenant_tool_section,
      .help = "caps of tool calls, as a model has them; the least holds"},
+    TRIM_ROW(config_tenant),
 };
 static const struct config_section tenant_section = {
     .path = "tenants[]", .size = sizeof(struct config_tenant), COUNT(tenant_rows), tenant_rows};
@@ -222,6 +230,9 @@ static const struct config_row model_rows[] = {
      .type = CONFIG_SECTION,
      .of = &model_tool_section,
      .help = "caps of tool calls; left out: none"},
+    TRIM_ROW(config_model),
+    INTEGER(config_model, min_output_tokens, "min_output_tokens", RANGE(1, CONFIG_MAX_LIMIT, 256),
+            "tokens", "a request that does not fit is never left with fewer to answer"),
 };
 const struct config_section config_table_model = {.path = "providers[].models[]",
                                                   .size = sizeof(struct config_model),
@@ -329,6 +340,10 @@ static const struct config_row jobs_rows[] = {
      .choices = durabilities,
      .value = CONFIG_EVERYSEC,
      .help = "when a job counts as stored: within 2 s, on disk, or on a replica"},
+    INTEGER(config, jobs.replicas, "replicas", RANGE(1, 10, 1), "servers",
+            "that must have an accepted job, with durability replicated"),
+    INTEGER(config, jobs.replicate_ms, "replicate_ms", RANGE(10, 60000, 1000), "ms",
+            "that they may take; then the submit is answered 503"),
 };
 
 static const struct config_row sessions_rows[] = {
@@ -355,6 +370,62 @@ static const struct config_row log_rows[] = {
      .help = "auto: text on a terminal, else JSON"},
 };
 
+#define TRIM_LIMIT(key_, from, per, what)                                                          \
+    {                                                                                              \
+        .key = #key_, .type = CONFIG_INTEGER, AT(config_trim, key_), .optional = true,             \
+        .least = (from), .most = CONFIG_MAX_LIMIT, .value = CONFIG_ABSENT, .unit = (per),          \
+        .help = (what)                                                                             \
+    }
+
+static const struct config_row trim_rows[] = {
+    {.key = "name",
+     .type = CONFIG_TEXT,
+     AT(config_trim, name),
+     .required = true,
+     .most = TRIM_NAME_BYTES - 1,
+     .accept = config_text_name,
+     .help = "for trim and x-sluice-trim"},
+    {.key = "preset",
+     .type = CONFIG_TEXT,
+     AT(config_trim, preset),
+     .optional = true,
+     .most = TRIM_NAME_BYTES - 1,
+     .accept = config_text_preset,
+     .help = "what it starts from: aggressive, balanced or conservative"},
+    {.key = "strategies",
+     .type = CONFIG_NAMES,
+     LIST_AT(config_trim, strategies, strategy_count),
+     .optional = true,
+     .most = TRIM_NAME_BYTES - 1,
+     .accept = config_text_strategy,
+     .help = "in this order; left out: those of its preset"},
+    TRIM_LIMIT(max_context_tokens, 1, "tokens", "what deletion cuts down to; left out: no limit"),
+    TRIM_LIMIT(max_messages, 1, "messages", "that window and relevant leave, system not counted"),
+    TRIM_LIMIT(max_age_s, 1, "s", "window: older messages go, where their times are known"),
+    TRIM_LIMIT(keep_turns, 1, "turns", "the last ones, which most strategies leave alone"),
+    TRIM_LIMIT(max_tool_result_chars, 1, "characters", "truncate: of each result"),
+    TRIM_LIMIT(reset_threshold, 1, "tokens", "reset: above it only the last two turns stay"),
+};
+static const struct config_section trim_section = {
+    .path = "trim_policies[]", .size = sizeof(struct config_trim), COUNT(trim_rows), trim_rows};
+
+static const struct config_row summaries_rows[] = {
+    {.key = "model",
+     .type = CONFIG_TEXT,
+     AT(config, summaries.model),
+     .optional = true,
+     .most = MODEL_NAME_BYTES - 1,
+     .accept = config_text_name,
+     .help =
+         "a cheap model that sums up old turns for the strategy summarize; left out: none does"},
+    INTEGER(config, summaries.timeout_ms, "timeout_ms", RANGE(1, HOUR_MS, 20000), "ms",
+            "a request waits so long for a summary; then results of tools are cut instead"),
+    INTEGER(config, summaries.ttl_s, "ttl_s", RANGE(1, 31536000, 86400), "s",
+            "summaries are kept so long"),
+    INTEGER(config, summaries.max_tokens, "max_tokens", RANGE(16, 100000, 1024), "tokens",
+            "of a summary"),
+};
+
 #define SECTION(name)                                                                              \
     static const struct config_section name##_section = {                                          \
         .path = #name, .size = 0, COUNT(name##_rows), name##_rows}
@@ -366,6 +437,7 @@ SECTION(queue);
 SECTION(jobs);
 SECTION(sessions);
 SECTION(log);
+SECTION(summaries);
 
 static const struct config_row rows[] = {
     {.key = "listen",
@@ -397,6 +469,15 @@ static const struct config_row rows[] = {
      .of = &provider_section,
      .computed = "from OPENAI_API_KEY and ANTHROPIC_API_KEY",
      .help = "where requests go"},
+    {.key = "trim_policies",
+     .type = CONFIG_LIST,
+     LIST_AT(config, trims, trim_count),
+     .of = &trim_section,
+     .help = "ways of trimming beside the presets"},
+    {.key = "summaries",
+     .type = CONFIG_SECTION,
+     .of = &summaries_section,
+     .help = "made by a model, for trimming"},
     {.key = "http", .type = CONFIG_SECTION, .of = &http_section, .help = "towards clients"},
     {.key = "queue", .type = CONFIG_SECTION, .of = &queue_section, .help = "waiting"},
     {.key = "jobs", .type = CONFIG_SECTION, .of = &jobs_section, .help = "durable jobs"},

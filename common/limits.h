@@ -73,6 +73,15 @@
 #define TRANSCRIPT_MAX_MESSAGES   20000       /* of a request that is trimmed */
 #define TRANSCRIPT_MAX_BLOCKS     65536       /* and their texts, calls, results and media */
 #define COUNT_MEMO_SETS           16384       /* remembered counts of messages: sets of 4 */
+#define COUNT_MAX_FRESH_BYTES     (128 * KIB) /* of one call, counted to the token at once */
+#define ANCHOR_SETS               4096        /* remembered bills of conversations: sets of 4 */
+#define GAUGE_MAX_MODELS          1024        /* that are calibrated, each for itself */
+#define TRIM_MAX_BODY_BYTES       (4 * MIB)   /* a larger request is not trimmed on its way */
+#define SUMMARIES_MAX_KEPT        256         /* in memory; others are asked of Redis */
+#define SUMMARY_MAX_BYTES         (64 * KIB)  /* of one */
+#define SUMMARY_MAX_BLOCK_BYTES   (4 * KIB)   /* of a call or result that is summed up; texts 4 x */
+#define TRIM_NAME_BYTES           48          /* of a preset or policy */
+#define TRIM_MAX_POLICIES         64          /* trim_policies of the configuration */
 #define COUNT_MAX_IMAGE_BYTES     (64 * KIB)  /* of an image, decoded to look for its size */
 #define TOKENS_MAX_FILE_BYTES     (64 * MIB)  /* one input of `sluice tokens` */
 #define TOKENS_MAX_REPORT_BYTES   (64 * MIB)  /* its --json; more than ARG_MAX allows */
@@ -82,6 +91,8 @@
 #define REDIS_MAX_QUEUED_BYTES (128 * MIB) /* unsent commands; and kept script calls */
 #define REDIS_MAX_REPLY_BYTES  (128 * MIB)
 #define REDIS_MAX_CHANNELS     1024
+#define REDIS_MAX_SEEDS        8         /* sentinels, or nodes to begin with, in a redis.url */
+#define REDIS_MAX_NODES        64        /* nodes of a cluster that are known at once */
 #define REDIS_MAX_LOG_BYTES    (4 * MIB) /* embedded server's log before it is rotated */
 
 /* Queue */
@@ -102,12 +113,13 @@
 #define FAIR_MAX_TOKENS        1000000000000 /* fair cost of one ticket */
 #define JOB_MAX_LISTED         200000 /* jobs of a tenant in a pool that its list remembers */
 #define JOB_MAX_METADATA_BYTES (16 * KIB)
+#define SESSION_NAME_BYTES     128 /* of x-sluice-session */
 #define IDEMPOTENCY_KEY_BYTES  255
 #define REQUEST_ID_BYTES       128
 #define JOB_MAX_LINES          10000 /* of one NDJSON body */
 
 /* Conversations */
-#define SESSION_ID_BYTES        128 /* a name that a caller gives */
+#define SESSION_ID_BYTES        SESSION_NAME_BYTES
 #define SESSION_MAX_LISTED      10000
 #define SESSION_MAX_MESSAGES    2000      /* `sessions.max_messages` */
 #define SESSION_MAX_BYTES       (4 * MIB) /* of all messages; `sessions.max_bytes` */
@@ -118,6 +130,12 @@
 #define SESSION_POLL_MS         100  /* how often one that waits asks whether it may go */
 #define SESSION_WAITER_MS       5000 /* one that has not asked for so long is gone */
 #define SESSION_PAGE_MAX        100
+/* Permits */
+#define PERMIT_LEAST_TTL_MS     1000     /* of one that is asked for or renewed */
+#define PERMIT_MAX_TTL_MS       21600000 /* 6 h */
+#define PERMIT_MAX_WAIT_MS      600000   /* that a client is kept waiting for one */
+#define PERMIT_MAX_HEADERS      128      /* of the provider's answer, as a settle tells them */
+#define PERMIT_MAX_HEADER_BYTES 512      /* of one that is looked at, decoded, with its NUL */
 
 /* Commands that call the service */
 #define CLIENT_MAX_REPLY_BYTES (256 * MIB)

@@ -25,6 +25,7 @@ struct record {
     int64_t deadline_ms;
     int64_t fence;
     int64_t losses;   /* leases lost */
+    int64_t lease_ms; /* of a permit; 0: the pool's */
     bool cancelled;   /* while it ran */
     int64_t until_ms; /* end of the lease or of the delay */
     struct tree_node timed;

@@ -96,10 +96,15 @@ static bool is_late(const struct record *r, int64_t now_ms)
     return r->deadline_ms > 0 && r->deadline_ms <= now_ms;
 }
 
+static int64_t lease_of(const struct pool *p, const struct record *r)
+{
+    return r->lease_ms > 0 ? r->lease_ms : p->limits.lease_ms;
+}
+
 static void start(struct pool *p, struct record *r, int64_t now_ms, struct pool_turn *ret)
 {
     gate_release(&p->gate, r);
-    book_move(&p->book, r, TICKET_RUNNING, now_ms + p->limits.lease_ms);
+    book_move(&p->book, r, TICKET_RUNNING, now_ms + lease_of(p, r));
     r->fence++;
     struct pool_grant *grant = &ret->grants[ret->grant_count++];
     *grant = (struct pool_grant){.fence = r->fence, .seq = ++p->seq};
@@ -286,7 +291,7 @@ static bool is_well_formed(const struct pool *p, const struct ticket *t)
         return false;
     if (t->fair_cost < 1 || t->fair_cost > FAIR_MAX_TOKENS)
         return false;
-    if (t->order_us < 0 || t->order_us > ORDER_MAX_US || t->deadline_ms < 0)
+    if (t->order_us < 0 || t->order_us > ORDER_MAX_US || t->deadline_ms < 0 || t->lease_ms < 0)
         return false;
     for (size_t i = 0; i < p->limits.dim_count; i++) {
         if (t->cost[i] < 0)
@@ -396,7 +401,7 @@ bool pool_heartbeat(struct pool *p, const char *id, int64_t fence, int64_t now_m
 {
     struct record *r = find_running(p, id, fence);
     if (r)
-        book_extend(&p->book, r, now_ms + p->limits.lease_ms);
+        book_extend(&p->book, r, now_ms + lease_of(p, r));
     return r != NULL;
 }
 
@@ -408,7 +413,9 @@ size_t pool_reap(struct pool *p, int64_t now_ms)
         struct record *r = book_first_lease(&p->book);
         if (!r || r->until_ms > now_ms)
             break;
-        if (++r->losses >= p->limits.max_losses)
+        if (r->lease_ms > 0)
+            book_move(&p->book, r, TICKET_EXPIRED, 0);
+        else if (++r->losses >= p->limits.max_losses)
             book_move(&p->book, r, TICKET_DEAD, 0);
         else
             repeat(p, r, 0, now_ms);

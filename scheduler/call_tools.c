@@ -69,7 +69,7 @@ int call_tools_read(struct call *c, struct call_failure *failure)
     find_caps(c, &caps);
     bool has_messages =
         endpoint == WIRE_CHAT || endpoint == WIRE_MESSAGES || endpoint == WIRE_RESPONSES;
-    if (!has_messages || (!tool_caps_any(&caps) && !c->spec.session))
+    if (!has_messages || (!tool_caps_any(&caps) && !c->spec.facts))
         return 0;
     /* What is no conversation is the provider's to refuse, in its own words. */
     int rc = transcript_read(endpoint, c->request.body.at, c->request.body.len, &t, &e);

@@ -9,8 +9,8 @@
 
 /* What is read of a record, in this order behind the four words of peek. */
 static const char *const fields[] = {
-    "ep", "mdl", "cl", "ten", "cr", "t1", "t2", "tr",
-    "in", "rc",  "rs", "us",  "er", "md", "dc", "at",
+    "ep", "mdl", "cl", "ten", "cr", "t1", "t2", "tr", "in",
+    "rc", "rs",  "us", "er",  "md", "dc", "at", "tt", "ct",
 };
 enum {
     F_EP,
@@ -29,6 +29,8 @@ enum {
     F_METADATA,
     F_DECISION,
     F_FENCE,
+    F_TRIMMED,
+    F_CUT,
     F_COUNT,
 };
 _Static_assert(sizeof(fields) / sizeof(fields[0]) == F_COUNT, "one place for each field");
@@ -45,7 +47,7 @@ void job_not_found(struct call_failure *f, const char *id)
 void job_storage_failed(struct call_failure *f, enum redis_status status)
 {
     call_failure_set(
-        f, 503, "storage_unavailable",
+        f, 503, JOB_NO_STORAGE,
         "Sluice cannot reach its store now (redis: %s). Try again in a moment; with an "
         "Idempotency-Key nothing is done twice.",
         redis_status_name(status));
@@ -103,6 +105,8 @@ static void read_record(const struct store_turn *turn, const char *id, struct jo
         .binding = binding ? binding : "",
         .decision = text_at(turn, F_DECISION, NULL),
         .input_tokens = int_at(turn, F_INPUT),
+        .trimmed_tokens = int_at(turn, F_TRIMMED),
+        .cut = text_at(turn, F_CUT, NULL),
         .status_code = int_at(turn, F_CODE),
         .usage = text_at(turn, F_USAGE, NULL),
         .error = text_at(turn, F_ERROR, NULL),

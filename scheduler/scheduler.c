@@ -1,10 +1,13 @@
 #include "scheduler/scheduler.h"
 
 #include "common/clock.h"
+#include "common/digest.h"
 #include "common/log.h"
 #include "common/map.h"
 #include "scheduler/call.h"
+#include "scheduler/gauge.h"
 #include "scheduler/pool_local.h"
+#include "scheduler/summaries.h"
 
 #include <event2/event.h>
 #include <stdio.h>
@@ -21,6 +24,8 @@ struct scheduler {
     struct scheduler_options options;
     struct plan *plan;
     struct rand rand;
+    struct gauge *gauge;
+    struct summaries *summaries;
     struct map calls; /* id -> struct call */
     struct map pools; /* pool hash -> struct pool_view */
     struct list graves;
@@ -28,6 +33,8 @@ struct scheduler {
     scheduler_job_fn on_job;
     scheduler_job_cancel_fn on_job_cancel;
     void *job_arg;
+    scheduler_permit_fn on_permit;
+    void *permit_arg;
     int64_t running_jobs;
     struct outage outage;
     bool connected, draining;
@@ -62,7 +69,7 @@ static void limits_of(const struct config *c, const struct profile *profile,
     profile_limits(profile, &rates, &queue, ret);
 }
 
-static const struct profile *profile_of(const struct config_provider *provider)
+const struct profile *scheduler_profile(const struct config_provider *provider)
 {
     const struct profile *p = profile_find(provider->profile);
     return p ? p : profile_find("generic");
@@ -74,6 +81,13 @@ static void hand_out(void *arg, struct pool_agent *agent, const struct store_gra
     struct call *call = map_get(&s->calls, grant->id);
     if (call) {
         call_on_grant(call, grant);
+        return;
+    }
+    if (key_is_permit(grant->id)) {
+        /* One that nobody waits for here is never given back by this news alone: it may be late,
+         * and whoever waited has the permit. Who leaves takes his ticket out himself. */
+        if (s->on_permit)
+            s->on_permit(s->permit_arg, grant);
         return;
     }
     if (grant->is_job && s->on_job && !s->draining) {
@@ -189,7 +203,7 @@ static struct pool_view *add_pool(struct scheduler *s, const struct config_provi
     struct store_pool pool;
     if (!v)
         return NULL;
-    v->profile = profile_of(provider);
+    v->profile = scheduler_profile(provider);
     limits_of(s->plan->config, v->profile, &row->limits, &limits);
     store_pool_init(&pool, id, &limits);
     pool.finished_ttl_ms = s->plan->config->jobs.result_ttl_s * 1000;
@@ -232,6 +246,41 @@ struct pool_view *scheduler_pool_by_hash(struct scheduler *s, const char *hash)
     return map_get(&s->pools, hash);
 }
 
+void scheduler_account(const char *key, char ret[ACCOUNT_BYTES])
+{
+    digest_hex(key, strlen(key), ret, ACCOUNT_BYTES - 1);
+}
+
+static bool has_hash(const struct config_provider *p, const struct config_model *row,
+                     const char *account, const char *wanted)
+{
+    char id[POOL_NAME_BYTES], hash[POOL_HASH_BYTES];
+    int n = snprintf(id, sizeof(id), "%s:%s:%s", p->name, account, row->pool);
+    if (n < 0 || (size_t)n >= sizeof(id))
+        return false;
+    key_pool_hash(id, hash);
+    return strcmp(hash, wanted) == 0;
+}
+
+struct pool_view *scheduler_find_pool(struct scheduler *s, const char *hash, const char *caller_key)
+{
+    const struct config *c = s->plan->config;
+    char account[ACCOUNT_BYTES] = "default";
+    struct pool_view *known = scheduler_pool_by_hash(s, hash);
+    if (caller_key)
+        scheduler_account(caller_key, account);
+    for (size_t i = 0; i < c->provider_count && !known; i++) {
+        const struct config_provider *p = &c->providers[i];
+        for (size_t k = 0; k < p->model_count && !p->api_key && !known; k++) {
+            if (has_hash(p, &p->models[k], account, hash))
+                known = scheduler_pool(s, p, &p->models[k], account);
+            else if (has_hash(p, &p->models[k], "default", hash))
+                known = scheduler_pool(s, p, &p->models[k], "default");
+        }
+    }
+    return known;
+}
+
 struct pool_view *scheduler_pool_of(struct scheduler *s, struct pool_agent *agent)
 {
     return map_get(&s->pools, pool_agent_pool(agent)->hash);
@@ -250,6 +299,7 @@ static void add_configured_pools(struct scheduler *s)
     for (size_t i = 0; i < c->provider_count; i++) {
         const struct config_provider *p = &c->providers[i];
         for (size_t k = 0; k < p->model_count && p->api_key; k++) {
+            gauge_prepare(s->gauge, p->models[k].name);
             if (!scheduler_pool(s, p, &p->models[k], "default"))
                 log_write(LOG_ERROR, "a pool could not be made", "provider", p->name, "pool",
                           p->models[k].pool, NULL);
@@ -376,6 +426,8 @@ void scheduler_stop(struct scheduler *s)
 {
     size_t at = 0;
     s->draining = true;
+    summaries_stop(s->summaries);
+    gauge_stop(s->gauge);
     for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at))
         pool_agent_stop(v->agent);
 }
@@ -406,6 +458,12 @@ void scheduler_on_job(struct scheduler *s, scheduler_job_fn fn, scheduler_job_ca
     s->job_arg = arg;
 }
 
+void scheduler_on_permit(struct scheduler *s, scheduler_permit_fn fn, void *arg)
+{
+    s->on_permit = fn;
+    s->permit_arg = arg;
+}
+
 void scheduler_count_job(struct scheduler *s, int by)
 {
     s->running_jobs += by;
@@ -414,6 +472,16 @@ void scheduler_count_job(struct scheduler *s, int by)
 const struct scheduler_options *scheduler_options(const struct scheduler *s)
 {
     return &s->options;
+}
+
+struct summaries *scheduler_summaries(struct scheduler *s)
+{
+    return s->summaries;
+}
+
+struct gauge *scheduler_gauge(struct scheduler *s)
+{
+    return s->gauge;
 }
 
 struct rand *scheduler_rand(struct scheduler *s)
@@ -436,7 +504,7 @@ static void reconfigure(struct scheduler *s, const struct config_provider *p,
         struct pool_limits limits;
         if (strcmp(v->provider, p->name) != 0 || strcmp(v->group, row->pool) != 0)
             continue;
-        v->profile = profile_of(p);
+        v->profile = scheduler_profile(p);
         limits_of(s->plan->config, v->profile, &row->limits, &limits);
         pool_agent_pool(v->agent)->finished_ttl_ms = s->plan->config->jobs.result_ttl_s * 1000;
         pool_agent_configure(v->agent, &limits);
@@ -473,8 +541,14 @@ struct scheduler *scheduler_new(const struct scheduler_options *options, struct 
     struct plan *plan = plan_new(config);
     if (s)
         s->undertaker = evtimer_new(options->base, on_undertaker, s);
-    if (!s || !plan || !s->undertaker) {
+    struct gauge_options gauge = {options->base, options->calibrations, options->seed};
+    if (s)
+        s->summaries = summaries_new(s, options->summaries);
+    if (!s || !plan || !s->undertaker || !s->summaries || gauge_new(&gauge, &s->gauge) < 0) {
         plan_drop(plan);
+        summaries_free(s ? s->summaries : NULL);
+        if (s && s->undertaker)
+            event_free(s->undertaker);
         free(s);
         return NULL;
     }
@@ -502,6 +576,8 @@ void scheduler_free(struct scheduler *s)
     }
     map_release(&s->pools);
     map_release(&s->calls);
+    gauge_free(s->gauge);
+    summaries_free(s->summaries);
     event_free(s->undertaker);
     plan_drop(s->plan);
     free(s);

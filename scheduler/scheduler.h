@@ -22,12 +22,17 @@
 struct event_base;
 struct http_client;
 struct call;
+struct gauge;
 struct scheduler;
+struct summaries;
+struct summary_store;
 
 struct scheduler_options {
     struct event_base *base;
     struct pool_store *store;
     struct job_store *jobs;
+    struct summary_store *summaries;        /* NULL: they are kept in memory only */
+    struct calibration_store *calibrations; /* NULL: what is learned of counts stays here */
     struct http_client *http;
     const char *instance;
     uint64_t seed;
@@ -73,6 +78,9 @@ typedef void (*scheduler_job_fn)(void *arg, struct pool_agent *agent,
 typedef void (*scheduler_job_cancel_fn)(void *arg, const char *id);
 void scheduler_on_job(struct scheduler *s, scheduler_job_fn fn, scheduler_job_cancel_fn cancel,
                       void *arg);
+/* A permit of this instance was granted (scheduler/permit.h). */
+typedef void (*scheduler_permit_fn)(void *arg, const struct store_grant *grant);
+void scheduler_on_permit(struct scheduler *s, scheduler_permit_fn fn, void *arg);
 int scheduler_job_room(const struct scheduler *s);     /* jobs that this instance may take on now */
 void scheduler_count_job(struct scheduler *s, int by); /* one more or one less runs here */
 
@@ -94,12 +102,24 @@ struct pool_view *scheduler_pool(struct scheduler *s, const struct config_provid
                                  const struct config_model *row, const char *account);
 /* By the hash that stands in job ids; NULL when this instance does not know it. */
 struct pool_view *scheduler_pool_by_hash(struct scheduler *s, const char *hash);
+/* The same, and where it is none of those met so far, by every pool that the configuration leads
+ * to: those of providers without a key here are made when they are first used. caller_key: NULL
+ * none. NULL: there is no such pool, or it could not be made. */
+struct pool_view *scheduler_find_pool(struct scheduler *s, const char *hash,
+                                      const char *caller_key);
+/* The account of a caller's own key, as it stands in the pool's id. */
+#define ACCOUNT_BYTES 17
+void scheduler_account(const char *key, char ret[ACCOUNT_BYTES]);
 struct pool_view *scheduler_pool_of(struct scheduler *s, struct pool_agent *agent);
 struct pool_view *scheduler_next_pool(const struct scheduler *s, size_t *at); /* start at 0 */
 
 /* ---- what calls need */
 const struct scheduler_options *scheduler_options(const struct scheduler *s);
 struct rand *scheduler_rand(struct scheduler *s);
+struct summaries *scheduler_summaries(struct scheduler *s);
+struct gauge *scheduler_gauge(struct scheduler *s);
+/* The rules of a provider; those of "generic" where it names none that is known. */
+const struct profile *scheduler_profile(const struct config_provider *provider);
 int scheduler_add_call(struct scheduler *s, struct call *c, const char *id) MUST_CHECK;
 void scheduler_remove_call(struct scheduler *s, const char *id);
 /* Ended calls are freed from the loop, so that whoever is still on the stack may touch them. */

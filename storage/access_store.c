@@ -25,18 +25,18 @@ static void on_loaded(void *arg, enum redis_status status, const struct redisRep
     free(l);
 }
 
-int access_store_load(struct redis_conn *conn, access_store_fn fn, void *arg)
+int access_store_load(struct redis_link *link, access_store_fn fn, void *arg)
 {
     struct loading *l = malloc(sizeof(*l));
     if (!l)
         return -ENOMEM;
     *l = (struct loading){fn, arg};
-    redis_command(conn, REDIS_ARGS("HGETALL", KEY_ACCESS), ACCESS_TIMEOUT_MS, on_loaded, l);
+    redis_link_command(link, REDIS_ARGS("HGETALL", KEY_ACCESS), ACCESS_TIMEOUT_MS, on_loaded, l);
     return 0;
 }
 
 struct putting {
-    struct redis_conn *conn;
+    struct redis_link *link;
     access_store_done_fn fn;
     void *arg;
 };
@@ -46,23 +46,23 @@ static void on_put(void *arg, enum redis_status status, const struct redisReply 
     struct putting *p = arg;
     (void)reply;
     if (status == REDIS_OK)
-        redis_command(p->conn, REDIS_ARGS("PUBLISH", KEY_ACCESS_CHANGED, ""), ACCESS_TIMEOUT_MS,
-                      NULL, NULL);
+        redis_link_command(p->link, REDIS_ARGS("PUBLISH", KEY_ACCESS_CHANGED, ""),
+                           ACCESS_TIMEOUT_MS, NULL, NULL);
     p->fn(p->arg, status);
     free(p);
 }
 
-int access_store_put(struct redis_conn *conn, const char *id, const char *record,
+int access_store_put(struct redis_link *link, const char *id, const char *record,
                      access_store_done_fn fn, void *arg)
 {
     struct putting *p = malloc(sizeof(*p));
     if (!p)
         return -ENOMEM;
-    *p = (struct putting){conn, fn, arg};
+    *p = (struct putting){link, fn, arg};
     if (record)
-        redis_command(conn, REDIS_ARGS("HSET", KEY_ACCESS, id, record), ACCESS_TIMEOUT_MS, on_put,
-                      p);
+        redis_link_command(link, REDIS_ARGS("HSET", KEY_ACCESS, id, record), ACCESS_TIMEOUT_MS,
+                           on_put, p);
     else
-        redis_command(conn, REDIS_ARGS("HDEL", KEY_ACCESS, id), ACCESS_TIMEOUT_MS, on_put, p);
+        redis_link_command(link, REDIS_ARGS("HDEL", KEY_ACCESS, id), ACCESS_TIMEOUT_MS, on_put, p);
     return 0;
 }

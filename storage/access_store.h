@@ -12,7 +12,7 @@
 #ifndef STORAGE_ACCESS_STORE_H
 #define STORAGE_ACCESS_STORE_H
 
-#include "storage/redis_conn.h"
+#include "storage/redis_link.h"
 
 #define ACCESS_MAX_KEYS     10000
 #define ACCESS_RECORD_BYTES 2048
@@ -22,11 +22,11 @@
 typedef void (*access_store_fn)(void *arg, enum redis_status status, const char *id,
                                 const char *record);
 /* -ENOMEM: nothing will be told. */
-int access_store_load(struct redis_conn *conn, access_store_fn fn, void *arg) MUST_CHECK;
+int access_store_load(struct redis_link *link, access_store_fn fn, void *arg) MUST_CHECK;
 
 typedef void (*access_store_done_fn)(void *arg, enum redis_status status);
 /* record NULL: removed. Others are told of it. -ENOMEM: nothing will be told. */
-int access_store_put(struct redis_conn *conn, const char *id, const char *record,
+int access_store_put(struct redis_link *link, const char *id, const char *record,
                      access_store_done_fn fn, void *arg) MUST_CHECK;
 
 #endif

@@ -10,15 +10,15 @@
 #define CLAIM_VALUE_BYTES (64 + 1 + TICKET_ID_BYTES)
 
 struct job_store {
-    struct redis_conn *conn;
+    struct redis_link *link;
     int timeout_ms;
 };
 
-struct job_store *job_store_new(struct redis_conn *conn, int timeout_ms)
+struct job_store *job_store_new(struct redis_link *link, int timeout_ms)
 {
     struct job_store *s = calloc(1, sizeof(*s));
     if (s)
-        *s = (struct job_store){.conn = conn, .timeout_ms = timeout_ms};
+        *s = (struct job_store){.link = link, .timeout_ms = timeout_ms};
     return s;
 }
 
@@ -34,7 +34,7 @@ static void send(struct job_store *s, int argc, const char *const *argv, redis_r
     for (int i = 0; i < argc; i++)
         lens[i] = strlen(argv[i]);
     struct redis_args args = {.argc = argc, .argv = argv, .lens = lens};
-    redis_command(s->conn, &args, s->timeout_ms, fn, arg);
+    redis_link_command(s->link, &args, s->timeout_ms, fn, arg);
 }
 
 void job_store_register_pool(struct job_store *s, const char *hash, const char *pool)

@@ -16,13 +16,13 @@
 #define STORAGE_JOB_STORE_H
 
 #include "storage/key.h"
-#include "storage/redis_conn.h"
+#include "storage/redis_link.h"
 
 #include <stdint.h>
 
 struct job_store;
 
-struct job_store *job_store_new(struct redis_conn *conn, int timeout_ms);
+struct job_store *job_store_new(struct redis_link *link, int timeout_ms);
 void job_store_free(struct job_store *s);
 
 void job_store_register_pool(struct job_store *s, const char *hash, const char *pool);

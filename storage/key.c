@@ -8,8 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ID_PREFIX "job_"
-#define ID_RANDOM 24
+#define ID_PREFIX     "job_"
+#define PERMIT_PREFIX "permit_"
+#define ID_RANDOM     24
 
 /* Callers pass names that were checked against their maxima, so nothing is ever cut. */
 static struct key PRINTF_AT(1, 2) make(const char *format, ...)
@@ -62,9 +63,21 @@ void key_new_session_id(char ret[SESSION_NEW_ID_BYTES])
     (void)snprintf(ret, SESSION_NEW_ID_BYTES, "sess_%s", random);
 }
 
+struct key key_calibration(const char *provider, const char *model)
+{
+    char sum[DIGEST_HEX_BYTES];
+    digest_hex(model, strlen(model), sum, 32);
+    return make("sluice:cal:%zu:%s:%.32s", strlen(provider), provider, sum);
+}
+
+struct key key_summary(const char *tenant, const char *digest)
+{
+    return make("sluice:sum:%zu:%s:%.64s", strlen(tenant), tenant, digest);
+}
+
 struct key key_instance(const char *instance)
 {
-    return make("sluice:inst:%s", instance);
+    return make("sluice:{insts}:%s", instance);
 }
 
 struct key key_instance_channel(const char *instance)
@@ -82,20 +95,36 @@ void key_pool_hash(const char *pool, char ret[POOL_HASH_BYTES])
     digest_hex(pool, strlen(pool), ret, POOL_HASH_BYTES - 1);
 }
 
-void key_new_id(const char *pool_hash, char ret[TICKET_ID_BYTES])
+static void new_id(const char *prefix, const char *pool_hash, char ret[TICKET_ID_BYTES])
 {
     char random[ID_RANDOM + 1];
     rand_hex(random, ID_RANDOM);
-    (void)snprintf(ret, TICKET_ID_BYTES, ID_PREFIX "%.8s%s", pool_hash, random);
+    (void)snprintf(ret, TICKET_ID_BYTES, "%s%.8s%s", prefix, pool_hash, random);
+}
+
+void key_new_id(const char *pool_hash, char ret[TICKET_ID_BYTES])
+{
+    new_id(ID_PREFIX, pool_hash, ret);
+}
+
+void key_new_permit_id(const char *pool_hash, char ret[TICKET_ID_BYTES])
+{
+    new_id(PERMIT_PREFIX, pool_hash, ret);
+}
+
+bool key_is_permit(const char *id)
+{
+    return strncmp(id, PERMIT_PREFIX, strlen(PERMIT_PREFIX)) == 0;
 }
 
 bool key_id_hash(const char *id, char ret[POOL_HASH_BYTES])
 {
-    size_t prefix = strlen(ID_PREFIX);
-    if (strncmp(id, ID_PREFIX, prefix) != 0 || strlen(id) != prefix + 8 + ID_RANDOM)
+    const char *prefix = key_is_permit(id) ? PERMIT_PREFIX : ID_PREFIX;
+    if (strncmp(id, prefix, strlen(prefix)) != 0)
         return false;
-    if (strspn(id + prefix, "0123456789abcdef") != 8 + ID_RANDOM)
+    const char *digits = id + strlen(prefix);
+    if (strlen(digits) != 8 + ID_RANDOM || strspn(digits, "0123456789abcdef") != 8 + ID_RANDOM)
         return false;
-    (void)snprintf(ret, POOL_HASH_BYTES, "%.8s", id + prefix);
+    (void)snprintf(ret, POOL_HASH_BYTES, "%.8s", digits);
     return true;
 }

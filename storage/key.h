@@ -12,10 +12,14 @@
  *                        counts as alive. TTL: sessions.ttl_s from the last use.
  *   sluice:sessions:T    ZSET ids of a tenant's kept conversations by last use, SESSION_MAX_LISTED
  *                        at most. TTL: as theirs.
+ *   sluice:{POOL}:w      written ahead of WAIT, never read; TTL 1 min.
  *   sluice:pools         HASH short hash -> pool id. Owner: never removed; one field a pool.
  *   sluice:idem:T:H      an Idempotency-Key of a tenant. TTL: of job results.
- *   sluice:inst:ID       what an instance tells of itself, JSON. TTL 15 s.
- *   sluice:insts         ZSET of instance ids by last heartbeat. Owner: trimmed at each heartbeat.
+ *   sluice:cal:P:H       what was learned of a provider's model. TTL: 30 days from the last change.
+ *   sluice:sum:T:H        the summary of a tenant's turns, by digest. TTL: summaries.ttl_s.
+ *   sluice:{insts}:ID    what an instance tells of itself, JSON. TTL 15 s. Read by one MGET, so in
+ *                        one slot with:
+ *   sluice:{insts}       ZSET of instance ids by last heartbeat. Owner: trimmed at each heartbeat.
  *   sluice:access        HASH id -> record of an access key (see storage/access_store.h). Owner:
  *                        who administers them; never removed by itself.
  *   sluice:access:changed channel: load the access keys again
@@ -35,7 +39,7 @@
 
 #define KEY_BYTES          320
 #define KEY_POOLS          "sluice:pools"
-#define KEY_INSTANCES      "sluice:insts"
+#define KEY_INSTANCES      "sluice:{insts}"
 #define KEY_EVENTS         "sluice:events"
 #define KEY_ACCESS         "sluice:access"
 #define KEY_ACCESS_CHANGED "sluice:access:changed"
@@ -52,6 +56,8 @@ struct key key_idempotency(const char *tenant, const char *given);
 /* part: "f", "m", … */
 struct key key_session(const char *tenant, const char *id, const char *part);
 struct key key_sessions(const char *tenant);
+struct key key_calibration(const char *provider, const char *model);
+struct key key_summary(const char *tenant, const char *digest); /* hex */
 struct key key_instance(const char *instance);
 struct key key_instance_channel(const char *instance);
 struct key key_tenant(const char *tenant); /* LENGTH:NAME, as the scripts want it */
@@ -64,6 +70,9 @@ void key_new_id(const char *pool_hash, char ret[TICKET_ID_BYTES]);
 /* "sess_" + 24 random hex digits. */
 #define SESSION_NEW_ID_BYTES 30
 void key_new_session_id(char ret[SESSION_NEW_ID_BYTES]);
+/* The same with "permit_". */
+void key_new_permit_id(const char *pool_hash, char ret[TICKET_ID_BYTES]);
+bool key_is_permit(const char *id); /* by its prefix */
 /* The pool hash inside an id; false when it is no id of ours. */
 bool key_id_hash(const char *id, char ret[POOL_HASH_BYTES]);
 

@@ -14,17 +14,17 @@
 #define ANCHOR_TEXT (MODEL_NAME_BYTES + 96)
 
 struct session_store {
-    struct redis_conn *conn;
+    struct redis_link *link;
     struct redis_scripts *scripts;
     int timeout_ms;
 };
 
-struct session_store *session_store_new(struct redis_conn *conn, int timeout_ms)
+struct session_store *session_store_new(struct redis_link *link, int timeout_ms)
 {
     struct session_store *s = calloc(1, sizeof(*s));
     if (!s)
         return NULL;
-    *s = (struct session_store){conn, redis_scripts_new(conn), timeout_ms};
+    *s = (struct session_store){link, redis_scripts_new(link), timeout_ms};
     if (!s->scripts) {
         free(s);
         return NULL;
@@ -115,7 +115,7 @@ void session_store_facts(struct session_store *s, const char *tenant, const char
         return;
     }
     *call = (struct facts_call){fn, arg};
-    redis_command(s->conn, REDIS_ARGS("HGETALL", key.text), s->timeout_ms, on_facts, call);
+    redis_link_command(s->link, REDIS_ARGS("HGETALL", key.text), s->timeout_ms, on_facts, call);
 }
 
 /* ---- one script call with the keys of a conversation */
@@ -253,11 +253,11 @@ void session_store_add(struct session_store *s, const char *tenant, const char *
      * the conversation's next call would be overtaken by that. */
     int at = 3, increments = atoi(n.increments), settings = atoi(n.settings);
     for (int i = 0; i < increments + settings; i++, at += 2)
-        redis_command(
-            s->conn,
+        redis_link_command(
+            s->link,
             REDIS_ARGS(i < increments ? "HINCRBY" : "HSET", key.text, w.argv[at], w.argv[at + 1]),
             s->timeout_ms, NULL, NULL);
-    redis_command(s->conn, REDIS_ARGS("PEXPIRE", key.text, n.ttl), s->timeout_ms, NULL, NULL);
+    redis_link_command(s->link, REDIS_ARGS("PEXPIRE", key.text, n.ttl), s->timeout_ms, NULL, NULL);
 }
 
 /* In a slot of its own: at most a list that lacks an entry, or holds one that is gone. */
@@ -269,10 +269,10 @@ static void touch(struct session_store *s, const char *tenant, const char *id, i
     (void)snprintf(score, sizeof(score), "%" PRId64, now_us);
     (void)snprintf(ttl, sizeof(ttl), "%" PRId64, ttl_s * 1000);
     (void)snprintf(oldest, sizeof(oldest), "%d", -SESSION_MAX_LISTED - 1);
-    redis_command(s->conn, REDIS_ARGS("ZADD", key.text, score, id), s->timeout_ms, NULL, NULL);
-    redis_command(s->conn, REDIS_ARGS("ZREMRANGEBYRANK", key.text, "0", oldest), s->timeout_ms,
-                  NULL, NULL);
-    redis_command(s->conn, REDIS_ARGS("PEXPIRE", key.text, ttl), s->timeout_ms, NULL, NULL);
+    redis_link_command(s->link, REDIS_ARGS("ZADD", key.text, score, id), s->timeout_ms, NULL, NULL);
+    redis_link_command(s->link, REDIS_ARGS("ZREMRANGEBYRANK", key.text, "0", oldest), s->timeout_ms,
+                       NULL, NULL);
+    redis_link_command(s->link, REDIS_ARGS("PEXPIRE", key.text, ttl), s->timeout_ms, NULL, NULL);
 }
 
 void session_store_commit(struct session_store *s, const struct session_commit *what,
@@ -387,9 +387,9 @@ void session_store_create(struct session_store *s, const struct session_setup *s
     const char *argv[] = {"HSET", key.text, "setup", setup->text, "created", created, "bytes", "0"};
     const size_t lens[] = {4, key.len, 5, setup->len, 7, strlen(created), 5, 1};
     const struct redis_args args = {.argc = 8, .argv = argv, .lens = lens};
-    redis_command(s->conn, &args, s->timeout_ms, NULL, NULL);
+    redis_link_command(s->link, &args, s->timeout_ms, NULL, NULL);
     /* Answers 1 only when the command before it has run. */
-    redis_command(s->conn, REDIS_ARGS("PEXPIRE", key.text, ttl), s->timeout_ms, on_done, call);
+    redis_link_command(s->link, REDIS_ARGS("PEXPIRE", key.text, ttl), s->timeout_ms, on_done, call);
     touch(s, setup->tenant, setup->id, setup->now_us, setup->ttl_s);
 }
 
@@ -434,7 +434,7 @@ void session_store_delete(struct session_store *s, const char *tenant, const cha
 {
     struct key key = key_sessions(tenant);
     const char *const words[] = {"delete", "", "0"};
-    redis_command(s->conn, REDIS_ARGS("ZREM", key.text, id), s->timeout_ms, NULL, NULL);
+    redis_link_command(s->link, REDIS_ARGS("ZREM", key.text, id), s->timeout_ms, NULL, NULL);
     end(s, tenant, id, words, fn, arg);
 }
 
@@ -473,8 +473,8 @@ void session_store_list(struct session_store *s, const struct session_range *ran
         (void)snprintf(before, sizeof(before), "(%" PRId64, range->before_us);
     (void)snprintf(since, sizeof(since), "%" PRId64, range->since_us);
     (void)snprintf(limit, sizeof(limit), "%d", range->limit);
-    redis_command(
-        s->conn,
+    redis_link_command(
+        s->link,
         REDIS_ARGS("ZREVRANGEBYSCORE", key.text, before, since, "WITHSCORES", "LIMIT", "0", limit),
         s->timeout_ms, on_list, call);
 }
@@ -501,5 +501,5 @@ void session_store_place(struct session_store *s, const char *tenant, const char
         return;
     }
     *call = (struct place_call){fn, arg};
-    redis_command(s->conn, REDIS_ARGS("ZSCORE", key.text, id), s->timeout_ms, on_place, call);
+    redis_link_command(s->link, REDIS_ARGS("ZSCORE", key.text, id), s->timeout_ms, on_place, call);
 }

@@ -14,7 +14,7 @@
 #define STORAGE_SESSION_STORE_H
 
 #include "common/limits.h"
-#include "storage/redis_conn.h"
+#include "storage/redis_link.h"
 #include "storage/redis_script.h"
 
 #include <stdbool.h>
@@ -50,7 +50,7 @@ struct session_delta {
     struct session_anchor anchor; /* of 0 messages: the old one stays */
 };
 
-struct session_store *session_store_new(struct redis_conn *conn, int timeout_ms);
+struct session_store *session_store_new(struct redis_link *link, int timeout_ms);
 /* Calls without an answer are answered REDIS_LOST. Accepts NULL. */
 void session_store_free(struct session_store *s);
 

@@ -17,6 +17,7 @@ if tonumber(redis.call('GET', key) or '0') < tonumber(ARGV[4]) then
   local tokens, pauses = costs(ARGV[5]), costs(ARGV[6])
   for i, d in ipairs(p.dims) do
     d.L = math.max(math.min(d.L - tokens[i] * d.P, d.C * d.P), LEAST)
+    p.X[i] = p.X[i] + tokens[i]
     if pauses[i] > 0 then
       d.W = math.max(d.W, p.ms + pauses[i])
       redis.call('HSET', p.key, d.name .. ':W', int(d.W))

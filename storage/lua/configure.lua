@@ -9,6 +9,7 @@ local key, pre = KEYS[1], string.sub(KEYS[1], 1, -2)
 local known = redis.call('HGET', key, 'dims')
 local text = redis.call('HGET', key, 'cfg')
 local before = text and cjson.decode(text).dim or {}
+local ad = cjson.decode(redis.call('HGET', key, 'ad') or '{}')
 local base, set, names, kept, rows = {}, {}, {}, {}, {}
 for i, name in ipairs({'K', 'beta', 'maxq', 'lease', 'losses', 'ttl'}) do
   base[i] = format('"%s":%s', name, int(tonumber(ARGV[i + 2])))
@@ -19,11 +20,15 @@ for i = 9, #ARGV, 7 do
   local old, state = before[name], redis.call('HMGET', key, name .. ':L', name .. ':T', name .. ':W')
   local L, T = C * P, ms
   if old and old.P == P and old.U == U then
-    local d = {L = tonumber(state[1]), T = tonumber(state[2]), R = old.R, P = P, U = old.U, C = old.C}
+    local d = {L = tonumber(state[1]), T = tonumber(state[2]), R = old.R, P = P, U = old.U, C = old.C, M = 0}
+    adapt_open(d, ad.d and ad.d[name])
     refill(d, ms) -- what was earned until now was earned at the old rate
     L, T = math.min(d.L, C * P), d.T
   elseif old or (not known and ARGV[2] == 'empty') then
     L = 0 -- another period is another unit
+  end
+  if ad.d and old and (old.R ~= R or old.P ~= P or old.U ~= U or old.C ~= C) then
+    ad.d[name] = nil -- learned for another limit
   end
   rows[#rows + 1] = format('"%s":{"R":%d,"P":%d,"U":%d,"C":%d,"M":%d,"F":"%s"}', name, R, P, U, C,
     tonumber(ARGV[i + 5]), ARGV[i + 6])
@@ -43,6 +48,10 @@ local dims = table.concat(names, ',')
 redis.call('HSET', pre .. 'm', 'h:id', '') -- a hold was counted by the old limits
 local cfg = '{' .. table.concat(base, ',') .. ',"dim":{' .. table.concat(rows, ',') .. '}}'
 redis.call('HSET', key, 'cfg', cfg, 'dims', dims, unpack(set))
+redis.call('HSET', key, 'ad', adapt_text({ad = ad, dims = {}}))
+if known ~= dims then
+  redis.call('HDEL', key, 'X') -- in the order of the dimensions
+end
 redis.call('HSETNX', key, 'nq', 0)
 redis.call('HSETNX', key, 'seq', 0)
 redis.call('HSETNX', key, 'svc', 1000)

@@ -1,4 +1,5 @@
--- lib: what every script shares. The text of a script is lib.lua, queue.lua, eta.lua and its own.
+-- lib: what every script shares. The text of a script is adapt.lua, lib.lua, queue.lua, eta.lua and
+-- its own.
 --
 -- The rules (refill, need, order, hold, bypass) are those of limiter/pool.h, word for word; this is
 -- the copy that decides. All keys of a pool carry its hash tag, so one script may touch them all:
@@ -9,7 +10,7 @@
 --                  lease, losses, ttl (ms a finished ticket is kept), dim: for each dimension
 --                  R P U C M F (r refund, k keep, a accrue). State: nq tickets queued, seq of
 --                  the last grant, svc mean ms of a running ticket; for a dimension d: d:L
---                  level d:T d:W. dims: the names that are configured
+--                  level d:T d:W. dims: the names that are configured. ad, X: see adapt.lua
 --   m        HASH  fair tags: v; v0 S0 F0 … for the classes 0-2; bp busy periods so far;
 --                  hold: h:id h:t h:u:d
 --   f        HASH  F:FLOW finish tags, w:FLOW weights, b:FLOW:d and b:FLOW:v queued cost.
@@ -20,10 +21,11 @@
 --   inf      ZSET  ticket -> ms when its lease ends; ZCARD is the slots in use
 --   chg:OWNER STRING number of the last charge of an instance (see charge.lua)
 --   own      ZSET  instance -> ms until which it counts as alive
---   j:ID     HASH  a ticket: st state, kd call|job, cl tn w ord dl fc (fair cost), c:d cost,
+--   j:ID     HASH  a ticket: st state, kd call|job|permit MS (a lease of its own, at whose end it
+--                  has expired and is not queued again), cl tn w ord dl fc (fair cost), c:d cost,
 --                  at fence, ls leases lost, fv fair cost charged in busy
---                  period fb, ow owner, seq, t0 t1 t2 ms of
---                  submit, last grant, end; other fields are the caller's and never read here
+--                  period fb, ow owner, seq, x (see adapt.lua), t0 t1 t2 ms of
+--                  submit, last grant, end; hint what its answer moved; other fields are the caller's and never read here
 --
 -- ARGV begins with: owner (instance id), the most grants, dimensions as 'rpm,tpm'. A tenant is
 -- given as LENGTH:NAME and treated as opaque. Times are ms unless they end in _us.
@@ -50,6 +52,7 @@ local MAX_SCAN = 16 -- flows looked at past a held head
 local MAX_DROPS = 64 -- tickets past their deadline that one call takes out
 local LEAST = -4503599627370496 -- -2^52: the deepest debt
 local ETA_FLOWS = 64 -- flows that an ETA looks at
+local PERMIT_KEPT = 3600000 -- ms that an ended permit can be looked at
 local POOL_TTL = 2592000000 -- 30 days without a heartbeat
 
 -- %d and not %.0f, which takes twice the time.
@@ -81,11 +84,18 @@ local function open_pool(owner, most, names)
     dims[n] = name
     want[3 * n + 2], want[3 * n + 3], want[3 * n + 4] = name .. ':L', name .. ':T', name .. ':W'
   end
+  want[#want + 1], want[#want + 2] = 'ad', 'X'
   local v = redis.call('HMGET', key, unpack(want))
   if not v[1] then
     return nil
   end
   local p = cjson.decode(v[1])
+  p.ad, p.X = cjson.decode(v[#want - 1] or '{}'), {}
+  p.K0 = p.K
+  p.K = slots_now(p)
+  for x in string.gmatch(v[#want] or '', '[^,]+') do
+    p.X[#p.X + 1] = tonumber(x)
+  end
   p.key, p.pre, p.owner, p.most = key, string.sub(key, 1, -2), owner, tonumber(most)
   p.grants, p.count, p.wait, p.binding = {}, 0, -3, ''
   p.us = now_us()
@@ -97,6 +107,8 @@ local function open_pool(owner, most, names)
     if not d then
       return nil
     end
+    p.X[i] = p.X[i] or 0
+    adapt_open(d, p.ad.d and p.ad.d[dims[i]])
     d.name, d.L, d.T, d.W = dims[i], tonumber(v[3 * i + 2]), tonumber(v[3 * i + 3]), tonumber(v[3 * i + 4])
     refill(d, p.ms)
     dims[i] = d
@@ -146,7 +158,7 @@ end
 
 local function never_fits(p, cost)
   for i, d in ipairs(p.dims) do
-    if cost[i] > d.C then
+    if cost[i] > adapt_largest(d) then
       return d
     end
   end
@@ -165,7 +177,17 @@ end
 local function charge(p, cost)
   for i, d in ipairs(p.dims) do
     d.L = d.L - cost[i] * d.P
+    p.X[i] = p.X[i] + cost[i]
   end
+end
+
+-- The tokens charged so far, for a ticket to remember.
+local function charged(p)
+  local x = {}
+  for i = 1, #p.dims do
+    x[i] = int(p.X[i])
+  end
+  return table.concat(x, ',')
 end
 
 -- ---- tags and hold, read once and written once
@@ -199,6 +221,10 @@ local function save(p)
   for _, d in ipairs(p.dims) do
     a[n + 1], a[n + 2], a[n + 3], a[n + 4] = d.name .. ':L', int(d.L), d.name .. ':T', int(d.T)
     n = n + 4
+  end
+  a[n + 1], a[n + 2] = 'X', charged(p)
+  if p.ad_moved then
+    a[n + 3], a[n + 4] = 'ad', adapt_text(p)
   end
   redis.call('HSET', p.key, unpack(a))
   if not p.m then
@@ -241,6 +267,11 @@ local function load_ticket(p, id)
   return t
 end
 
+-- ms of a permit's own lease, by its kind; nil: no permit.
+local function permit_lease(kind)
+  return tonumber(string.match(kind, '^permit (%d+)$'))
+end
+
 -- Watchers of a durable job hear of every change of its state.
 local function tell(p, id, kind, state)
   if kind == 'job' then
@@ -251,7 +282,7 @@ end
 local function finish(p, t, state)
   local key = p.pre .. 'j:' .. t.id
   redis.call('HSET', key, 'st', state, 't2', int(p.ms))
-  redis.call('PEXPIRE', key, int(t.kd == 'job' and p.ttl or math.min(p.ttl, 300000)))
+  redis.call('PEXPIRE', key, int(t.kd == 'job' and p.ttl or permit_lease(t.kd) and PERMIT_KEPT or math.min(p.ttl, 300000)))
   tell(p, t.id, t.kd, state)
 end
 

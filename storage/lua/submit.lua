@@ -1,9 +1,10 @@
 -- submit: a ticket arrives. With nothing queued and room in every bucket it is charged and leased here.
--- ARGV: owner, most, dims, id, kind (call|job), class (0-2), tenant, weight, costs '1,500', fair cost,
+-- ARGV: owner, most, dims, id, kind (call|job|permit MS), class (0-2), tenant, weight, costs '1,500', fair cost,
 --       deadline in ms from now (0 none), aging ms, alive ms (how long the owner of a call counts as
 --       alive without a heartbeat), then the caller's own fields of the record: name value …
 -- RESULT: {'granted', fence, seq} {'queued', eta_ms, ahead, binding} {'too_large', dim, capacity}
---         {'full', queued} {'known', state, fence, seq}
+--         {'full', queued} {'known', state, fence, seq} {'circuit', why, ms}: a call, while the provider
+--         says that there is no money
 
 local p = open_pool(ARGV[1], ARGV[2], ARGV[3])
 if not p then
@@ -44,9 +45,16 @@ if known[1] then
 end
 local over = never_fits(p, t.cost)
 if over then
-  return reply(p, {'too_large', over.name, int(over.C)})
+  return reply(p, {'too_large', over.name, int(adapt_largest(over))})
 end
-if p.nq == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost) == 0 and not slots_full(p) then
+for i, d in ipairs(p.dims) do
+  t.cost[i] = math.min(t.cost[i], d.C) -- a learned rate may be below what one request costs
+end
+local open_ms = circuit_wait(p) or 0
+if open_ms > 0 and kind == 'call' then
+  return reply(p, {'circuit', p.ad.t[3], int(open_ms)})
+end
+if p.nq == 0 and open_ms == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost) == 0 and not slots_full(p) then
   -- the fast path: one read, one lease, one record, one write
   charge(p, t.cost)
   p.seq = p.seq + 1
@@ -54,9 +62,11 @@ if p.nq == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost) == 0 and not sl
   a[18] = 1 -- at: the first fence
   local n = #a
   a[n + 1], a[n + 2], a[n + 3], a[n + 4] = 'seq', int(p.seq), 't1', int(p.ms)
+  a[n + 5], a[n + 6] = 'x', charged(p)
+  circuit_probe(p, id)
   redis.call('HSET', key, unpack(a))
-  redis.call('ZADD', p.pre .. 'inf', int(p.ms + p.lease), id)
-  if kind == 'call' then
+  redis.call('ZADD', p.pre .. 'inf', int(p.ms + (permit_lease(kind) or p.lease)), id)
+  if kind ~= 'job' then
     redis.call('PEXPIRE', key, 86400000)
   end
   save(p)
@@ -66,7 +76,7 @@ if p.nq >= p.maxq then
   return reply(p, {'full', int(p.nq)})
 end
 redis.call('HSET', key, unpack(record('queued')))
-if kind == 'call' then
+if kind ~= 'job' then
   redis.call('PEXPIRE', key, 86400000)
   redis.call('ZADD', p.pre .. 'own', 'GT', int(p.ms + tonumber(ARGV[13])), p.owner)
 end

@@ -1,6 +1,5 @@
 #include "storage/session_store.h"
 
-#include "common/clock.h"
 #include "tests/support/redis_fixture.h"
 #include "tests/support/redis_probe.h"
 #include "tests/support/wait_loop.h"
@@ -31,6 +30,7 @@ struct rig {
     char first[200];
     char ids[8][32];
     int listed;
+    int64_t now_us;
 };
 
 static int set_up(void **state)
@@ -40,7 +40,7 @@ static int set_up(void **state)
     if (!r || redis_fixture_start(&r->redis, NULL) || !redis_probe_open(&r->probe, r->redis.url) ||
         !redis_probe_wait_up(&r->probe))
         return -1;
-    r->store = session_store_new(r->probe.conn, 5000);
+    r->store = session_store_new(r->probe.link, 5000);
     return r->store ? 0 : -1;
 }
 
@@ -106,7 +106,7 @@ static void create(struct rig *r, const char *tenant, const char *id)
                                   .id = id,
                                   .text = SETUP,
                                   .len = strlen(SETUP),
-                                  .now_us = clock_wall_ms() * 1000,
+                                  .now_us = ++r->now_us,
                                   .ttl_s = 60};
     session_store_create(r->store, &setup, on_done, r);
     await(r);
@@ -131,7 +131,7 @@ static bool commit(struct rig *r, const char *tenant, const char *id, int64_t fe
                                   .id = id,
                                   .fence = fence,
                                   .delta = &delta,
-                                  .now_us = clock_wall_ms() * 1000,
+                                  .now_us = ++r->now_us,
                                   .ttl_s = 60,
                                   .messages = messages,
                                   .lens = lens,

@@ -60,9 +60,9 @@ static int set_clock(char *text, size_t size)
 
 static int join(const char *name, char *text, size_t size)
 {
-    const char *const parts[] = {"lib", "queue", "eta", name};
+    const char *const parts[] = {"adapt", "lib", "queue", "eta", name};
     size_t used = 0;
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 5; i++) {
         if (read_file(parts[i], text + used, size - used) < 0)
             return -1;
         used += strlen(text + used);
@@ -127,7 +127,7 @@ struct words {
     const char *word[MAX_ARGS];
     int count;
     char numbers[MAX_ARGS][24];
-    char costs[POOL_MAX_DIMS * 24], dims[POOL_MAX_DIMS * 9], pause[40];
+    char costs[POOL_MAX_DIMS * 24], dims[POOL_MAX_DIMS * 9], pause[40], kind[32];
 };
 
 static void add(struct words *w, const char *text)
@@ -176,7 +176,8 @@ static void add_submit(struct words *w, const struct pool_scripts *s, const stru
 {
     const struct ticket *t = &op->ticket;
     add(w, t->id);
-    add(w, t->id[strlen(t->id) - 1] % 2 ? "job" : "call");
+    (void)snprintf(w->kind, sizeof(w->kind), "permit %" PRId64, t->lease_ms);
+    add(w, t->lease_ms > 0 ? w->kind : t->id[strlen(t->id) - 1] % 2 ? "job" : "call");
     add_int(w, t->class);
     add(w, t->tenant);
     add_int(w, t->weight);
@@ -199,8 +200,8 @@ static void add_settle(struct words *w, const struct pool_scripts *s, const stru
     const char *dim = op->pause_dim >= 0 ? s->limits.dims[op->pause_dim].name : "*";
     w->pause[0] = '\0';
     if (op->pause_dim >= -1)
-        (void)snprintf(w->pause, sizeof(w->pause), "%s %" PRId64, dim, op->pause_ms);
-    add(w, w->pause);
+        (void)snprintf(w->pause, sizeof(w->pause), "pause %s %" PRId64, dim, op->pause_ms);
+    add(w, op->news ? op->news : w->pause);
 }
 
 static void add_configure(struct words *w, const struct pool_limits *l)
