@@ -1,6 +1,7 @@
 #include "api/request_options.h"
 
 #include "common/limits.h"
+#include "storage/session_store.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -52,6 +53,13 @@ static int read_ms(const char *name, const char *text, int64_t *ret, struct erro
     return 0;
 }
 
+static int read_caps(const struct exchange *x, struct request_options *ret, struct error *e)
+{
+    const char *caps = exchange_header(x, "x-sluice-tool-calls");
+    ret->caps_tools = caps != NULL;
+    return caps ? tool_caps_read(caps, &ret->tool_calls, e) : 0;
+}
+
 /* Whether a way of trimming of that name is known, the scheduler says. */
 int request_options_cutting(const struct exchange *x, struct request_options *ret, struct error *e)
 {
@@ -63,9 +71,11 @@ int request_options_cutting(const struct exchange *x, struct request_options *re
     if (shrink && !ret->never_shrink && strcmp(shrink, "auto") != 0)
         return error_set(e, -EINVAL, "x-sluice-shrink is '%.40s'; it must be auto or never.",
                          shrink);
-    if (session && (!*session || strlen(session) > SESSION_NAME_BYTES))
-        return error_set(e, -EINVAL, "x-sluice-session must have 1 to %d bytes.",
-                         SESSION_NAME_BYTES);
+    if (session && !session_id_is_good(session))
+        return error_set(e, -EINVAL,
+                         "x-sluice-session is '%.40s'; it must be 1 to %d printable ASCII "
+                         "characters without blanks.",
+                         session, SESSION_ID_BYTES);
     return 0;
 }
 
@@ -100,5 +110,7 @@ int request_options_read(const struct config *c, const struct exchange *x,
     int rc = wait ? read_ms("x-sluice-max-wait-ms", wait, &ret->max_wait_ms, e) : 0;
     if (rc == 0)
         rc = read_deadline(x, ret, e);
+    if (rc == 0)
+        rc = read_caps(x, ret, e);
     return rc < 0 ? rc : request_options_cutting(x, ret, e);
 }

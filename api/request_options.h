@@ -8,6 +8,7 @@
 #include "common/config.h"
 #include "common/json_scan.h"
 #include "limiter/pool_class.h"
+#include "scheduler/prompt/tool_cap.h"
 
 #define REQUEST_MAX_WAIT_MS 86400000 /* a day */
 
@@ -20,6 +21,8 @@ struct request_options {
     const char *trim;    /* NULL: not said. Borrowed from the exchange, as the next */
     const char *session; /* NULL: not said */
     bool never_shrink;
+    bool caps_tools;
+    struct config_tool_calls tool_calls; /* with caps_tools */
 };
 
 /* 0, or -EINVAL with the header, what was found and what is wanted in e. */

@@ -57,7 +57,14 @@ void route_admission_check(const struct route_request *r); /* route_admission.c 
 void route_tokens_count(const struct route_request *r);    /* route_prompt.c */
 void route_messages_count(const struct route_request *r);
 void route_context_trim(const struct route_request *r);
-void route_keys_list(const struct route_request *r); /* route_keys.c */
+void route_sessions_create(const struct route_request *r); /* route_sessions.c */
+void route_sessions_list(const struct route_request *r);
+void route_sessions_get(const struct route_request *r);
+void route_sessions_context(const struct route_request *r);
+void route_sessions_clear(const struct route_request *r);
+void route_sessions_delete(const struct route_request *r);
+void route_sessions_post(const struct route_request *r); /* route_session_post.c */
+void route_keys_list(const struct route_request *r);     /* route_keys.c */
 void route_keys_create(const struct route_request *r);
 void route_keys_get(const struct route_request *r);
 void route_keys_rotate(const struct route_request *r);

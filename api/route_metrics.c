@@ -273,10 +273,13 @@ static const struct counter_row permits[] = {
 };
 static const struct counter_row retries[] = {{COUNT_retries, NULL}};
 static const struct counter_row losses[] = {{COUNT_leases_lost, NULL}};
+static const struct counter_row dropped[] = {{COUNT_tool_calls_dropped, NULL}};
 
 #define ROWS(rows) rows, sizeof(rows) / sizeof((rows)[0])
 
 static const struct counter_family families[] = {
+    {"sluice_tool_calls_dropped_total", "Tool calls taken out of answers by a cap.", NULL,
+     ROWS(dropped)},
     {"sluice_decisions_total", "How requests were let through, or not.", "decision",
      ROWS(decisions)},
     {"sluice_requests_total", "Requests that ended, by how.", "outcome", ROWS(outcomes)},

@@ -2,12 +2,12 @@
  * route_proxy: a client's call, held until its budget is there, and its answer passed back.
  */
 #include "api/answer.h"
-#include "api/request_options.h"
-#include "api/route.h"
+#include "api/proxied.h"
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "scheduler/call.h"
+#include "storage/session_store.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -24,9 +24,21 @@
 struct proxied {
     struct service *service;
     struct exchange *exchange;
-    struct call *call;
+    struct call *call; /* NULL before it is made, and once it has ended */
     enum wire_endpoint endpoint;
     struct event *ping;
+    struct caller caller;
+    struct request_options options;
+    char *body; /* until there is a call */
+    size_t body_len;
+    char session[SESSION_ID_BYTES + 1]; /* "" none */
+    const struct proxied_watch *watch;
+    void *arg;
+    struct buf held; /* the end of an answer that the watcher holds back */
+    bool holds;
+    int status;     /* of the answer, once the call has ended */
+    char type[128]; /* as well */
+    bool gone;      /* the client left while nothing could be stopped */
     char request_id[REQUEST_ID_BYTES + 1];
     bool streaming; /* exchange_stream_start() was called */
     bool pinged;    /* by a heartbeat, before the provider's own answer */
@@ -37,6 +49,8 @@ struct proxied {
 static void proxied_free(struct proxied *p)
 {
     event_free(p->ping);
+    buf_release(&p->held);
+    free(p->body);
     free(p);
 }
 
@@ -101,6 +115,8 @@ static void set_own_headers(struct proxied *p)
     set_number(x, "x-sluice-attempts", call_attempts(p->call));
     set(x, "x-sluice-job", call_id(p->call));
     set(x, "x-sluice-model", call_model(p->call));
+    if (call_tool_calls_dropped(p->call) > 0)
+        set_number(x, "x-sluice-tool-calls-dropped", call_tool_calls_dropped(p->call));
     set_limits(x, call_pool(p->call));
     const char *theirs = call_reply_header(p->call, "x-request-id");
     if (!*p->request_id) /* else it is echoed already */
@@ -151,7 +167,7 @@ static void log_end(const struct proxied *p, const char *what, int status)
 {
     char wait[LOG_NUMBER_BYTES], in[LOG_NUMBER_BYTES], out[LOG_NUMBER_BYTES],
         code[LOG_NUMBER_BYTES];
-    char upstream[LOG_NUMBER_BYTES], attempts[LOG_NUMBER_BYTES];
+    char upstream[LOG_NUMBER_BYTES], attempts[LOG_NUMBER_BYTES], dropped[LOG_NUMBER_BYTES];
     const char *limit = call_binding(p->call), *notes = call_notes(p->call);
     const struct wire_usage *u = call_usage(p->call);
     if (!log_enabled(LOG_INFO))
@@ -165,7 +181,8 @@ static void log_end(const struct proxied *p, const char *what, int status)
               log_number(attempts, call_attempts(p->call)), "limit", limit, "whose",
               *limit ? "pool" : "", "failed_attempts", *notes ? notes : "[]", "tokens_in",
               log_number(in, u->known ? u->input : 0), "tokens_out",
-              log_number(out, u->known ? u->output : 0), NULL);
+              log_number(out, u->known ? u->output : 0), "tool_calls_dropped",
+              log_number(dropped, call_tool_calls_dropped(p->call)), NULL);
 }
 
 /* ---- heartbeats: a stream that waits must not look dead to clients and proxies */
@@ -238,7 +255,7 @@ static void on_drained(void *arg)
 /* A whole answer inside a stream that a heartbeat has begun: as an event, line by line. */
 static void write_as_event(struct proxied *p, const char *bytes, size_t len)
 {
-    bool failed = call_status(p->call) >= 400;
+    bool failed = p->status >= 400;
     if (failed && wire_format_of(p->endpoint) == WIRE_ANTHROPIC)
         (void)exchange_stream_write(p->exchange, "event: error\n", 13);
     while (len > 0) {
@@ -254,39 +271,78 @@ static void write_as_event(struct proxied *p, const char *bytes, size_t len)
     (void)exchange_stream_write(p->exchange, "\n", 1);
 }
 
-static void on_data(void *arg, const char *bytes, size_t len)
+static void write_out(struct proxied *p, const char *bytes, size_t len)
 {
-    struct proxied *p = arg;
-    const char *type = type_of(p->call);
     p->quiet = false;
     if (!p->streaming) {
         p->replied = true;
-        exchange_reply(p->exchange, call_status(p->call), type, bytes, len);
-    } else if (p->pinged && strncasecmp(type, EVENT_STREAM, sizeof(EVENT_STREAM) - 1) != 0) {
+        exchange_reply(p->exchange, p->status, p->type, bytes, len);
+    } else if (p->pinged && strncasecmp(p->type, EVENT_STREAM, sizeof(EVENT_STREAM) - 1) != 0) {
         write_as_event(p, bytes, len);
-    } else if (exchange_stream_write(p->exchange, bytes, len) > HTTP_STREAM_HIGH_BYTES) {
+    } else if (exchange_stream_write(p->exchange, bytes, len) > HTTP_STREAM_HIGH_BYTES && p->call) {
         call_pause(p->call);
     }
+}
+
+static void keep_head(struct proxied *p)
+{
+    p->status = call_status(p->call);
+    (void)snprintf(p->type, sizeof(p->type), "%s", type_of(p->call));
+}
+
+static void on_data(void *arg, const char *bytes, size_t len)
+{
+    struct proxied *p = arg;
+    keep_head(p);
+    if (p->watch && p->watch->data(p->arg, p->call, bytes, len))
+        p->holds = true;
+    if (p->holds)
+        (void)buf_add(&p->held, bytes, len); /* a failure shows in held.failed at the end */
+    else
+        write_out(p, bytes, len);
+}
+
+/* The answer is out but for its end. */
+static void finish(struct proxied *p)
+{
+    if (p->held.len > 0)
+        write_out(p, p->held.data, p->held.len);
+    if (p->streaming)
+        exchange_stream_end(p->exchange);
+    else if (!p->replied)
+        exchange_reply(p->exchange, p->status, NULL, NULL, 0);
+    proxied_free(p);
+}
+
+static void note_session(struct proxied *p)
+{
+    struct session_delta delta;
+    if (!*p->session || p->watch || call_status(p->call) >= 400)
+        return;
+    call_session_delta(p->call, &delta);
+    session_store_add(service_sessions_store(p->service), p->caller.tenant, p->session, &delta,
+                      service_config(p->service)->sessions.ttl_s);
 }
 
 static void on_end(void *arg)
 {
     struct proxied *p = arg;
-    log_end(p, "request", call_status(p->call));
-    if (p->streaming)
-        exchange_stream_end(p->exchange);
-    else if (!p->replied)
-        exchange_reply(p->exchange, call_status(p->call), NULL, NULL, 0);
-    proxied_free(p);
+    struct call *c = p->call;
+    log_end(p, "request", call_status(c));
+    keep_head(p);
+    note_session(p);
+    event_del(p->ping);
+    p->call = NULL;
+    if (p->watch)
+        p->watch->end(p->arg, c, p);
+    else
+        finish(p);
 }
 
-static void on_fail(void *arg, const struct call_failure *f)
+static void fail(struct proxied *p, const struct call_failure *f)
 {
-    struct proxied *p = arg;
     struct buf event;
-    log_end(p, f->message, f->status);
     if (!p->streaming) {
-        set_own_headers(p);
         answer_failure(p->exchange, wire_format_of(p->endpoint), f);
         proxied_free(p);
         return;
@@ -297,6 +353,32 @@ static void on_fail(void *arg, const struct call_failure *f)
     buf_release(&event);
     exchange_stream_abort(p->exchange);
     proxied_free(p);
+}
+
+void proxied_finish(struct proxied *p, const struct call_failure *failure)
+{
+    struct call_failure memory;
+    if (p->gone) {
+        proxied_free(p);
+    } else if (failure) {
+        fail(p, failure);
+    } else if (p->held.failed) {
+        call_failure_set(&memory, 503, "out_of_memory", "Sluice is out of memory.");
+        fail(p, &memory);
+    } else {
+        finish(p);
+    }
+}
+
+static void on_fail(void *arg, const struct call_failure *f)
+{
+    struct proxied *p = arg;
+    log_end(p, f->message, f->status);
+    if (!p->streaming)
+        set_own_headers(p);
+    if (p->watch)
+        p->watch->lost(p->arg);
+    fail(p, f);
 }
 
 static const struct call_sink sink = {
@@ -310,8 +392,14 @@ static const struct call_sink sink = {
 static void on_gone(void *arg)
 {
     struct proxied *p = arg;
+    if (!p->call) { /* whatever is waited for comes, and ends it */
+        p->gone = true;
+        return;
+    }
     log_end(p, "client left", 499);
     call_cancel(p->call);
+    if (p->watch)
+        p->watch->lost(p->arg);
     proxied_free(p);
 }
 
@@ -340,64 +428,105 @@ static void forward_header(void *arg, const char *name, const char *value)
         f->lines[f->count++] = (struct http_header){name, value};
 }
 
-static struct proxied *proxied_new(const struct route_request *r, enum wire_endpoint endpoint)
+static struct proxied *proxied_new(const struct route_request *r, const struct proxied_plan *plan)
 {
     struct proxied *p = calloc(1, sizeof(*p));
     if (!p)
         return NULL;
-    p->service = r->service;
-    p->exchange = r->exchange;
-    p->endpoint = endpoint;
+    *p = (struct proxied){
+        .service = r->service,
+        .exchange = r->exchange,
+        .endpoint = plan->endpoint,
+        .caller = r->caller, /* .key only holds in this turn of the loop */
+        .options = *plan->options,
+        .body_len = plan->body_len,
+        .watch = plan->watch,
+        .arg = plan->arg,
+    };
+    buf_init(&p->held, UPSTREAM_MAX_BODY_BYTES);
     p->ping = evtimer_new(service_base(r->service), on_ping, p);
     if (!p->ping) {
         free(p);
         return NULL;
     }
+    p->body = plan->body;
     const char *id = exchange_header(r->exchange, "x-request-id");
     (void)snprintf(p->request_id, sizeof(p->request_id), "%s", id ? id : "");
+    if (plan->options->session)
+        (void)snprintf(p->session, sizeof(p->session), "%s", plan->options->session);
     return p;
 }
 
-static void begin(const struct route_request *r, enum wire_endpoint endpoint,
-                  const struct request_options *options)
+static void begin_call(struct proxied *p, const struct session_facts *facts)
 {
     struct forwarded headers = {.count = 0};
     struct call_failure failure;
-    struct proxied *p = proxied_new(r, endpoint);
-    if (!p) {
-        answer_error(r->exchange, wire_format_of(endpoint), 503, "out_of_memory",
-                     "Sluice is out of memory.");
-        return;
-    }
-    exchange_headers(r->exchange, forward_header, &headers);
+    exchange_headers(p->exchange, forward_header, &headers);
     struct call_spec spec = {
-        .endpoint = endpoint,
-        .tenant = r->caller.tenant,
-        .weight = r->caller.weight,
-        .class = options->class,
-        .class_given = options->class_given,
-        .max_wait_ms = options->max_wait_ms,
-        .no_fallback = options->no_fallback,
-        .deadline_ms = options->deadline_ms,
-        .trim = options->trim,
-        .session = options->session,
-        .never_shrink = options->never_shrink,
+        .endpoint = p->endpoint,
+        .body = p->body,
+        .body_len = p->body_len,
+        .tenant = p->caller.tenant,
+        .weight = p->caller.weight,
+        .class = p->options.class,
+        .max_wait_ms = p->options.max_wait_ms,
+        .class_given = p->options.class_given,
+        .deadline_ms = p->options.deadline_ms,
+        .trim = p->options.trim,
+        .session = *p->session ? p->session : NULL,
+        .never_shrink = p->options.never_shrink,
+        .no_fallback = p->options.no_fallback,
         .headers = headers.lines,
         .header_count = headers.count,
-        .caller_key = r->caller.provider_key,
+        .caller_key = p->caller.provider_key,
+        .tool_calls = p->options.caps_tools ? &p->options.tool_calls : NULL,
+        .facts = facts,
     };
-    spec.body = exchange_take_body(r->exchange, &spec.body_len);
-    p->call = call_new(service_scheduler(r->service), &spec, &sink, p, &failure);
+    p->body = NULL;
+    p->call = call_new(service_scheduler(p->service), &spec, &sink, p, &failure);
     if (!p->call) {
-        answer_failure(r->exchange, wire_format_of(endpoint), &failure);
-        proxied_free(p);
+        if (p->watch)
+            p->watch->lost(p->arg);
+        fail(p, &failure);
         return;
     }
-    exchange_on_gone(r->exchange, on_gone, p);
-    exchange_on_drain(r->exchange, on_drained, p);
+    exchange_on_drain(p->exchange, on_drained, p);
     if (call_is_stream(p->call))
         arm_ping(p);
     call_start(p->call);
+}
+
+static void on_facts(void *arg, enum redis_status status, const struct session_facts *facts)
+{
+    struct proxied *p = arg;
+    if (p->gone) {
+        proxied_free(p);
+        return;
+    }
+    /* Without Redis a conversation has no past: its caps hold for what the request itself shows. */
+    if (status != REDIS_OK)
+        log_write(LOG_WARN, "a conversation's past is not known", "redis",
+                  redis_status_name(status), NULL);
+    begin_call(p, facts);
+}
+
+void proxied_begin(const struct route_request *r, const struct proxied_plan *plan)
+{
+    struct proxied *p = proxied_new(r, plan);
+    if (!p) {
+        free(plan->body);
+        if (plan->watch)
+            plan->watch->lost(plan->arg);
+        answer_error(r->exchange, wire_format_of(plan->endpoint), 503, "out_of_memory",
+                     "Sluice is out of memory.");
+        return;
+    }
+    exchange_on_gone(r->exchange, on_gone, p);
+    if (*p->session && !plan->facts)
+        session_store_facts(service_sessions_store(r->service), p->caller.tenant, p->session,
+                            on_facts, p);
+    else
+        begin_call(p, plan->facts);
 }
 
 void route_proxy(const struct route_request *r)
@@ -417,5 +546,7 @@ void route_proxy(const struct route_request *r)
         answer_error(r->exchange, format, 400, "invalid_header", e.text);
         return;
     }
-    begin(r, endpoint, &options);
+    struct proxied_plan plan = {.endpoint = endpoint, .options = &options};
+    plan.body = exchange_take_body(r->exchange, &plan.body_len);
+    proxied_begin(r, &plan);
 }

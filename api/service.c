@@ -10,11 +10,13 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/rand.h"
+#include "scheduler/gauge.h"
 #include "scheduler/http_client.h"
 #include "scheduler/job.h"
 #include "scheduler/permit.h"
 #include "scheduler/prompt/count.h"
 #include "scheduler/scheduler.h"
+#include "scheduler/session.h"
 #include "storage/calibration_store.h"
 #include "storage/instance.h"
 #include "storage/redis_check.h"
@@ -45,6 +47,8 @@ struct service {
     enum config_durability durability;
     struct pool_store *store;
     struct job_store *job_store;
+    struct session_store *session_store;
+    struct sessions *sessions;
     struct instance *presence;
     struct http_client *http;
     struct scheduler *scheduler;
@@ -295,20 +299,28 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     options.jobs = s->job_store = job_store_new(s->link, store.timeout_ms);
     options.calibrations = s->calibrations = calibration_store_new(s->link, store.timeout_ms);
     options.summaries = s->summaries = summary_store_new(s->link, store.timeout_ms);
+    s->session_store = session_store_new(s->link, store.timeout_ms);
     options.http = s->http = http_client_new(s->base);
     s->presence = instance_new(s->base, s->link, s->instance);
     s->access = access_new(s->base, s->link);
-    if (!s->store || !s->job_store || !s->calibrations || !s->summaries || !s->http ||
-        !s->presence || !s->access || access_configure(s->access, config) < 0) {
+    if (!s->store || !s->job_store || !s->session_store || !s->calibrations || !s->summaries ||
+        !s->http || !s->presence || !s->access || access_configure(s->access, config) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
     }
     s->scheduler = scheduler_new(&options, config);
     s->jobs = s->scheduler ? jobs_new(s->scheduler) : NULL;
     s->permits = s->scheduler ? permits_new(s->scheduler) : NULL;
+    struct sessions_options sessions = {
+        .base = s->base,
+        .scheduler = s->scheduler,
+        .store = s->session_store,
+        .counter = s->scheduler ? gauge_counter(scheduler_gauge(s->scheduler)) : NULL,
+    };
+    s->sessions = s->scheduler ? sessions_new(&sessions) : NULL;
     s->stats = stats_new(s);
     s->loop_lag = loop_lag_new(s->base);
-    return s->jobs && s->permits && s->stats && s->loop_lag
+    return s->jobs && s->permits && s->sessions && s->stats && s->loop_lag
                ? 0
                : error_set(e, -ENOMEM, "out of memory");
 }
@@ -437,6 +449,8 @@ void service_free(struct service *s)
     scheduler_free(s->scheduler);
     pool_store_free(s->store);
     job_store_free(s->job_store);
+    session_store_free(s->session_store);
+    sessions_free(s->sessions);
     calibration_store_free(s->calibrations);
     summary_store_free(s->summaries);
     redis_server_stop(s->redis);
@@ -479,6 +493,16 @@ struct pool_store *service_store(const struct service *s)
 struct job_store *service_job_store(const struct service *s)
 {
     return s->job_store;
+}
+
+struct session_store *service_sessions_store(const struct service *s)
+{
+    return s->session_store;
+}
+
+struct sessions *service_sessions(const struct service *s)
+{
+    return s->sessions;
 }
 
 struct instance *service_presence(const struct service *s)

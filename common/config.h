@@ -28,11 +28,23 @@
 
 enum config_format { CONFIG_OPENAI, CONFIG_ANTHROPIC }; /* same order as enum wire_format */
 enum config_outage { CONFIG_LOCAL, CONFIG_CLOSED, CONFIG_OPEN };
+enum config_tool_mode {
+    CONFIG_TOOLS_UNSET,
+    CONFIG_TOOLS_DROP,
+    CONFIG_TOOLS_ANSWER,
+    CONFIG_TOOLS_ERROR
+};
 enum config_durability { CONFIG_EVERYSEC, CONFIG_ALWAYS, CONFIG_REPLICATED };
 
 struct config_limits { /* per minute, per day, or at once; CONFIG_ABSENT when not set */
     int64_t rpm, tpm, itpm, otpm, rpd, tpd;
     int64_t max_parallel_requests;
+};
+
+struct config_tool_calls { /* caps, CONFIG_ABSENT when not set; see scheduler/prompt/tool_cap.h */
+    int64_t max_per_response, max_per_turn, max_per_session;
+    int64_t max_iterations, max_identical;
+    enum config_tool_mode mode; /* unset: drop */
 };
 
 struct config_model {
@@ -46,8 +58,9 @@ struct config_model {
     int64_t max_output_tokens;     /* the model's own maximum */
     int64_t default_output_tokens; /* reserved when a request names no maximum; default 1024 */
     double chars_per_token;        /* 0: the family's default */
-    char *trim;                    /* how requests are trimmed: a name; NULL: only to fit */
-    int64_t min_output_tokens;     /* shrinking goes no lower; default 256 */
+    struct config_tool_calls tool_calls;
+    char *trim;                /* how requests are trimmed: a name; NULL: only to fit */
+    int64_t min_output_tokens; /* shrinking goes no lower; default 256 */
 };
 
 /* A way of trimming with a name; CONFIG_ABSENT: as the preset, or the strategies' default. */
@@ -84,7 +97,8 @@ struct config_provider {
 struct config_tenant {
     char *name;
     int64_t weight; /* 1..1000, default 1 */
-    char *trim;     /* goes before the model's; NULL: none of its own */
+    struct config_tool_calls tool_calls;
+    char *trim; /* goes before the model's; NULL: none of its own */
 };
 
 struct config_key {
@@ -139,6 +153,11 @@ struct config {
         int64_t replicas;     /* that must have an accepted job, with replicated: 1 */
         int64_t replicate_ms; /* how long they may take: 1000 */
     } jobs;
+    struct {
+        int64_t ttl_s;        /* a conversation is kept so long after its last use: 86400 */
+        int64_t max_messages; /* of one that is kept here */
+        int64_t max_bytes;    /* as well */
+    } sessions;
     struct {
         char *level;  /* debug info warn error */
         char *format; /* auto text json */

@@ -21,6 +21,7 @@
 
 _Static_assert(sizeof(enum config_format) == sizeof(int), "a choice is stored as int");
 _Static_assert(sizeof(enum config_outage) == sizeof(int), "a choice is stored as int");
+_Static_assert(sizeof(enum config_tool_mode) == sizeof(int), "a choice is stored as int");
 _Static_assert(sizeof(enum config_durability) == sizeof(int), "a choice is stored as int");
 _Static_assert(PROVIDER_NAME_BYTES + ACCOUNT_NAME_BYTES + MODEL_NAME_BYTES <= POOL_NAME_BYTES,
                "\"provider:account:pool\" and its NUL fit the name of a pool");
@@ -33,6 +34,11 @@ static const char *const durabilities[] = {[CONFIG_EVERYSEC] = "everysec",
                                            [CONFIG_ALWAYS] = "always",
                                            [CONFIG_REPLICATED] = "replicated",
                                            NULL};
+static const char *const tool_modes[] = {[CONFIG_TOOLS_UNSET] = "default",
+                                         [CONFIG_TOOLS_DROP] = "drop",
+                                         [CONFIG_TOOLS_ANSWER] = "answer",
+                                         [CONFIG_TOOLS_ERROR] = "error",
+                                         NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const log_formats[] = {"auto", "text", "json", NULL};
 
@@ -108,6 +114,35 @@ static const struct config_row auth_rows[] = {
      .help = "callers may name another tenant in x-sluice-tenant"},
 };
 
+#define CAP(type_, field, name, from, to, what)                                                    \
+    {                                                                                              \
+        .key = (name), .type = CONFIG_INTEGER, AT(type_, tool_calls.field), .optional = true,      \
+        .least = (from), .most = (to), .value = CONFIG_ABSENT, .unit = "calls", .help = (what)     \
+    }
+/* The caps of a model and of a tenant; the least holds, and a request's header may lower it. */
+#define TOOL_CALL_ROWS(type_)                                                                      \
+    {                                                                                              \
+        CAP(type_, max_per_response, "max_calls_per_response", 0, TOOL_CAP_MAX, "of one answer"),  \
+            CAP(type_, max_per_turn, "max_calls_per_turn", 0, TOOL_CAP_MAX,                        \
+                "since the last message of the user"),                                             \
+            CAP(type_, max_per_session, "max_calls_per_session", 0, TOOL_CAP_MAX,                  \
+                "of a conversation"),                                                              \
+            CAP(type_, max_iterations, "max_iterations", 1, 25,                                    \
+                "rounds of calls and results in a turn"),                                          \
+            CAP(type_, max_identical, "max_identical_calls", 1, TOOL_CAP_MAX,                      \
+                "of one tool with the same arguments in a turn"),                                  \
+        {                                                                                          \
+            .key = "mode", .type = CONFIG_CHOICE, AT(type_, tool_calls.mode),                      \
+            .choices = tool_modes, .value = CONFIG_TOOLS_UNSET,                                    \
+            .help = "surplus calls: drop them, answer them with an error, or refuse the request"   \
+        }                                                                                          \
+    }
+static const struct config_row model_tool_rows[] = TOOL_CALL_ROWS(config_model);
+static const struct config_section model_tool_section = {
+    .path = "providers[].models[].tool_calls", .size = 0, COUNT(model_tool_rows), model_tool_rows};
+static const struct config_row tenant_tool_rows[] = TOOL_CALL_ROWS(config_tenant);
+static const struct config_section tenant_tool_section = {
+    .path = "tenants[].tool_calls", .size = 0, COUNT(tenant_tool_rows), tenant_tool_rows};
 #define TRIM_ROW(type_)                                                                            \
     {                                                                                              \
         .key = "trim", .type = CONFIG_TEXT, AT(type_, trim), .optional = true,                     \
@@ -125,6 +160,10 @@ static const struct config_row tenant_rows[] = {
      .help = "name of the tenant"},
     INTEGER(config_tenant, weight, "weight", RANGE(1, 1000, 1), "",
             "share of a full queue, against the other tenants' weights"),
+    {.key = "tool_calls",
+     .type = CONFIG_SECTION,
+     .of = &tenant_tool_section,
+     .help = "caps of tool calls, as a model has them; the least holds"},
     TRIM_ROW(config_tenant),
 };
 static const struct config_section tenant_section = {
@@ -205,6 +244,10 @@ static const struct config_row model_rows[] = {
      .most_number = 16,
      .unit = "characters",
      .help = "for estimates; 0: the model family's own"},
+    {.key = "tool_calls",
+     .type = CONFIG_SECTION,
+     .of = &model_tool_section,
+     .help = "caps of tool calls; left out: none"},
     TRIM_ROW(config_model),
     INTEGER(config_model, min_output_tokens, "min_output_tokens", RANGE(1, CONFIG_MAX_LIMIT, 256),
             "tokens", "a request that does not fit is never left with fewer to answer"),
@@ -351,6 +394,15 @@ static const struct config_row jobs_rows[] = {
             "that they may take; then the submit is answered 503"),
 };
 
+static const struct config_row sessions_rows[] = {
+    INTEGER(config, sessions.ttl_s, "ttl_s", RANGE(1, 31536000, 86400), "s",
+            "a conversation is remembered so long after its last use"),
+    INTEGER(config, sessions.max_messages, "max_messages", RANGE(2, 20000, SESSION_MAX_MESSAGES),
+            "messages", "of a conversation that is kept here"),
+    INTEGER(config, sessions.max_bytes, "max_bytes", RANGE(KIB, 32 * MIB, SESSION_MAX_BYTES),
+            "bytes", "of all its messages together"),
+};
+
 static const struct config_row log_rows[] = {
     {.key = "level",
      .type = CONFIG_WORD,
@@ -431,6 +483,7 @@ SECTION(auth);
 SECTION(http);
 SECTION(queue);
 SECTION(jobs);
+SECTION(sessions);
 SECTION(log);
 SECTION(summaries);
 
@@ -476,6 +529,7 @@ static const struct config_row rows[] = {
     {.key = "http", .type = CONFIG_SECTION, .of = &http_section, .help = "towards clients"},
     {.key = "queue", .type = CONFIG_SECTION, .of = &queue_section, .help = "waiting"},
     {.key = "jobs", .type = CONFIG_SECTION, .of = &jobs_section, .help = "durable jobs"},
+    {.key = "sessions", .type = CONFIG_SECTION, .of = &sessions_section, .help = "conversations"},
     {.key = "log", .type = CONFIG_SECTION, .of = &log_section, .help = "on stderr"},
     INTEGER(config, drain_timeout_ms, "drain_timeout_ms", RANGE(0, DAY_MS, 600000), "ms",
             "after SIGTERM, running requests may go on so long"),

@@ -49,6 +49,12 @@
 #define WIRE_MAX_ERROR_BYTES    (64 * KIB) /* of an error body, read to classify it */
 #define WIRE_MAX_RETRY_AFTER_MS (INT64_C(32) * 24 * 3600 * 1000) /* a month: spend limits */
 
+/* Tool calls */
+#define TOOL_FILTER_MAX_CHOICES WIRE_MAX_CHOICES /* of a streamed answer */
+#define TOOL_FILTER_MAX_BLOCKS  256     /* calls and thoughts taken out of one streamed answer */
+#define TOOL_CAP_MAX            1000000 /* any cap of calls */
+#define TOOL_CAP_HEADER_BYTES   256
+
 /* Configuration */
 #define CONFIG_MAX_FILE_BYTES  (1 * MIB)
 #define CONFIG_MAX_VALUE_BYTES (4 * KIB) /* one text value, with its variables filled in */
@@ -116,6 +122,18 @@
 #define REQUEST_ID_BYTES       128
 #define JOB_MAX_LINES          10000 /* of one NDJSON body */
 
+/* Conversations */
+#define SESSION_ID_BYTES        SESSION_NAME_BYTES
+#define SESSION_MAX_LISTED      10000
+#define SESSION_MAX_MESSAGES    2000      /* `sessions.max_messages` */
+#define SESSION_MAX_BYTES       (4 * MIB) /* of all messages; `sessions.max_bytes` */
+#define SESSION_MAX_SETUP_BYTES (1 * MIB) /* model, system, tools and metadata of one */
+#define SESSION_MAX_WAITING     64        /* posts to one conversation that wait for each other */
+#define SESSION_LEASE_MS        15000     /* of the one that runs, unless it is renewed */
+#define SESSION_RENEW_MS        4000
+#define SESSION_POLL_MS         100  /* how often one that waits asks whether it may go */
+#define SESSION_WAITER_MS       5000 /* one that has not asked for so long is gone */
+#define SESSION_PAGE_MAX        100
 /* Permits */
 #define PERMIT_LEAST_TTL_MS     1000     /* of one that is asked for or renewed */
 #define PERMIT_MAX_TTL_MS       21600000 /* 6 h */

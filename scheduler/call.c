@@ -175,6 +175,7 @@ static void count_end(struct call *c, enum pool_counter counter)
 {
     struct pool_stats *stats = pool_agent_stats(c->pool->agent);
     pool_stats_add(stats, counter, 1);
+    pool_stats_add(stats, COUNT_tool_calls_dropped, c->tools.filter.dropped);
     if (c->usage.known) {
         pool_stats_add(stats, COUNT_tokens_input, c->usage.input);
         pool_stats_add(stats, COUNT_tokens_output, c->usage.output);
@@ -399,6 +400,7 @@ void call_free(struct list *grave)
     buf_release(&c->notes);
     buf_release(&c->explain);
     buf_release(&c->record.error);
+    call_tools_release(c);
     sse_release(&c->events);
     plan_drop(c->plan);
     free(c->model);

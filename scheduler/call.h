@@ -16,6 +16,7 @@
 #include "scheduler/http_client.h"
 #include "scheduler/provider/wire.h"
 #include "scheduler/scheduler.h"
+#include "storage/session_store.h"
 
 struct call;
 
@@ -60,11 +61,13 @@ struct call_spec {
     const struct http_header *headers; /* of the client, to be passed on; copied */
     size_t header_count;
     const char *caller_key; /* NULL: none. Passed on where the provider has no key of its own */
-    const char *trim;       /* NULL: as tenant and model have it; none: nothing is cut */
-    const char *session;    /* the caller's name of the conversation; NULL none */
-    int64_t deadline_ms;    /* from now, until it is granted; 0 none */
-    bool never_shrink;      /* it is refused where it would be made smaller to fit */
-    bool prepared;          /* a job that was trimmed, and perhaps shrunk, when it was queued */
+    const struct config_tool_calls *tool_calls; /* caps the caller asks for; NULL: none; copied */
+    const struct session_facts *facts;          /* of a named conversation; NULL: none; copied */
+    const char *trim;    /* NULL: as tenant and model have it; none: nothing is cut */
+    const char *session; /* the caller's name of the conversation; NULL none */
+    int64_t deadline_ms; /* from now, until it is granted; 0 none */
+    bool never_shrink;   /* it is refused where it would be made smaller to fit */
+    bool prepared;       /* a job that was trimmed, and perhaps shrunk, when it was queued */
     bool was_shrunk;
     bool is_job;
     bool no_fallback;       /* only the model that was asked for */
@@ -149,6 +152,9 @@ const char *call_explain(struct call *c);
  * CALL_MAX_NOTES of them; "" none. Borrowed until the call goes on. */
 const char *call_notes(struct call *c);
 const char *call_binding(const struct call *c); /* what it waited for last; "" nothing */
+int64_t call_tool_calls_dropped(const struct call *c); /* taken out of its answer */
+/* What it adds to a conversation that has a name, once it was answered. */
+void call_session_delta(const struct call *c, struct session_delta *ret);
 /* Makes one that was not submitted smaller, where its pool, as a peek just told, would hold it past
  * its deadline. False: it would, and no form of it is small enough. */
 bool call_fit_deadline(struct call *c, const struct store_turn *pool) MUST_CHECK;

@@ -8,6 +8,7 @@
  *   call_fit.c        of these, what is cut so that it fits
  *   call_prepare.c    of these, a summary that it waits for
  *   call_submit.c     its ticket on the way to the queue, and what the queue answers
+ *   call_tools.c      caps of tool calls, in the request and in the answer
  *   call_request.c    what is sent to the provider
  *   call_reply.c      what comes back: whole or streamed, retry or settle
  *   call_note.c       attempts that failed
@@ -18,6 +19,7 @@
 #define SCHEDULER_CALL_INTERNAL_H
 
 #include "scheduler/call.h"
+#include "scheduler/call_tools.h"
 #include "scheduler/gauge.h"
 #include "scheduler/news.h"
 #include "scheduler/provider/sse.h"
@@ -84,6 +86,9 @@ struct call {
     char *model;     /* of this without a forced provider */
     struct buf sent; /* the body to send when it differs from the client's */
     bool hide_usage;
+    struct config_tool_calls asked_caps; /* spec.tool_calls and .facts point here, or are NULL */
+    struct session_facts facts;
+    struct call_tools tools;
     struct call_fit fit;
     struct summary_order *order; /* it waits for this one; NULL: none */
     struct summary_wait summary;
@@ -210,6 +215,7 @@ bool call_fall_back(struct call *c, const char *why);
 bool call_leave_home(struct call *c);
 
 /* call_request.c */
+
 int call_copy_spec(struct call *c, const struct call_spec *spec) MUST_CHECK;
 /* The transfer's request; header lines in headers[], the authorization line in auth. */
 #define CALL_AUTH_BYTES 4096

@@ -18,6 +18,7 @@ void call_reply_reset(struct call *c)
     sse_release(&c->events);
     sse_init(&c->events);
     wire_stream_init(&c->watch, c->spec.endpoint, c->hide_usage);
+    call_tools_reset(c);
     c->status = 0;
     c->streaming = c->refused = c->broken = false;
     c->first_us = 0;
@@ -78,7 +79,7 @@ static void pass_error_event(struct call *c, const struct sse_event *event)
 static void on_event(void *arg, const struct sse_event *event)
 {
     struct call *c = arg;
-    if (c->refused || c->state == CALL_CANCELLED)
+    if (c->refused || c->broken || c->state == CALL_CANCELLED)
         return;
     /* A provider's comment is no output: passed on, it would forbid to try again. */
     if (!event->has_data && !c->started)
@@ -104,8 +105,8 @@ static void on_event(void *arg, const struct sse_event *event)
         return;
     if (verdict == WIRE_FAIL)
         pass_error_event(c, event);
-    else
-        c->sink.data(c->arg, event->raw, event->raw_len);
+    else if (call_tools_event(c, event) < 0)
+        c->broken = true;
 }
 
 static void give_up(struct call *c, const char *why)
@@ -126,7 +127,7 @@ static void on_body(void *arg, struct http_transfer *t, const char *bytes, size_
     }
     /* A sink may cancel the call; it is freed once the stack is unwound. */
     int rc = sse_feed(&c->events, bytes, len, on_event, c);
-    if (rc < 0 && c->state != CALL_CANCELLED)
+    if ((rc < 0 || c->broken) && c->state != CALL_CANCELLED)
         give_up(c, "holds an event larger than this service takes");
 }
 
@@ -264,7 +265,7 @@ static void answered(struct call *c, struct http_transfer *t, enum http_result r
     struct wire_answer answer = {.failure = WIRE_SERVER, .may_retry = true, .retry_after_ms = -1};
     if (c->streaming) {
         /* What only waited for the line feed of its last carriage return is whole now. */
-        if (sse_finish(&c->events, on_event, c) < 0)
+        if (sse_finish(&c->events, on_event, c) < 0 || c->broken)
             result = HTTP_TOO_LARGE;
         if (!call_state_is_final(c->state)) /* a sink may have cancelled it */
             stream_done(c, result, detail);
@@ -278,7 +279,10 @@ static void answered(struct call *c, struct http_transfer *t, enum http_result r
     }
     wire_usage_read(c->spec.endpoint, c->reply.data, c->reply.len, &c->usage);
     news_answer(&c->news, &answer, c->status);
-    pass_answer(c);
+    if (call_tools_body(c) < 0)
+        give_up(c, "has more tool calls than this service can sort out");
+    else
+        pass_answer(c);
 }
 
 static void on_done(void *arg, struct http_transfer *t, enum http_result result, int status,

@@ -60,6 +60,14 @@ int call_copy_spec(struct call *c, const struct call_spec *spec)
         return -ENOMEM;
 
     c->spec = *spec;
+    if (spec->tool_calls) {
+        c->asked_caps = *spec->tool_calls;
+        c->spec.tool_calls = &c->asked_caps;
+    }
+    if (spec->facts) {
+        c->facts = *spec->facts;
+        c->spec.facts = &c->facts;
+    }
     c->spec.tenant = put(&at, spec->tenant);
     if (spec->caller_key)
         c->spec.caller_key = put(&at, spec->caller_key);

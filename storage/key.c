@@ -42,6 +42,27 @@ struct key key_idempotency(const char *tenant, const char *given)
     return make("sluice:idem:%zu:%s:%s", strlen(tenant), tenant, sum);
 }
 
+struct key key_session(const char *tenant, const char *id, const char *part)
+{
+    char name[TENANT_NAME_BYTES + SESSION_ID_BYTES + 32], sum[DIGEST_HEX_BYTES];
+    int len = snprintf(name, sizeof(name), "%zu:%s:%s", strlen(tenant), tenant, id);
+    assert(len > 0 && (size_t)len < sizeof(name));
+    digest_hex(name, (size_t)len, sum, 40);
+    return make("sluice:{s:%s}:%s", sum, part);
+}
+
+struct key key_sessions(const char *tenant)
+{
+    return make("sluice:sessions:%zu:%s", strlen(tenant), tenant);
+}
+
+void key_new_session_id(char ret[SESSION_NEW_ID_BYTES])
+{
+    char random[ID_RANDOM + 1];
+    rand_hex(random, ID_RANDOM);
+    (void)snprintf(ret, SESSION_NEW_ID_BYTES, "sess_%s", random);
+}
+
 struct key key_calibration(const char *provider, const char *model)
 {
     char sum[DIGEST_HEX_BYTES];

@@ -7,6 +7,12 @@
  *   sluice:{POOL}:aside  why the pool is set aside (storage/aside_store.h). TTL: how long.
  *   sluice:{POOL}:jobs:T ids of a tenant's durable jobs by time, JOB_MAX_LISTED at most. TTL: a
  *                        month and the time that a result is kept, from the newest job.
+ *   sluice:{s:H}:…       one conversation, H being a hash of tenant and name. f HASH numbers,
+ *                        m HASH its set-up, l LIST messages, k STRING fence of the post that runs,
+ *                        q and a ZSET posts that wait, by order and by the time until which each
+ *                        counts as alive. TTL: sessions.ttl_s from the last use.
+ *   sluice:sessions:T    ZSET ids of a tenant's kept conversations by last use, SESSION_MAX_LISTED
+ *                        at most. TTL: as theirs.
  *   sluice:{POOL}:w      written ahead of WAIT, never read; TTL 1 min.
  *   sluice:pools         HASH short hash -> pool id. Owner: never removed; one field a pool.
  *   sluice:idem:T:H      an Idempotency-Key of a tenant. TTL: of job results.
@@ -48,6 +54,9 @@ struct key {
 struct key key_pool(const char *pool, const char *part); /* part: "b", "stats", … */
 struct key key_jobs(const char *pool, const char *tenant);
 struct key key_idempotency(const char *tenant, const char *given);
+/* part: "f", "m", … */
+struct key key_session(const char *tenant, const char *id, const char *part);
+struct key key_sessions(const char *tenant);
 struct key key_calibration(const char *provider, const char *model);
 struct key key_summary(const char *tenant, const char *digest); /* hex */
 struct key key_instance(const char *instance);
@@ -59,6 +68,9 @@ struct key key_tenant(const char *tenant); /* LENGTH:NAME, as the scripts want i
 void key_pool_hash(const char *pool, char ret[POOL_HASH_BYTES]);
 /* "job_" + pool hash + 24 random hex digits. */
 void key_new_id(const char *pool_hash, char ret[TICKET_ID_BYTES]);
+/* "sess_" + 24 random hex digits. */
+#define SESSION_NEW_ID_BYTES 30
+void key_new_session_id(char ret[SESSION_NEW_ID_BYTES]);
 /* The same with "permit_". */
 void key_new_permit_id(const char *pool_hash, char ret[TICKET_ID_BYTES]);
 bool key_is_permit(const char *id); /* by its prefix */

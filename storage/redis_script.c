@@ -29,6 +29,10 @@ static const struct {
     [SCRIPT_HEARTBEAT] = {"heartbeat", lua_heartbeat_lua},
     [SCRIPT_PEEK] = {"peek", lua_peek_lua},
     [SCRIPT_CHARGE] = {"charge", lua_charge_lua},
+    [SCRIPT_SESSION_BEGIN] = {"session_begin", lua_session_begin_lua},
+    [SCRIPT_SESSION_COMMIT] = {"session_commit", lua_session_commit_lua},
+    [SCRIPT_SESSION_END] = {"session_end", lua_session_end_lua},
+    [SCRIPT_SESSION_READ] = {"session_read", lua_session_read_lua},
     [SCRIPT_PERMIT] = {"permit", lua_permit_lua},
     [SCRIPT_PROBE] = {"probe", lua_probe_lua},
 };

@@ -202,12 +202,29 @@ static int64_t output_of(const struct sim_call *call)
     return o->output_min + (int64_t)(rand_next(&rand) % span);
 }
 
+/* A model that obeys: no call where the choice is none, one where they may not be parallel. */
+static int64_t allowed_calls(const struct sim_request *q)
+{
+    const json_t *choice = json_object_get(q->body, "tool_choice");
+    const char *kind = json_string_value(choice);
+    int64_t calls = q->steer.tool_calls > 0 ? q->steer.tool_calls : 0;
+    if (!kind)
+        kind = json_string_value(json_object_get(choice, "type"));
+    if (q->steer.unruly)
+        return calls;
+    if (kind && strcmp(kind, "none") == 0)
+        return 0;
+    bool single = json_is_true(json_object_get(choice, "disable_parallel_tool_use")) ||
+                  json_is_false(json_object_get(q->body, "parallel_tool_calls"));
+    return single && calls > 1 ? 1 : calls;
+}
+
 static void plan_reply(struct sim_call *call)
 {
     const struct sim_request *q = &call->request;
     struct sim_reply *r = &call->reply;
     int64_t output = output_of(call);
-    int64_t calls = q->steer.tool_calls > 0 ? q->steer.tool_calls : 0;
+    int64_t calls = allowed_calls(q);
     bool has_tools = q->endpoint != SIM_EMBEDDINGS && q->endpoint != SIM_COMPLETIONS;
     *r = (struct sim_reply){
         .endpoint = q->endpoint,

@@ -29,6 +29,8 @@ static bool set_flag(struct sim_steer *s, const char *name)
         s->disconnect = true;
     else if (strcmp(name, "stall") == 0)
         s->stall = true;
+    else if (strcmp(name, "unruly") == 0)
+        s->unruly = true;
     else
         return false;
     return true;

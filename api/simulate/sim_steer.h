@@ -13,6 +13,7 @@
  *   stall_after=N    stop sending after N tokens
  *   error_after=N    an error event in the stream after N tokens
  *   disconnect       close without an answer       stall              never answer
+ *   unruly           makes its tool calls even when tool_choice or parallel calls forbid it
  */
 #ifndef API_SIMULATE_SIM_STEER_H
 #define API_SIMULATE_SIM_STEER_H
@@ -27,7 +28,7 @@ struct sim_steer {
     int64_t status, retry_after_ms; /* every number: -1 when not asked */
     int64_t latency_ms, ms_per_token, output, tool_calls, cached;
     int64_t cut_after, stall_after, error_after;
-    bool disconnect, stall;
+    bool disconnect, stall, unruly;
     char id[SIM_ID_BYTES]; /* "" when not asked */
 };
 

@@ -1,6 +1,7 @@
 // All suites in one process, one after the other: `node --test` runs files side by side.
 import './openai.mjs';
 import './anthropic.mjs';
+import './tools.mjs';
 import './errors.mjs';
 import './waiting.mjs';
 import './aborts.mjs';
