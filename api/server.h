@@ -82,6 +82,9 @@ const char *exchange_body(const struct exchange *x, size_t *ret_len); /* NUL-ter
 /* Given, NUL-terminated: the caller frees it, and the exchange's body is empty after that.
  * NULL only when there is no body and no memory for an empty one. */
 char *exchange_take_body(struct exchange *x, size_t *ret_len);
+/* A body that went to the disk, as a file that is removed already; the caller closes it. -1: it is
+ * in memory. */
+int exchange_take_body_file(struct exchange *x);
 const char *exchange_peer(const struct exchange *x); /* address, for logs; "unix" for one */
 /* clock_mono_us() when the request was whole. */
 int64_t exchange_started_us(const struct exchange *x);

@@ -2,6 +2,7 @@
 
 #include "api/access.h"
 #include "api/answer.h"
+#include "api/batch/batch.h"
 #include "api/loop_lag.h"
 #include "api/route.h"
 #include "api/server.h"
@@ -30,6 +31,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define INSTANCE_DIGITS 16
 #define DRAIN_LOOK_MS   100
@@ -60,6 +62,8 @@ struct service {
     struct stats *stats;
     struct loop_lag *loop_lag;
     struct access *access;
+    struct record_store *records;
+    struct batches *batches;
     struct event *on_term, *on_int, *on_hup, *drain_tick;
     int64_t started_ms, drain_until_ms, idle_since_ms;
     bool draining;
@@ -241,6 +245,7 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
     s->draining = true;
     s->idle_since_ms = clock_mono_ms();
     s->drain_until_ms = s->idle_since_ms + service_config(s)->drain_timeout_ms;
+    batches_drain(s->batches);
     scheduler_drain(s->scheduler);
     server_drain(s->server);
     on_drain_tick(-1, 0, s);
@@ -325,6 +330,24 @@ static int make_scheduler(struct service *s, struct config *config, struct error
                : error_set(e, -ENOMEM, "out of memory");
 }
 
+/* Files lie in a folder beside the embedded Redis' data, which makes its own folder itself. */
+static int make_batches(struct service *s, struct error *e)
+{
+    char folder[BATCH_PATH_MAX];
+    const char *data_dir = service_config(s)->data_dir;
+    int n = snprintf(folder, sizeof(folder), "%s/files", data_dir);
+    if (n <= 0 || (size_t)n >= sizeof(folder))
+        return error_set(e, -ENAMETOOLONG, "data_dir has too long a path");
+    if ((mkdir(data_dir, 0700) && errno != EEXIST) || (mkdir(folder, 0700) && errno != EEXIST))
+        return error_set(e, -errno, "%.200s cannot be created: %s", folder, strerror(errno));
+    struct batches_options options = {
+        .base = s->base, .jobs = s->jobs, .folder = folder, .instance = s->instance};
+    options.store = s->records =
+        record_store_new(s->link, (int)service_config(s)->redis.command_timeout_ms);
+    s->batches = s->records ? batches_new(&options) : NULL;
+    return s->batches ? 0 : error_set(e, -ENOMEM, "out of memory");
+}
+
 static int listen_on(struct service *s, const struct service_options *o, struct error *e)
 {
     const struct config *c = service_config(s);
@@ -377,7 +400,8 @@ struct service *service_new(const struct service_options *options, struct config
         service_free(s);
         return NULL;
     }
-    if (make_scheduler(s, config, e) < 0 || watch_signals(s) < 0 || listen_on(s, options, e) < 0) {
+    if (make_scheduler(s, config, e) < 0 || make_batches(s, e) < 0 || watch_signals(s) < 0 ||
+        listen_on(s, options, e) < 0) {
         service_free(s);
         return NULL;
     }
@@ -417,6 +441,8 @@ static void stop(struct service *s)
     loop_lag_free(s->loop_lag);
     s->stats = NULL;
     s->loop_lag = NULL;
+    if (s->batches)
+        batches_stop(s->batches);
     if (s->jobs)
         jobs_stop(s->jobs);
     if (s->scheduler)
@@ -442,6 +468,8 @@ void service_free(struct service *s)
     free_event(s->drain_tick);
     stop(s);
     jobs_free(s->jobs);
+    batches_free(s->batches);
+    record_store_free(s->records);
     permits_free(s->permits);
     if (s->http)
         http_client_free(s->http);
@@ -478,6 +506,11 @@ struct scheduler *service_scheduler(const struct service *s)
 struct jobs *service_jobs(const struct service *s)
 {
     return s->jobs;
+}
+
+struct batches *service_batches(const struct service *s)
+{
+    return s->batches;
 }
 
 struct permits *service_permits(const struct service *s)

@@ -52,8 +52,8 @@ static int add_fault(struct batch_input *in, uint32_t number, const struct fault
 {
     if (json_array_size(in->errors) >= BATCH_MAX_ERRORS)
         return 0;
-    json_t *error = json_pack("{s:s, s:I, s:s, s:s?}", "code", f->code, "line",
-                              (json_int_t)number, "message", f->message, "param", f->param);
+    json_t *error = json_pack("{s:s, s:I, s:s, s:s?}", "code", f->code, "line", (json_int_t)number,
+                              "message", f->message, "param", f->param);
     return error && json_array_append_new(in->errors, error) == 0 ? 0 : -ENOMEM;
 }
 

@@ -81,9 +81,9 @@ int batch_journal_open(struct batch_journal *j, const char *output_path, const c
 void batch_journal_release(struct batch_journal *j)
 {
     for (int i = 0; i < 2; i++) {
-        free(j->paths[i]);
         if (j->paths[i] && j->fds[i] >= 0)
             (void)close(j->fds[i]);
+        free(j->paths[i]);
         j->paths[i] = NULL;
     }
 }
