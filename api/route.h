@@ -57,6 +57,12 @@ void route_batches_create(const struct route_request *r); /* route_batches.c */
 void route_batches_list(const struct route_request *r);
 void route_batches_get(const struct route_request *r);
 void route_batches_cancel(const struct route_request *r);
+void route_message_batches_create(const struct route_request *r); /* route_message_batches.c */
+void route_message_batches_list(const struct route_request *r);
+void route_message_batches_get(const struct route_request *r);
+void route_message_batches_delete(const struct route_request *r);
+void route_message_batches_results(const struct route_request *r);
+void route_message_batches_cancel(const struct route_request *r);
 void route_permits_ask(const struct route_request *r); /* route_permits.c */
 void route_permits_get(const struct route_request *r);
 void route_permits_release(const struct route_request *r);

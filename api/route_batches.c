@@ -61,8 +61,6 @@ static void create(struct record_ask *a, json_t *record)
 static void on_input(struct record_ask *a, json_t *file)
 {
     const char *purpose = json_string_value(json_object_get(file, "purpose"));
-    char input[BATCH_ID_BYTES];
-    (void)snprintf(input, sizeof(input), "%s", a->id);
     if (!purpose || strcmp(purpose, "batch") != 0) {
         record_ask_refuse(a, 400, "invalid_value", "The input file must have the purpose batch.");
         return;

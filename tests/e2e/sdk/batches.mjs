@@ -2,7 +2,7 @@
 // BATCH_LINES and BATCH_KILLS make it longer (5000 and 5).
 import assert from 'node:assert/strict';
 import { toFile } from 'openai';
-import { sleep, steer, suite, until } from '../lib/stand.mjs';
+import { steer, suite, until } from '../lib/stand.mjs';
 import { anthropic, chat, failure, message, openai } from './clients.mjs';
 
 const LINES = Number(process.env.BATCH_LINES ?? 500);
@@ -138,5 +138,69 @@ suite('sdk: openai batches', OPTIONS, (stand, test) => {
     assert.equal((await failure(run(client, file, { endpoint: '/v1/other' }))).status, 400);
     const other = client.files.create({ purpose: 'vision', file: await toFile(Buffer.from('x'), 'x') });
     assert.equal((await failure(other)).status, 400);
+  });
+});
+
+suite('sdk: anthropic batches', OPTIONS, (stand, test) => {
+  const requests = () => Array.from({ length: LINES }, (_, i) => (
+    { custom_id: `line-${i}`, params: message(text(i)) }));
+
+  async function end(id) {
+    let batch;
+    await until(`${id} ends`, END_MS, async () => {
+      batch = await anthropic(stand).messages.batches.retrieve(id);
+      return batch.processing_status === 'ended';
+    });
+    return batch;
+  }
+
+  async function results(id) {
+    const all = [];
+    for await (const one of await anthropic(stand).messages.batches.results(id)) all.push(one);
+    return all;
+  }
+
+  test('each request is answered once, though the service is killed', async () => {
+    await stand.reset();
+    const made = await anthropic(stand).messages.batches.create({ requests: requests() });
+    assert.equal(made.type, 'message_batch');
+    assert.equal(made.processing_status, 'in_progress');
+    assert.equal(made.request_counts.processing, LINES);
+    assert.equal(made.results_url, null);
+    await killed(stand, async () => (await stand.ledger()).answered);
+    const batch = await end(made.id);
+    const all = await results(made.id);
+    assert.equal(all.length, LINES);
+    assert.equal(new Set(all.map((one) => one.custom_id)).size, LINES);
+    const good = all.filter((one) => one.result.type === 'succeeded');
+    const bad = all.filter((one) => one.result.type === 'errored');
+    assert.equal(bad.length, LINES / 10);
+    assert.ok(good.every((one) => one.result.message.type === 'message'));
+    assert.ok(bad.every((one) => one.result.error.type === 'error'));
+    assert.deepEqual(batch.request_counts, { processing: 0, succeeded: good.length,
+      errored: bad.length, canceled: 0, expired: 0 });
+    const page = await anthropic(stand).messages.batches.list();
+    assert.deepEqual(page.data.map((one) => one.id), [made.id]);
+    const gone = await anthropic(stand).messages.batches.delete(made.id);
+    assert.deepEqual(gone, { id: made.id, type: 'message_batch_deleted' });
+    assert.equal((await failure(anthropic(stand).messages.batches.retrieve(made.id))).status, 404);
+  });
+
+  test('a cancelled batch tells which requests were not run', async () => {
+    const { id } = await anthropic(stand).messages.batches.create({ requests: requests() });
+    assert.equal((await anthropic(stand).messages.batches.cancel(id)).processing_status, 'canceling');
+    const batch = await end(id);
+    const all = await results(id);
+    assert.equal(all.length, LINES);
+    const canceled = all.filter((one) => one.result.type === 'canceled').length;
+    assert.ok(canceled > 0);
+    assert.equal(batch.request_counts.canceled, canceled);
+  });
+
+  test('what is wrong is told at once, with its place', async () => {
+    const twice = [0, 0].map(() => ({ custom_id: 'same', params: message('Hello') }));
+    const error = await failure(anthropic(stand).messages.batches.create({ requests: twice }));
+    assert.equal(error.status, 400);
+    assert.match(error.message, /requests\.1/);
   });
 });
