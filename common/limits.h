@@ -93,6 +93,8 @@
 #define DISPATCH_MAX_DUE       64     /* delayed tickets that one call puts back */
 #define REAP_MAX_LEASES        100    /* ended leases that one call takes back */
 #define POOL_MAX_ENDED         16384  /* ended tickets that a pool in memory still knows */
+#define WINDOW_MAX_ENTRIES     1024   /* of a sliding window's log; more are merged */
+#define WINDOW_QUANTA          512    /* parts of a window that are told apart then */
 #define FAIR_MAX_TOKENS        1000000000000 /* fair cost of one ticket */
 #define JOB_MAX_LISTED         200000 /* jobs of a tenant in a pool that its list remembers */
 #define JOB_MAX_METADATA_BYTES (16 * KIB)

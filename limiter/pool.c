@@ -71,6 +71,7 @@ void pool_free(struct pool *p)
     if (!p)
         return;
     book_release(&p->book);
+    gate_release(&p->gate);
     free(p);
 }
 
@@ -98,9 +99,10 @@ static bool is_late(const struct record *r, int64_t now_ms)
 
 static void start(struct pool *p, struct record *r, int64_t now_ms, struct pool_turn *ret)
 {
-    gate_release(&p->gate, r);
+    gate_unhold(&p->gate, r);
     book_move(&p->book, r, TICKET_RUNNING, now_ms + p->limits.lease_ms);
     r->fence++;
+    r->granted_ms = now_ms;
     struct pool_grant *grant = &ret->grants[ret->grant_count++];
     *grant = (struct pool_grant){.fence = r->fence, .seq = ++p->seq};
     memcpy(grant->id, r->id, sizeof(grant->id));
@@ -109,7 +111,7 @@ static void start(struct pool *p, struct record *r, int64_t now_ms, struct pool_
 /* Takes an ungranted ticket out of the queue for good. */
 static void drop(struct pool *p, struct record *r, enum ticket_state state)
 {
-    gate_release(&p->gate, r);
+    gate_unhold(&p->gate, r);
     book_move(&p->book, r, state, 0);
 }
 
@@ -186,7 +188,7 @@ static bool bypass(struct turn *t, const struct record *head, int64_t *ret_wait_
             continue;
         int64_t wait_ms = gate_pass_wait_ms(&p->gate, head->cost, r->cost, t->now_ms);
         if (wait_ms == 0) {
-            gate_pass(&p->gate, head->cost, r->cost);
+            gate_pass(&p->gate, head->cost, r->cost, t->now_ms);
             start(p, r, t->now_ms, t->ret);
             return true;
         }
@@ -209,7 +211,7 @@ static bool step(struct turn *t)
     int binding;
     int64_t wait_ms = gate_wait_ms(&p->gate, head->cost, t->now_ms, &binding);
     if (wait_ms == 0) {
-        gate_charge(&p->gate, head->cost);
+        gate_charge(&p->gate, head->cost, t->now_ms);
         start(p, head, t->now_ms, t->ret);
         return true;
     }
@@ -331,7 +333,7 @@ int pool_submit(struct pool *p, const struct ticket *t, size_t max_grants, int64
     memcpy(r->cost, cost, sizeof(r->cost));
     if (at_once) {
         gate_refill(&p->gate, now_ms);
-        gate_charge(&p->gate, r->cost);
+        gate_charge(&p->gate, r->cost, now_ms);
         start(p, r, now_ms, ret);
         return SUBMIT_GRANTED;
     }
@@ -363,7 +365,11 @@ bool pool_settle(struct pool *p, const struct pool_outcome *outcome, size_t max_
     struct record *r = find_running(p, outcome->id, outcome->fence);
     if (r) {
         gate_refill(&p->gate, now_ms);
-        gate_settle(&p->gate, r->cost, outcome->actual, outcome->unsent);
+        struct gate_settlement settlement = {.cost = r->cost,
+                                             .at_ms = r->granted_ms,
+                                             .actual = outcome->actual,
+                                             .unsent = outcome->unsent};
+        gate_settle(&p->gate, &settlement, now_ms);
         int64_t fair_actual = outcome->unsent ? 0 : outcome->fair_actual;
         if (fair_actual > FAIR_MAX_TOKENS)
             fair_actual = FAIR_MAX_TOKENS;
@@ -439,6 +445,13 @@ int64_t pool_level(const struct pool *p, size_t dim, int64_t now_ms)
     return dim_level_at(&p->gate.dims[dim], now_ms);
 }
 
+const struct window *pool_window(const struct pool *p, size_t dim)
+{
+    assert(dim < p->gate.count);
+    const struct dim *d = &p->gate.dims[dim];
+    return d->limit.algorithm == DIM_WINDOW ? &d->window : NULL;
+}
+
 int64_t pool_running(const struct pool *p)
 {
     return (int64_t)p->book.leases.count;
@@ -463,9 +476,9 @@ const char *pool_head(const struct pool *p)
 const char *pool_check(const struct pool *p)
 {
     for (size_t i = 0; i < p->gate.count; i++) {
-        const struct dim *d = &p->gate.dims[i];
-        if (d->level > d->limit.capacity * d->limit.period || d->level < -DIM_MAX_UNITS)
-            return "a level stays between its debt limit and its capacity";
+        const char *broken = dim_check(&p->gate.dims[i]);
+        if (broken)
+            return broken;
     }
     const struct record *held = p->gate.hold.ticket;
     if (held && held->state != TICKET_QUEUED)

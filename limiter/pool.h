@@ -5,10 +5,10 @@
  * the same operations, the same integer arithmetic, the same order. A property test runs
  * both against each other; an instance that has lost Redis runs on this one.
  *
- * ARITHMETIC. Each dimension d is a token bucket. Amounts inside are token x tick, so that
- * refill is exact: a rate of R tokens per period of P ticks adds R units a tick, and a
- * token is P units. A tick is U ms (1, or 1000 for daily limits, so that C*P and R*P stay
- * at or below 2^52, and sums of two below 2^53: Lua's numbers are doubles).
+ * ARITHMETIC. Each dimension d is a token bucket (or a WINDOW, below). Amounts inside are token x
+ * tick, so that refill is exact: a rate of R tokens per period of P ticks adds R units a tick, and
+ * a token is P units. A tick is U ms (1, or 1000 for daily limits, so that C*P and R*P stay at or
+ * below 2^52, and sums of two below 2^53: Lua's numbers are doubles).
  *
  *   refill(now)  n = floor((now - T) / U); n <= 0: nothing (a clock that steps back earns
  *                nothing and T stays); else L = min(C*P, L + R*n) compared before adding,
@@ -21,6 +21,30 @@
  *                T + ceil((need - L) / R) * U - now; at least 1 when it does not fit now
  *   never        c > C: an error at submit, never a wait. A capacity that is lowered later
  *                cuts the cost of a ticket to C, for good, when it comes up as head or candidate
+ *
+ * WINDOW. With DIM_WINDOW a dimension is the exact log of what was charged in the last
+ * P' = (P + ceil(M / R)) * U ms instead, as in limiter/window.h: for a provider that counts a
+ * sliding window, against which a full bucket would grant up to 2C within one P. Headroom is time
+ * here: a request reaches the provider later than it was granted, by a time that differs from one
+ * to the next, so an entry stays that much longer than the provider's. R plays no other part.
+ *
+ *   L            (C - sum of the entries) * P; an entry leaves when now >= its time + P', and
+ *                stays gone when the clock steps back
+ *   need(c)      c * P
+ *   wait(c)      until the entry has left with which L reaches need(c)
+ *   grant        an entry (now, c)
+ *   settle       what comes back is taken from the entry of the grant while the log has it
+ *                (limiter/window.h says why that never admits too much). What was used beyond
+ *                the cost is an entry at the time of the settlement, not of the grant: the
+ *                provider counted it somewhere between, so that an entry at the grant's time would
+ *                leave before the provider's. For the same reason all that an ACCRUE dimension
+ *                used moves to the settlement's time: output counts as it is produced
+ *   hold         its share is of what left the window since the hold began, X: allowance is
+ *                floor(beta * min(X, C) / 1000) tokens, where a bucket says beta * R * n. So the
+ *                head waits at most until (need - L) / (1 - beta) have left
+ *
+ * Daily dimensions of such a pool are windows too: a log is bounded, so that more than
+ * WINDOW_MAX_ENTRIES charges of a day are told apart to three minutes.
  *
  * Submit that grants or queues, dispatch, settle, cancel and reap refill all dimensions first
  * and keep that, also when nothing is granted; a refused submit and a heartbeat do not.
@@ -150,9 +174,11 @@ void pool_free(struct pool *p);
 
 /* New limits. A dimension of the same name keeps its level, cut to the new capacity, never
  * scaled up (it restarts at 0 when P or U differ, as its unit is another), and its pause; one that
- * was not there before starts full. Costs of tickets follow their dimension's name, also
- * through a time without it. -EINVAL: pool_limits_check(), or more than POOL_MAX_DIMS different
- * names in the life of the pool. */
+ * was not there before starts full. A window keeps its log; a bucket that becomes one is charged
+ * now with all that it lacks, and a window that becomes a bucket has what it had left. Costs of
+ * tickets follow their dimension's name, also through a time without it. -EINVAL:
+ * pool_limits_check(), or more than POOL_MAX_DIMS different names in the life of the pool; -ENOMEM.
+ */
 int pool_configure(struct pool *p, const struct pool_limits *limits, int64_t now_ms) MUST_CHECK;
 
 /*
@@ -199,6 +225,8 @@ void pool_pause(struct pool *p, int dim, int64_t until_ms);
 /* ---- looking */
 enum ticket_state pool_ticket_state(const struct pool *p, const char *id);
 int64_t pool_level(const struct pool *p, size_t dim, int64_t now_ms); /* units, as if refilled */
+/* The log of a dimension, as last refilled; NULL: it is a bucket. Valid until the next change. */
+const struct window *pool_window(const struct pool *p, size_t dim);
 int64_t pool_running(const struct pool *p);
 int64_t pool_depth(const struct pool *p, enum pool_class c); /* queued */
 int64_t pool_delayed(const struct pool *p);

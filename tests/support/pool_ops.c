@@ -65,6 +65,7 @@ static struct dim_limit random_dim(struct pool_ops *ops, size_t name)
     d.headroom = share ? min64(d.capacity * d.period / share, d.capacity * d.period - 1) : 0;
     static const enum dim_rule rules[] = {DIM_REFUND, DIM_KEEP, DIM_ACCRUE};
     d.rule = PICK(ops, rules);
+    d.algorithm = chance(ops, ops->window_percent) ? DIM_WINDOW : DIM_BUCKET;
     return d;
 }
 
@@ -262,6 +263,8 @@ void pool_ops_start(struct pool_ops *ops, uint64_t seed, bool may_raise)
     static const int lates[] = {0, 15, 15, 90};
     ops->flood = chance(ops, 25);
     ops->late_percent = PICK(ops, lates);
+    static const int windows[] = {0, 50, 100};
+    ops->window_percent = PICK(ops, windows);
     ops->limits = random_limits(ops);
 }
 

@@ -62,6 +62,7 @@ struct pool_ops {
     struct pool_limits limits;
     bool may_raise;               /* configure may raise a capacity again */
     int64_t least_cap[OPS_NAMES]; /* of all limits so far; 0 not seen */
+    int window_percent;           /* dimensions that are sliding windows */
     bool flood;                   /* many more submits than settlements */
     int late_percent;             /* submits that have a deadline */
     int64_t last_wait_ms;

@@ -20,8 +20,57 @@ static int64_t full_level(const struct shadow_dim *d)
     return d->limit.capacity * d->limit.period;
 }
 
+static bool is_window(const struct shadow_dim *d)
+{
+    return d->limit.algorithm == DIM_WINDOW;
+}
+
+/* The period, and what would take to refill the headroom. */
+static int64_t length_ms(const struct shadow_dim *d)
+{
+    const struct dim_limit *l = &d->limit;
+    int64_t more = l->headroom / l->rate + (l->headroom % l->rate > 0);
+    return (l->period + more) * l->tick_ms;
+}
+
+static void look_at_log(struct shadow_dim *d)
+{
+    wide sum = 0;
+    for (size_t i = 0; i < d->count; i++)
+        sum += d->log[i].tokens;
+    d->level = (int64_t)((d->limit.capacity - sum) * d->limit.period);
+    d->loose |= d->count > WINDOW_MAX_ENTRIES;
+}
+
+static void add_record(struct shadow_dim *d, int64_t at_ms, int64_t tokens, size_t ticket)
+{
+    assert_true(d->count < SHADOW_MAX_RECORDS);
+    d->log[d->count++] = (struct shadow_record){at_ms, tokens, ticket};
+    look_at_log(d);
+}
+
+static void forget_left(struct shadow_dim *d, int64_t now_ms)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < d->count; i++) {
+        if (d->log[i].at_ms + length_ms(d) > now_ms)
+            d->log[kept++] = d->log[i];
+    }
+    d->count = kept;
+    look_at_log(d);
+}
+
+static void restart_window(struct shadow_dim *d, int64_t tokens, int64_t now_ms)
+{
+    d->count = 0;
+    d->since_ms = now_ms;
+    add_record(d, now_ms, tokens, SIZE_MAX);
+}
+
 static void refill(struct shadow_dim *d, int64_t now_ms)
 {
+    if (is_window(d))
+        return; /* refill_all() does it for good */
     wide ticks = ((wide)now_ms - d->refilled_ms) / d->limit.tick_ms;
     if (ticks <= 0)
         return;
@@ -33,9 +82,16 @@ static void refill(struct shadow_dim *d, int64_t now_ms)
 static void refill_all(struct pool_shadow *s, int64_t now_ms)
 {
     for (size_t n = 0; n < OPS_NAMES; n++) {
-        if (s->dims[n].present)
-            refill(&s->dims[n], now_ms);
+        struct shadow_dim *d = &s->dims[n];
+        if (!d->present)
+            continue;
+        refill(d, now_ms);
+        if (!is_window(d))
+            continue;
+        d->loose |= now_ms < s->latest_ms;
+        forget_left(d, now_ms);
     }
+    s->latest_ms = now_ms > s->latest_ms ? now_ms : s->latest_ms;
 }
 
 /*
@@ -53,9 +109,53 @@ static void log_charge(struct shadow_dim *d, int64_t units, bool is_grant)
         fail_msg("%s: a window holds more than its limit", d->limit.name);
 }
 
+/* The same for a window, plainly: what stands in it is at most C. */
+static void log_window_grant(struct shadow_dim *d, int64_t tokens, size_t ticket, int64_t now_ms)
+{
+    add_record(d, now_ms, tokens, ticket);
+    if (d->level < 0)
+        fail_msg("%s: a sliding window holds more than its limit", d->limit.name);
+}
+
 static void restart_log(struct shadow_dim *d)
 {
     d->charged = d->earned_ticks = d->least = 0;
+}
+
+/* floor(units / period), of any sign */
+static int64_t whole_tokens(const struct shadow_dim *d, int64_t units)
+{
+    return units / d->limit.period - (units % d->limit.period < 0);
+}
+
+static void set_dim(struct shadow_dim *d, const struct shadow_dim *old, const struct dim_limit *l,
+                    int64_t now_ms)
+{
+    struct shadow_record *log = d->log;
+    *d = *old;
+    d->log = log;
+    d->limit = *l;
+    d->present = true;
+    restart_log(d);
+    if (!old->present) {
+        d->loose = false;
+        d->refilled_ms = now_ms;
+        d->level = full_level(d);
+        d->since_ms = now_ms;
+        d->paused_ms = 0;
+        d->count = 0;
+    } else if (!is_window(d)) {
+        d->level = least(d->level, full_level(d));
+        if (is_window(old))
+            d->refilled_ms = now_ms;
+    } else if (!is_window(old)) {
+        int64_t held = whole_tokens(d, least(d->level, full_level(d)));
+        restart_window(d, d->limit.capacity - held, now_ms);
+        if (d->since_ms < d->refilled_ms + d->limit.tick_ms - 1)
+            d->since_ms = d->refilled_ms + d->limit.tick_ms - 1;
+    }
+    if (is_window(d))
+        look_at_log(d);
 }
 
 static void set_limits(struct pool_shadow *s, const struct pool_limits *l, int64_t now_ms)
@@ -64,19 +164,11 @@ static void set_limits(struct pool_shadow *s, const struct pool_limits *l, int64
     struct shadow_dim old[OPS_NAMES];
     memcpy(old, s->dims, sizeof(old));
     memset(s->dims, 0, sizeof(s->dims));
+    for (size_t n = 0; n < OPS_NAMES; n++)
+        s->dims[n].log = s->logs[n];
     for (size_t i = 0; i < l->dim_count; i++) {
         size_t n = pool_ops_number(l->dims[i].name);
-        struct shadow_dim *d = &s->dims[n];
-        *d = old[n];
-        d->limit = l->dims[i];
-        restart_log(d);
-        if (old[n].present) {
-            d->level = least(d->level, full_level(d));
-            continue;
-        }
-        d->present = true;
-        d->refilled_ms = now_ms;
-        d->level = full_level(d);
+        set_dim(&s->dims[n], &old[n], &l->dims[i], now_ms);
     }
 }
 
@@ -118,6 +210,10 @@ static void follow_grant(struct pool_shadow *s, struct pool_ops *ops, const stru
         t->cost[n] = least(t->cost[n], d->limit.capacity);
         int64_t units = t->cost[n] * d->limit.period;
         assert_true(now_ms >= d->paused_ms);
+        if (is_window(d)) {
+            log_window_grant(d, t->cost[n], (size_t)(t - s->tickets), now_ms);
+            continue;
+        }
         assert_true(d->level >= least(units + d->limit.headroom, full_level(d)));
         log_charge(d, units, true);
         assert_true(d->level >= 0);
@@ -127,6 +223,7 @@ static void follow_grant(struct pool_shadow *s, struct pool_ops *ops, const stru
     t->fence = g->fence;
     s->seq = g->seq;
     t->state = TICKET_RUNNING;
+    t->granted_ms = now_ms;
     t->until_ms = now_ms + s->limits.lease_ms;
     s->grants++;
 }
@@ -190,6 +287,34 @@ static void follow_submit(struct pool_shadow *s, struct pool_ops *ops, const str
     follow_turn(s, ops, p, op, &r->turn);
 }
 
+/* Takes back from the ticket's own record, while it stands. */
+static void take_back(struct shadow_dim *d, size_t ticket, int64_t granted_ms, int64_t tokens)
+{
+    for (size_t i = d->count; i-- > 0;) {
+        if (d->log[i].ticket != ticket || d->log[i].at_ms != granted_ms)
+            continue;
+        d->log[i].tokens -= tokens;
+        assert_true(d->log[i].tokens >= 0);
+        break;
+    }
+    look_at_log(d);
+}
+
+static void correct_window(struct shadow_dim *d, const struct shadow_ticket *t, size_t ticket,
+                           const struct pool_op *op, int64_t cost, int64_t actual)
+{
+    bool unsent = op->outcome.unsent, known = t->granted_ms > d->since_ms;
+    if (d->limit.rule == DIM_ACCRUE && !unsent) {
+        if (known)
+            take_back(d, ticket, t->granted_ms, cost);
+        add_record(d, op->now_ms, actual, SIZE_MAX);
+    } else if (actual > cost) {
+        add_record(d, op->now_ms, actual - cost, SIZE_MAX);
+    } else if (known && (unsent || d->limit.rule != DIM_KEEP)) {
+        take_back(d, ticket, t->granted_ms, cost - actual);
+    }
+}
+
 static void correct(struct pool_shadow *s, const struct shadow_ticket *t, const struct pool_op *op)
 {
     for (size_t i = 0; i < s->limits.dim_count; i++) {
@@ -198,6 +323,10 @@ static void correct(struct pool_shadow *s, const struct shadow_ticket *t, const 
         int64_t actual = op->outcome.unsent ? 0 : op->outcome.actual[i];
         if (actual < 0)
             continue;
+        if (is_window(d)) {
+            correct_window(d, t, (size_t)(t - s->tickets), op, t->cost[n], actual);
+            continue;
+        }
         int64_t units = (t->cost[n] - actual) * d->limit.period;
         if (units > 0 && d->limit.rule == DIM_KEEP && !op->outcome.unsent)
             continue;
@@ -309,8 +438,17 @@ void pool_shadow_compare(const struct pool_shadow *s, const struct pool_ops *ops
 {
     for (size_t i = 0; i < s->limits.dim_count; i++) {
         struct shadow_dim d = s->dims[pool_ops_number(s->limits.dims[i].name)];
+        int64_t level = pool_level(p, i, now_ms);
         refill(&d, now_ms);
-        assert_int_equal(pool_level(p, i, now_ms), d.level); /* I3, I5 */
+        if (is_window(&d)) {
+            static struct shadow_record log[SHADOW_MAX_RECORDS];
+            memcpy(log, d.log, d.count * sizeof(*log));
+            d.log = log;
+            forget_left(&d, now_ms);
+        }
+        assert_true(level <= d.level); /* I3, I5 */
+        if (!d.loose)
+            assert_int_equal(level, d.level);
     }
     int64_t count[TICKET_STATE_COUNT] = {0}, queued = 0;
     for (size_t i = 0; i < ops->count; i++) {
