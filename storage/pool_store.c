@@ -328,6 +328,7 @@ void pool_store_configure(struct pool_store *s, struct store_pool *pool, pool_st
         add_int(&a, d->capacity);
         add_int(&a, d->headroom);
         add_text(&a, rules[d->rule]);
+        add_text(&a, d->algorithm == DIM_WINDOW ? "w" : "b");
     }
     call(s, pool, SCRIPT_CONFIGURE, &a, fn, arg);
 }

@@ -1,6 +1,6 @@
 -- configure: states the limits of a pool. Levels are kept and cut to the new capacity, never scaled.
 -- ARGV: owner, start ('full': never seen before; 'empty': its data were lost), K, beta, maxq, lease,
---       losses, ttl, then for each dimension: name R P U C M rule
+--       losses, ttl, then for each dimension: name R P U C M rule algorithm (b bucket, w window)
 -- Reply: 'new', 'changed' or 'same'
 
 local us = now_us()
@@ -10,33 +10,81 @@ local known = redis.call('HGET', key, 'dims')
 local text = redis.call('HGET', key, 'cfg')
 local before = text and cjson.decode(text).dim or {}
 local base, set, names, kept, rows = {}, {}, {}, {}, {}
+
+-- What was earned until now was earned under the old limits.
+local function refill_old(old)
+  if old.A then
+    old.key = pre .. 'w:' .. old.name
+    open_window(old, ms)
+    if old.drop > 0 then
+      redis.call('LPOP', old.key, 2 * old.drop)
+      redis.call('HSET', key, old.name .. ':G', int(old.gone))
+    end
+  else
+    refill(old, ms)
+  end
+end
+
+-- A log that starts with so many tokens, charged now; G: charges until then never come back.
+local function start_log(d, tokens, since)
+  redis.call('DEL', d.key)
+  reset_cache(d)
+  d.L, d.T, d.G = d.C * d.P, ms, since
+  log_extra(d, ms, tokens)
+end
+
+-- Level and time of a dimension: kept where the unit is the same; another period is another unit.
+local function set_state(d, old, empty)
+  local same = old and old.P == d.P and old.U == d.U
+  if old then
+    refill_old(old)
+  end
+  if d.A and old and old.A and same then
+    d.L, d.T = old.L + (d.C - old.C) * d.P, old.T
+  elseif d.A and old and not old.A then
+    local held = math.min(old.L, d.C * d.P)
+    start_log(d, same and d.C - math.floor(held / d.P) or d.C, math.max(ms, old.T + old.U - 1))
+  elseif d.A then
+    start_log(d, (old or empty) and d.C or 0, ms)
+  elseif same then
+    d.L, d.T = math.min(old.L, d.C * d.P), old.A and ms or old.T
+  else
+    d.L, d.T = (old or empty) and 0 or d.C * d.P, ms
+  end
+  if old and old.A and not d.A then
+    redis.call('DEL', d.key)
+    redis.call('HDEL', key, d.name .. ':G')
+  end
+end
+
 for i, name in ipairs({'K', 'beta', 'maxq', 'lease', 'losses', 'ttl'}) do
   base[i] = format('"%s":%s', name, int(tonumber(ARGV[i + 2])))
 end
-for i = 9, #ARGV, 7 do
+for i = 9, #ARGV, 8 do
   local name = ARGV[i]
   local R, P, U, C = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4])
-  local old, state = before[name], redis.call('HMGET', key, name .. ':L', name .. ':T', name .. ':W')
-  local L, T = C * P, ms
-  if old and old.P == P and old.U == U then
-    local d = {L = tonumber(state[1]), T = tonumber(state[2]), R = old.R, P = P, U = old.U, C = old.C}
-    refill(d, ms) -- what was earned until now was earned at the old rate
-    L, T = math.min(d.L, C * P), d.T
-  elseif old or (not known and ARGV[2] == 'empty') then
-    L = 0 -- another period is another unit
+  local old, v = before[name], redis.call('HMGET', key, name .. ':L', name .. ':T', name .. ':W')
+  local d = {name = name, R = R, P = P, U = U, C = C, A = ARGV[i + 7] == 'w' or nil, W = v[3] or '0'}
+  if old then
+    old.name, old.L, old.T = name, tonumber(v[1]), tonumber(v[2])
   end
-  rows[#rows + 1] = format('"%s":{"R":%d,"P":%d,"U":%d,"C":%d,"M":%d,"F":"%s"}', name, R, P, U, C,
-    tonumber(ARGV[i + 5]), ARGV[i + 6])
-  for _, pair in ipairs({{'L', int(L)}, {'T', int(T)}, {'W', state[3] or '0'}}) do
-    set[#set + 1] = name .. ':' .. pair[1]
-    set[#set + 1] = pair[2]
+  d.key = pre .. 'w:' .. name
+  set_state(d, old, not known and ARGV[2] == 'empty')
+  rows[#rows + 1] = format('"%s":{"R":%d,"P":%d,"U":%d,"C":%d,"M":%d,"F":"%s"%s}', name, R, P, U, C,
+    tonumber(ARGV[i + 5]), ARGV[i + 6], d.A and ',"A":"w"' or '')
+  for _, pair in ipairs({{'L', int(d.L)}, {'T', int(d.T)}, {'W', d.W}, {'G', d.G and int(d.G)}}) do
+    if pair[2] then
+      set[#set + 1] = name .. ':' .. pair[1]
+      set[#set + 1] = pair[2]
+    end
   end
   names[#names + 1] = name
   kept[name] = true
 end
 for name in string.gmatch(known or '', '[^,]+') do
   if not kept[name] then
-    redis.call('HDEL', key, name .. ':L', name .. ':T', name .. ':W')
+    redis.call('HDEL', key, name .. ':L', name .. ':T', name .. ':W', name .. ':G')
+    redis.call('DEL', pre .. 'w:' .. name)
   end
 end
 local dims = table.concat(names, ',')

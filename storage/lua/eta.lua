@@ -31,6 +31,17 @@ local function shares(p)
   return list
 end
 
+-- ms until so many tokens of d may have been granted one after the other. A window that holds less at
+-- once turns over as often as it must, and each time as now.
+local function wait_work(p, d, tokens)
+  if d.A then
+    local rounds = math.max(math.ceil(tokens / d.C) - 1, 0)
+    return wait_level(p, d, (tokens - rounds * d.C) * d.P) + rounds * length(d)
+  end
+  local short = tokens * d.P + d.M - d.L
+  return math.max(d.W - p.ms, short > 0 and math.ceil(short / d.R) * d.U or 0)
+end
+
 -- own: {flow, share, v, n, cost} of the work up to and with the ticket. ms, tickets ahead, binding.
 local function predict(p, own, list)
   local ahead, work = own.n - 1, {}
@@ -49,8 +60,7 @@ local function predict(p, own, list)
   local eta, binding = 0, ''
   for i, d in ipairs(p.dims) do
     if own.cost[i] > 0 then
-      local short = work[i] * d.P + d.M - d.L
-      local wait = math.max(d.W - p.ms, short > 0 and math.ceil(short / d.R) * d.U or 0)
+      local wait = wait_work(p, d, work[i])
       if wait > eta then
         eta, binding = wait, d.name
       end

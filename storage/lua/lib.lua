@@ -1,4 +1,4 @@
--- lib: what every script shares. The text of a script is lib.lua, queue.lua, eta.lua and its own.
+-- lib: what every script shares, after dim.lua.
 --
 -- The rules (refill, need, order, hold, bypass) are those of limiter/pool.h, word for word; this is
 -- the copy that decides. All keys of a pool carry its hash tag, so one script may touch them all:
@@ -7,11 +7,13 @@
 --   b        HASH  limits and state. cfg: what configure sets, as one JSON text that is decoded
 --                  faster than its numbers are fetched one by one: K max_parallel, beta, maxq,
 --                  lease, losses, ttl (ms a finished ticket is kept), dim: for each dimension
---                  R P U C M F (r refund, k keep, a accrue). State: nq tickets queued, seq of
+--                  R P U C M F (r refund, k keep, a accrue), A: w a sliding window. State: nq tickets queued, seq of
 --                  the last grant, svc mean ms of a running ticket; for a dimension d: d:L
---                  level d:T d:W. dims: the names that are configured
+--                  level d:T d:W, of a window d:G: what was charged then or before is not in its
+--                  log any more. dims: the names that are configured
+--   w:d      LIST  of a window: time, amount, time, amount … of its log, the oldest first
 --   m        HASH  fair tags: v; v0 S0 F0 … for the classes 0-2; bp busy periods so far;
---                  hold: h:id h:t h:u:d
+--                  hold: h:id h:t h:u:d, of a window h:g:d, tokens that left it since
 --   f        HASH  F:FLOW finish tags, w:FLOW weights, b:FLOW:d and b:FLOW:v queued cost.
 --                  FLOW is 'CLASS:TENANT'. Deleted when the queue is empty.
 --   q:CLASS  ZSET  tenant -> start tag, of flows with queued tickets
@@ -48,30 +50,8 @@ end
 local CLASS_WEIGHT = {[0] = 16, 4, 1}
 local MAX_SCAN = 16 -- flows looked at past a held head
 local MAX_DROPS = 64 -- tickets past their deadline that one call takes out
-local LEAST = -4503599627370496 -- -2^52: the deepest debt
 local ETA_FLOWS = 64 -- flows that an ETA looks at
 local POOL_TTL = 2592000000 -- 30 days without a heartbeat
-
--- %d and not %.0f, which takes twice the time.
-local format = string.format
-local function int(x)
-  return format('%d', x)
-end
-
-local function refill(d, ms)
-  local n = math.floor((ms - d.T) / d.U)
-  if n <= 0 then
-    return -- a clock that steps back earns nothing, and T stays
-  end
-  local full = d.C * d.P
-  local gap = full - d.L
-  if gap <= 0 or d.R * n >= gap then
-    d.L = full
-  else
-    d.L = d.L + d.R * n
-  end
-  d.T = d.T + n * d.U
-end
 
 -- nil when the pool was never configured or its data are gone: the caller configures it.
 local function open_pool(owner, most, names)
@@ -98,7 +78,12 @@ local function open_pool(owner, most, names)
       return nil
     end
     d.name, d.L, d.T, d.W = dims[i], tonumber(v[3 * i + 2]), tonumber(v[3 * i + 3]), tonumber(v[3 * i + 4])
-    refill(d, p.ms)
+    if d.A then
+      d.key = p.pre .. 'w:' .. dims[i]
+      open_window(d, p.ms)
+    else
+      refill(d, p.ms)
+    end
     dims[i] = d
   end
   return p
@@ -115,19 +100,6 @@ local function costs(text)
     c[#c + 1] = tonumber(n)
   end
   return c
-end
-
-local function need(d, c)
-  return math.min(c * d.P + d.M, d.C * d.P)
-end
-
--- ms until the level of d reaches units, and its pause is over; 0: now.
-local function wait_level(p, d, units)
-  local wait = math.max(d.W - p.ms, 0)
-  if d.L < units then
-    wait = math.max(wait, d.T + math.ceil((units - d.L) / d.R) * d.U - p.ms, 1)
-  end
-  return wait
 end
 
 -- The longest wait of all dimensions and which one it is; 0 when the cost fits now.
@@ -164,6 +136,9 @@ end
 
 local function charge(p, cost)
   for i, d in ipairs(p.dims) do
+    if d.A and cost[i] > 0 then
+      log_add(d, p.ms, cost[i])
+    end
     d.L = d.L - cost[i] * d.P
   end
 end
@@ -179,6 +154,9 @@ local function tags(p)
   local want = {unpack(TAGS)}
   for _, d in ipairs(p.dims) do
     want[#want + 1] = 'h:u:' .. d.name
+    if d.A then
+      want[#want + 1] = 'h:g:' .. d.name
+    end
   end
   want[#want + 1] = 'h:id'
   local v = redis.call('HMGET', p.pre .. 'm', unpack(want))
@@ -190,8 +168,26 @@ local function tags(p)
   for _, name in ipairs({'bp', 'v', 'v0', 'v1', 'v2', 'F0', 'F1', 'F2'}) do
     m[name] = m[name] or 0
   end
+  for _, d in ipairs(p.dims) do
+    if d.A then
+      m['h:g:' .. d.name] = (m['h:g:' .. d.name] or 0) + d.left
+    end
+  end
   p.m = m
   return m
+end
+
+-- What left a window leaves its log.
+local function save_window(p, d)
+  if d.drop > 0 then
+    redis.call('LPOP', d.key, 2 * d.drop)
+  end
+  if d.gone then
+    redis.call('HSET', p.key, d.name .. ':G', int(d.gone))
+  end
+  if d.left > 0 and not p.m then
+    redis.call('HINCRBY', p.pre .. 'm', 'h:g:' .. d.name, int(d.left))
+  end
 end
 
 local function save(p)
@@ -199,6 +195,9 @@ local function save(p)
   for _, d in ipairs(p.dims) do
     a[n + 1], a[n + 2], a[n + 3], a[n + 4] = d.name .. ':L', int(d.L), d.name .. ':T', int(d.T)
     n = n + 4
+    if d.A then
+      save_window(p, d)
+    end
   end
   redis.call('HSET', p.key, unpack(a))
   if not p.m then
@@ -212,6 +211,10 @@ local function save(p)
   for _, d in ipairs(p.dims) do
     a[#a + 1] = 'h:u:' .. d.name
     a[#a + 1] = int(p.m['h:u:' .. d.name] or 0)
+    if d.A then
+      a[#a + 1] = 'h:g:' .. d.name
+      a[#a + 1] = int(p.m['h:g:' .. d.name])
+    end
   end
   redis.call('HSET', p.pre .. 'm', unpack(a))
 end

@@ -122,6 +122,22 @@ local function ticks_until(p, d, units)
   return n
 end
 
+-- ms until the hold's share of d is so many units (0 now, nil not within this hold): of what a bucket
+-- earned, or what left a window, since it began.
+local function wait_share(p, d, units)
+  local m = tags(p)
+  if not d.A then
+    local n = ticks_until(p, d, units)
+    return n and math.max(m['h:t'] + n * d.U - p.ms, 0)
+  end
+  local tokens = units / d.P
+  if p.beta == 0 or tokens > math.floor(p.beta * d.C / 1000) then
+    return nil
+  end
+  local leave = math.ceil(tokens * 1000 / p.beta) - m['h:g:' .. d.name]
+  return leave <= 0 and 0 or wait_leave(p, d, leave)
+end
+
 -- ms until candidate t may pass the head (0 now, nil not within this hold), and, for now, what
 -- it adds to the hold's used amounts.
 local function wait_bypass(p, head, t)
@@ -133,8 +149,7 @@ local function wait_bypass(p, head, t)
       local keep = head.cost[i] > 0 and need(d, head.cost[i]) or 0
       if d.L - c < keep then
         local used = m['h:u:' .. d.name] + c
-        local n = ticks_until(p, d, used)
-        local share = n and math.max(m['h:t'] + n * d.U - p.ms, 0)
+        local share = wait_share(p, d, used)
         local spare = keep + c <= d.C * d.P and wait_level(p, d, keep + c) or nil
         if not share and not spare then
           return nil
@@ -190,6 +205,7 @@ local function hold(p, head)
   m['h:id'], m['h:t'] = head.id, p.ms
   for _, d in ipairs(p.dims) do
     m['h:u:' .. d.name] = 0
+    m['h:g:' .. d.name] = d.A and 0 or nil
   end
 end
 
@@ -270,7 +286,7 @@ local function reply(p, result)
   local levels, n = {}, 0
   for _, d in ipairs(p.dims) do
     levels[n + 1] = math.floor(d.L / d.P)
-    levels[n + 2] = math.max(math.ceil((d.C * d.P - d.L) / d.R) * d.U, 0)
+    levels[n + 2] = full_in(d, p.ms)
     n = n + 2
   end
   return {result, p.wait, p.binding, p.grants, levels, p.nq}

@@ -19,12 +19,7 @@ local state, unsent, actual, fair = ARGV[6], ARGV[8] == '0', costs(ARGV[9]), ton
 for i, d in ipairs(p.dims) do
   local a = unsent and 0 or actual[i]
   if a >= 0 then
-    local delta = t.cost[i] - a
-    if delta < 0 then
-      d.L = math.max(d.L + delta * d.P, LEAST) -- more than was reserved: debt
-    elseif unsent or d.F ~= 'k' then
-      d.L = math.min(d.C * d.P, d.L + delta * d.P)
-    end
+    settle_dim(p, d, t, t.cost[i], a, unsent)
   end
 end
 if t.fv > 0 and t.fb == tags(p).bp and (unsent or fair >= 0) then

@@ -8,6 +8,7 @@
 #include <sys/time.h>
 
 #define KEY        "sluice:{test}:b"
+#define LOG_KEY    "sluice:{test}:w:"
 #define TICKET_KEY "sluice:{test}:j:"
 #define OWNER      "instance"
 #define MAX_ARGS   96
@@ -60,9 +61,9 @@ static int set_clock(char *text, size_t size)
 
 static int join(const char *name, char *text, size_t size)
 {
-    const char *const parts[] = {"lib", "queue", "eta", name};
+    const char *const parts[] = {"dim", "lib", "queue", "eta", name};
     size_t used = 0;
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         if (read_file(parts[i], text + used, size - used) < 0)
             return -1;
         used += strlen(text + used);
@@ -82,6 +83,10 @@ static int mutate(char *text, size_t size, const struct pool_mutation *m)
 int pool_scripts_open(struct pool_scripts *s, const char *socket)
 {
     *s = (struct pool_scripts){0};
+    for (size_t i = 0; i < POOL_MAX_DIMS; i++) {
+        if (window_init(&s->logs[i]) < 0)
+            return -1;
+    }
     /* A script that never ends must fail the test and not hang it. */
     s->redis = redisConnectUnixWithTimeout(socket, (struct timeval){.tv_sec = ANSWER_S});
     if (s->redis && !s->redis->err &&
@@ -96,6 +101,8 @@ void pool_scripts_close(struct pool_scripts *s)
     if (s->redis)
         redisFree(s->redis);
     s->redis = NULL;
+    for (size_t i = 0; i < POOL_MAX_DIMS; i++)
+        window_release(&s->logs[i]);
 }
 
 int pool_scripts_load(struct pool_scripts *s, const struct pool_mutation *mutation)
@@ -223,6 +230,7 @@ static void add_configure(struct words *w, const struct pool_limits *l)
         add_int(w, d->capacity);
         add_int(w, d->headroom);
         add(w, rules[d->rule]);
+        add(w, d->algorithm == DIM_WINDOW ? "w" : "b");
     }
 }
 
@@ -262,6 +270,8 @@ static void send_op(struct pool_scripts *s, const struct pool_op *op, const char
     }
     redisAppendCommandArgv(s->redis, w.count, w.word, NULL);
     redisAppendCommand(s->redis, "HGET " TICKET_KEY "%s st", id);
+    for (size_t i = 0; i < s->limits.dim_count; i++)
+        redisAppendCommand(s->redis, "LRANGE " LOG_KEY "%s 0 -1", s->limits.dims[i].name);
 }
 
 /* ---- answers */
@@ -375,6 +385,13 @@ static void read_levels(const struct pool_scripts *s, const redisReply *r,
                                     .paused_ms = int_of(at(r, 3 + 3 * i))};
 }
 
+static void read_log(struct window *log, const redisReply *r)
+{
+    window_restart(log, 0);
+    for (size_t i = 0; i + 1 < r->elements && log->count < WINDOW_MAX_ENTRIES; i += 2)
+        window_add(log, int_of(at(r, i)), int_of(at(r, i + 1)), 1);
+}
+
 int pool_scripts_run(struct pool_scripts *s, const struct pool_op *op, struct scripts_result *ret,
                      char *why, size_t size)
 {
@@ -382,7 +399,8 @@ int pool_scripts_run(struct pool_scripts *s, const struct pool_op *op, struct sc
     const char *id = op->kind == OP_SUBMIT ? op->ticket.id : op->id;
     send_op(s, op, id ? id : "none");
     int rc = 0;
-    for (int i = 0; i < 4; i++) {
+    const int log_at = 4, replies = log_at + (int)s->limits.dim_count;
+    for (int i = 0; i < replies; i++) {
         void *got = NULL;
         if (redisGetReply(s->redis, &got) != REDIS_OK) {
             (void)snprintf(why, size, "%s", s->redis->errstr);
@@ -398,6 +416,9 @@ int pool_scripts_run(struct pool_scripts *s, const struct pool_op *op, struct sc
             read_levels(s, r, ret);
         } else if (i == 3) {
             (void)snprintf(ret->state, sizeof(ret->state), "%s", text_of(r));
+        } else if (i >= log_at) {
+            read_log(&s->logs[i - log_at], r);
+            ret->dims[i - log_at].window = s->logs[i - log_at];
         }
         freeReplyObject(r);
     }
@@ -484,6 +505,36 @@ static bool same_result(const struct pool_op *op, const struct pool_result *c,
     return true;
 }
 
+static bool same_log(const struct window *c, const struct window *lua, char *why, size_t size)
+{
+    if (!c)
+        return lua->count == 0 || differ(why, size, "log of a bucket", 0, (int64_t)lua->count);
+    if (c->count != lua->count)
+        return differ(why, size, "log", (int64_t)c->count, (int64_t)lua->count);
+    for (size_t i = 0; i < c->count; i++) {
+        const struct window_entry *a = window_at(c, i), *b = window_at(lua, i);
+        if (a->at_ms != b->at_ms)
+            return differ(why, size, "time of an entry", a->at_ms, b->at_ms);
+        if (a->tokens != b->tokens)
+            return differ(why, size, "tokens of an entry", a->tokens, b->tokens);
+    }
+    return true;
+}
+
+static bool same_dims(const struct pool *p, int64_t now_ms, const struct scripts_result *scripts,
+                      char *why, size_t size)
+{
+    for (size_t i = 0; i < POOL_MAX_DIMS && scripts->dims[i].limit.rate > 0; i++) {
+        int64_t in_c = pool_level(p, i, now_ms);
+        int64_t in_lua = dim_level_at(&scripts->dims[i], now_ms);
+        if (in_c != in_lua)
+            return differ(why, size, scripts->dims[i].limit.name, in_c, in_lua);
+        if (!same_log(pool_window(p, i), &scripts->dims[i].window, why, size))
+            return false;
+    }
+    return true;
+}
+
 bool pool_scripts_agree(const struct pool *p, const struct pool_op *op, const struct pool_result *r,
                         const struct scripts_result *scripts, char *why, size_t size)
 {
@@ -491,12 +542,8 @@ bool pool_scripts_agree(const struct pool *p, const struct pool_op *op, const st
         return false;
     if (op->kind != OP_CONFIGURE && !same_turn(&r->turn, &scripts->result.turn, why, size))
         return false;
-    for (size_t i = 0; i < POOL_MAX_DIMS && scripts->dims[i].limit.rate > 0; i++) {
-        int64_t in_c = pool_level(p, i, op->now_ms);
-        int64_t in_lua = dim_level_at(&scripts->dims[i], op->now_ms);
-        if (in_c != in_lua)
-            return differ(why, size, scripts->dims[i].limit.name, in_c, in_lua);
-    }
+    if (!same_dims(p, op->now_ms, scripts, why, size))
+        return false;
     int64_t queued = 0;
     for (int c = 0; c < CLASS_COUNT; c++)
         queued += pool_depth(p, (enum pool_class)c);
