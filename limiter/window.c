@@ -47,7 +47,8 @@ int64_t window_drop(struct window *w, int64_t until_ms)
     int64_t tokens = 0;
     while (w->count > 0 && entry(w, 0)->at_ms <= until_ms) {
         tokens += entry(w, 0)->tokens;
-        w->gone_ms = entry(w, 0)->at_ms;
+        if (w->gone_ms < entry(w, 0)->at_ms)
+            w->gone_ms = entry(w, 0)->at_ms;
         w->first = (w->first + 1) % RING;
         w->count--;
     }

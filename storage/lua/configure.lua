@@ -16,10 +16,7 @@ local function refill_old(old)
   if old.A then
     old.key = pre .. 'w:' .. old.name
     open_window(old, ms)
-    if old.drop > 0 then
-      redis.call('LPOP', old.key, 2 * old.drop)
-      redis.call('HSET', key, old.name .. ':G', int(old.gone))
-    end
+    pop_gone(key, old)
   else
     refill(old, ms)
   end

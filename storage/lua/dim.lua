@@ -143,6 +143,17 @@ local function open_window(d, ms)
   end
 end
 
+-- Pops what left, which open_window() took off the level.
+local function pop_gone(key, d)
+  if d.drop > 0 then
+    redis.call('LPOP', d.key, 2 * d.drop)
+  end
+  if d.gone then
+    local gone = tonumber(redis.call('HGET', key, d.name .. ':G') or '0')
+    redis.call('HSET', key, d.name .. ':G', int(math.max(gone, d.gone)))
+  end
+end
+
 -- Takes back what was charged at a time, while the log has it (limiter/window.h). How much.
 local function take_back(p, d, charged_ms, tokens)
   local gone = tonumber(redis.call('HGET', p.key, d.name .. ':G') or '0')

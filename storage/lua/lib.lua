@@ -177,26 +177,16 @@ local function tags(p)
   return m
 end
 
--- What left a window leaves its log.
-local function save_window(p, d)
-  if d.drop > 0 then
-    redis.call('LPOP', d.key, 2 * d.drop)
-  end
-  if d.gone then
-    redis.call('HSET', p.key, d.name .. ':G', int(d.gone))
-  end
-  if d.left > 0 and not p.m then
-    redis.call('HINCRBY', p.pre .. 'm', 'h:g:' .. d.name, int(d.left))
-  end
-end
-
 local function save(p)
   local a, n = {'nq', int(p.nq), 'seq', int(p.seq), 'svc', int(p.svc)}, 6
   for _, d in ipairs(p.dims) do
     a[n + 1], a[n + 2], a[n + 3], a[n + 4] = d.name .. ':L', int(d.L), d.name .. ':T', int(d.T)
     n = n + 4
     if d.A then
-      save_window(p, d)
+      pop_gone(p.key, d)
+      if d.left > 0 and not p.m then
+        redis.call('HINCRBY', p.pre .. 'm', 'h:g:' .. d.name, int(d.left))
+      end
     end
   end
   redis.call('HSET', p.key, unpack(a))
