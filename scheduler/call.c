@@ -11,11 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RESUBMIT_MS 250
-#define OUTAGE_PATIENCE_MS                                                                         \
-    5000 /* a submit is repeated over a short outage before it is refused                          \
-          */
-
 /* The only writer of call->state, so one breakpoint or one log line shows it all. */
 void call_enter(struct call *c, enum call_state next)
 {
@@ -27,7 +22,7 @@ void call_enter(struct call *c, enum call_state next)
     c->entered_us = clock_mono_us();
 }
 
-static void arm(struct call *c, int64_t ms)
+void call_arm(struct call *c, int64_t ms)
 {
     struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
     evtimer_add(c->timer, &tv);
@@ -49,17 +44,17 @@ static void leave_queue(struct call *c)
     event_del(c->timer);
 }
 
-static void enter_queue(struct call *c)
+void call_enter_queue(struct call *c)
 {
     c->queued_us = clock_mono_us();
     pool_agent_expect(c->pool->agent);
     c->waited = true;
-    arm(c, call_wait_left_ms(c));
+    call_arm(c, call_wait_left_ms(c));
 }
 
 /* ---- the end: settle, tell, hand over to the scheduler's grave */
 
-static void bury(struct call *c)
+void call_bury(struct call *c)
 {
     /* Out of the index first: a grant that comes now must find nobody, and so be given back. */
     scheduler_remove_call(c->sched, c->held.id);
@@ -88,7 +83,7 @@ static void read_usage(const struct call *c, struct profile_usage *ret)
 }
 
 /* The last settle of a granted ticket, or a step back into the queue. */
-static void settle(struct call *c, enum ticket_state state, const struct call_failure *failure)
+void call_settle(struct call *c, enum ticket_state state, const struct call_failure *failure)
 {
     struct store_field fields[STORE_MAX_FIELDS];
     struct store_outcome o = {
@@ -133,9 +128,9 @@ void call_succeed(struct call *c)
         quantile_add(&c->pool->output, c->usage.output);
     count_end(c, good ? COUNT_succeeded : COUNT_failed);
     call_enter(c, CALL_DONE);
-    settle(c, good ? TICKET_DONE : TICKET_FAILED, NULL);
+    call_settle(c, good ? TICKET_DONE : TICKET_FAILED, NULL);
     c->sink.end(c->arg);
-    bury(c);
+    call_bury(c);
 }
 
 void call_fail(struct call *c, const struct call_failure *failure)
@@ -146,9 +141,9 @@ void call_fail(struct call *c, const struct call_failure *failure)
     count_end(c, failure->status == 504 ? COUNT_expired : COUNT_failed);
     call_enter(c, CALL_FAILED);
     if (c->held.fence > 0)
-        settle(c, TICKET_FAILED, failure);
+        call_settle(c, TICKET_FAILED, failure);
     c->sink.fail(c->arg, failure);
-    bury(c);
+    call_bury(c);
 }
 
 void call_cancel(struct call *c)
@@ -164,12 +159,12 @@ void call_cancel(struct call *c)
     count_end(c, COUNT_cancelled);
     call_enter(c, CALL_CANCELLED);
     if (c->held.fence > 0)
-        settle(c, TICKET_CANCELLED, NULL);
+        call_settle(c, TICKET_CANCELLED, NULL);
     else if (c->submitting)
         c->abandoned = true;
     else if (waiting)
         pool_agent_cancel(c->pool->agent, c->held.id, NULL, NULL);
-    bury(c);
+    call_bury(c);
 }
 
 void call_abandon(struct call *c)
@@ -179,23 +174,23 @@ void call_abandon(struct call *c)
         pool_agent_release(c->pool->agent, &c->held);
     c->held.fence = 0;
     call_enter(c, CALL_CANCELLED);
-    bury(c);
+    call_bury(c);
 }
 
 void call_requeue(struct call *c)
 {
     pool_stats_add(pool_agent_stats(c->pool->agent), COUNT_retries, 1);
-    settle(c, TICKET_QUEUED, NULL);
+    call_settle(c, TICKET_QUEUED, NULL);
     if (c->spec.is_job) {
         /* Any instance may run it next: this one is done with it. */
         call_enter(c, CALL_CANCELLED);
         c->sink.fail(c->arg, NULL);
-        bury(c);
+        call_bury(c);
         return;
     }
     call_enter(c, CALL_QUEUED);
     call_reply_reset(c);
-    enter_queue(c);
+    call_enter_queue(c);
 }
 
 /* ---- grants */
@@ -231,7 +226,7 @@ static void count_grant(const struct call *c)
     pool_stats_wait(stats, c->queue_ms);
 }
 
-static void granted(struct call *c, int64_t fence)
+void call_granted(struct call *c, int64_t fence)
 {
     leave_queue(c);
     c->held.fence = c->last_fence = fence;
@@ -247,7 +242,7 @@ void call_on_grant(struct call *c, const struct store_grant *grant)
     if (grant->fence <= c->last_fence)
         return; /* told twice: by the channel, and by the answer to a submit */
     if (c->state == CALL_QUEUED || c->state == CALL_SUBMITTING)
-        granted(c, grant->fence);
+        call_granted(c, grant->fence);
     else if (c->held.fence > 0) /* the lease was lost and came back to us: go on under it */
         c->held.fence = c->last_fence = grant->fence;
 }
@@ -262,7 +257,7 @@ void call_on_lost(struct call *c)
         c->held.fence = 0;
         call_enter(c, CALL_CANCELLED);
         c->sink.fail(c->arg, NULL);
-        bury(c);
+        call_bury(c);
     }
 }
 
@@ -276,245 +271,9 @@ void call_on_cancel(struct call *c)
     stop_transfer(c);
     count_end(c, COUNT_cancelled);
     call_enter(c, CALL_CANCELLED);
-    settle(c, TICKET_CANCELLED, &f);
+    call_settle(c, TICKET_CANCELLED, &f);
     c->sink.fail(c->arg, &f);
-    bury(c);
-}
-
-/* ---- submit */
-
-static void fail_submit(struct call *c, const struct call_failure *f)
-{
-    if (c->starting) {
-        c->failure = *f;
-        arm(c, 0);
-        return;
-    }
-    call_fail(c, f);
-}
-
-static void store_failed(struct call *c, enum redis_status status)
-{
-    struct call_failure f;
-    int64_t gone_ms = (clock_mono_us() - c->born_us) / 1000;
-    bool may_pass = status == REDIS_DOWN || status == REDIS_LOST || status == REDIS_LOADING;
-    if (may_pass && gone_ms < OUTAGE_PATIENCE_MS && gone_ms < c->spec.max_wait_ms && !c->starting) {
-        arm(c, RESUBMIT_MS);
-        return;
-    }
-    call_failure_set(&f, 503, "storage_unavailable",
-                     "Sluice cannot reach its shared budget store (redis: %s); nothing was sent to "
-                     "the provider. Try again in a moment.",
-                     redis_status_name(status));
-    f.retry_after_ms = 1000;
-    if (status == REDIS_LOST)
-        pool_agent_abandon(c->pool->agent, c->held.id);
-    fail_submit(c, &f);
-}
-
-static void refuse(struct call *c, const struct store_turn *turn)
-{
-    struct call_failure f;
-    const char *pool = pool_agent_pool(c->pool->agent)->id;
-    pool_stats_add(pool_agent_stats(c->pool->agent), COUNT_refused, 1);
-    if (turn->submit == SUBMIT_FULL) {
-        call_failure_set(&f, 503, "queue_full",
-                         "The queue of %s is full: %" PRId64
-                         " requests wait in it (queue.max_depth). "
-                         "Try again later.",
-                         pool, turn->queued);
-        f.retry_after_ms = 5000;
-    } else {
-        const struct store_pool *p = pool_agent_pool(c->pool->agent);
-        int64_t needs = 0;
-        for (size_t i = 0; i < p->limits.dim_count; i++) {
-            if (strcmp(p->limits.dims[i].name, turn->detail) == 0)
-                needs = c->cost[i];
-        }
-        call_failure_set(&f, 413, "request_too_large",
-                         "This request needs %" PRId64 " of %s, and the limit of %s is %" PRId64
-                         " (the provider's, as configured): it can never fit. Shorten the input or "
-                         "lower max_tokens.",
-                         needs, turn->detail, pool, turn->detail_number);
-    }
-    fail_submit(c, &f);
-}
-
-static void wait_in_queue(struct call *c)
-{
-    if (c->state == CALL_QUEUED)
-        return; /* asked again after an outage: it waits on */
-    call_enter(c, CALL_QUEUED);
-    enter_queue(c);
-}
-
-static void submit(struct call *c);
-
-static bool take_new_id(struct call *c)
-{
-    scheduler_remove_call(c->sched, c->held.id);
-    key_new_id(pool_agent_pool(c->pool->agent)->hash, c->held.id);
-    c->last_fence = 0;
-    c->place = PLACE_NOWHERE;
-    return scheduler_add_call(c->sched, c, c->held.id) == 0;
-}
-
-/* Its ticket ended without it (its instance was taken for dead): a new one, at the end. */
-static void submit_anew(struct call *c)
-{
-    struct call_failure f;
-    if (take_new_id(c)) {
-        submit(c);
-        return;
-    }
-    call_failure_set(&f, 503, "out_of_memory", "Sluice is out of memory; try again in a moment.");
-    f.retry_after_ms = 1000;
-    call_fail(c, &f);
-}
-
-/* The ticket stood already, by an earlier submit of ours. */
-static void known(struct call *c, const struct store_turn *turn)
-{
-    if (strcmp(turn->detail, "queued") == 0 || strcmp(turn->detail, "delayed") == 0)
-        wait_in_queue(c);
-    else if (strcmp(turn->detail, "running") != 0)
-        submit_anew(c);
-    else if (turn->fence > c->last_fence)
-        granted(c, turn->fence);
-}
-
-static void not_submitted(struct call *c, enum redis_status status)
-{
-    if (c->place != PLACE_STORE && (status == REDIS_LOST || c->place != PLACE_UNSURE))
-        c->place = status == REDIS_LOST ? PLACE_UNSURE : PLACE_NOWHERE;
-    if (c->state == CALL_SUBMITTING)
-        store_failed(c, status);
-    else if (c->place != PLACE_STORE)
-        arm(c, call_wait_left_ms(c) < RESUBMIT_MS ? call_wait_left_ms(c) : RESUBMIT_MS);
-    /* Else Redis holds the ticket: it asks again when Redis is back once more. */
-}
-
-static void submitted(struct call *c, const struct store_turn *turn)
-{
-    bool first = c->state == CALL_SUBMITTING;
-    if (turn->status != REDIS_OK) {
-        not_submitted(c, turn->status);
-        return;
-    }
-    c->place = pool_agent_is_local(c->pool->agent, c->held.id) ? PLACE_LOCAL : PLACE_STORE;
-    if (turn->submit != SUBMIT_KNOWN)
-        c->last_fence = 0; /* Redis has just made the ticket: its fences begin again */
-    switch (turn->submit) {
-    case SUBMIT_GRANTED:
-        granted(c, turn->fence);
-        break;
-    case SUBMIT_QUEUED:
-        wait_in_queue(c);
-        if (first)
-            c->sink.queued(c->arg, turn->eta_ms, turn->detail);
-        break;
-    case SUBMIT_KNOWN:
-        known(c, turn);
-        break;
-    default:
-        refuse(c, turn);
-        break;
-    }
-}
-
-/* The owner left before the answer: whatever it says, the ticket must not stay. */
-static void take_back(struct call *c, const struct store_turn *turn)
-{
-    bool runs = turn->submit == SUBMIT_GRANTED ||
-                (turn->submit == SUBMIT_KNOWN && strcmp(turn->detail, "running") == 0);
-    if (turn->status == REDIS_OK && runs) {
-        c->outcome.unsent = true;
-        c->held.fence = turn->fence;
-        pool_agent_hold(c->pool->agent, &c->held);
-        settle(c, TICKET_CANCELLED, NULL);
-    } else if (turn->status == REDIS_OK || turn->status == REDIS_LOST) {
-        pool_agent_abandon(c->pool->agent, c->held.id);
-    }
-}
-
-static void on_submitted(void *arg, struct store_pool *pool, const struct store_turn *turn)
-{
-    struct call *c = arg;
-    (void)pool;
-    c->submitting = false;
-    if (c->state == CALL_SUBMITTING || c->state == CALL_QUEUED)
-        submitted(c, turn);
-    else if (c->abandoned)
-        take_back(c, turn);
-    if (call_state_is_final(c->state) && list_is_empty(&c->grave))
-        bury(c);
-}
-
-static void submit(struct call *c)
-{
-    struct pool_agent *agent = c->pool->agent;
-    struct store_ticket t;
-    /* To be granted here: a ticket that Redis may hold as well must not be granted twice. */
-    if (c->place == PLACE_UNSURE && pool_agent_is_cut_off(agent)) {
-        pool_agent_abandon(agent, c->held.id);
-        if (!take_new_id(c))
-            log_write(LOG_ERROR, "no memory to index a call", "id", c->held.id, NULL);
-    }
-    call_ticket(c, &t);
-    c->submitting = true;
-    pool_agent_submit(agent, &t, on_submitted, c);
-}
-
-void call_ask_again(struct call *c)
-{
-    const struct pool_agent *agent = c->pool->agent;
-    if (c->state != CALL_QUEUED || c->submitting || pool_agent_is_local(agent, c->held.id))
-        return;
-    if (c->place == PLACE_LOCAL || pool_agent_is_central(agent))
-        submit(c);
-}
-
-/* Its ticket is nowhere, or nobody knows, since a submit failed while it moved over. */
-static bool must_resubmit(const struct call *c)
-{
-    bool lost = c->place == PLACE_NOWHERE || c->place == PLACE_UNSURE;
-    return lost && call_queue_ms(c) < c->spec.max_wait_ms;
-}
-
-static void on_timer(evutil_socket_t fd, short what, void *arg)
-{
-    struct call *c = arg;
-    struct call_failure f;
-    (void)fd;
-    (void)what;
-    if (c->failure.status != 0) {
-        f = c->failure;
-        call_fail(c, &f);
-        return;
-    }
-    if (c->state == CALL_SUBMITTING) {
-        submit(c);
-        return;
-    }
-    if (must_resubmit(c)) {
-        arm(c, call_wait_left_ms(c));
-        if (!c->submitting)
-            submit(c);
-        return;
-    }
-    pool_agent_cancel(c->pool->agent, c->held.id, NULL, NULL);
-    call_failure_set(&f, 504, "queue_timeout",
-                     "The request waited %" PRId64 " ms in the queue of %s and its budget did not "
-                     "come free in time (x-sluice-max-wait-ms); nothing was sent to the provider.",
-                     call_queue_ms(c), pool_agent_pool(c->pool->agent)->id);
-    call_fail(c, &f);
-}
-
-void call_start(struct call *c)
-{
-    c->starting = true;
-    submit(c);
-    c->starting = false;
+    call_bury(c);
 }
 
 void call_start_granted(struct call *c, const struct store_grant *grant,
@@ -579,7 +338,7 @@ struct call *call_new(struct scheduler *s, const struct call_spec *spec,
     sse_init(&c->events);
     c->spec.body = spec->body;
     c->plan = plan_use(scheduler_plan(s));
-    c->timer = evtimer_new(scheduler_options(s)->base, on_timer, c);
+    c->timer = evtimer_new(scheduler_options(s)->base, call_on_timer, c);
     if (spec->header_count > CALL_MAX_HEADERS) {
         call_failure_set(failure, 431, "too_many_headers",
                          "The request has %zu header lines to pass on; at most %d are.",

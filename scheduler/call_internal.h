@@ -1,10 +1,13 @@
 /*
  * call_internal: the fields of struct call. Only for scheduler/call*.c.
  *
- *   call.c          its life: submit, grant, cancel, end; the one writer of state
- *   call_request.c  reading and routing the request; what is sent to the provider
- *   call_reply.c    what comes back: whole or streamed, retry or settle
- *   call_info.c     what others may see of it
+ *   call.c            its life: grant, cancel, end; the one writer of state
+ *   call_preflight.c  reading the request: the stages it goes through before it has a price
+ *   call_route.c      of these, which provider, row and pool serve it
+ *   call_submit.c     its ticket on the way to the queue, and what the queue answers
+ *   call_request.c    what is sent to the provider
+ *   call_reply.c      what comes back: whole or streamed, retry or settle
+ *   call_info.c       what others may see of it
  */
 #ifndef SCHEDULER_CALL_INTERNAL_H
 #define SCHEDULER_CALL_INTERNAL_H
@@ -12,6 +15,8 @@
 #include "scheduler/call.h"
 #include "scheduler/provider/sse.h"
 #include "scheduler/retry.h"
+
+#include <event2/util.h>
 
 #define CALL_MAX_HEADERS 64
 
@@ -88,8 +93,27 @@ int64_t call_wait_left_ms(const struct call *c); /* in the queue, at least 1 */
 void call_fail(struct call *c, const struct call_failure *failure);
 void call_succeed(struct call *c);
 
-/* call_request.c */
+void call_arm(struct call *c, int64_t ms);
+void call_enter_queue(struct call *c);
+void call_granted(struct call *c, int64_t fence);
+/* The last settle of a granted ticket, or a step back into the queue. */
+void call_settle(struct call *c, enum ticket_state state, const struct call_failure *failure);
+void call_bury(struct call *c);
+
+/* call_submit.c */
+void call_on_timer(evutil_socket_t fd, short what, void *arg);
+
+/* call_preflight.c */
 int call_read(struct call *c, struct call_failure *failure) MUST_CHECK;
+/* Another body is to be sent, and c->request tells of it from now on. Takes changed, also when
+ * it fails: nothing is different then. */
+int call_replace_body(struct call *c, struct buf *changed) MUST_CHECK;
+
+/* call_route.c */
+int call_route(struct call *c, struct call_failure *failure) MUST_CHECK;
+
+/* call_request.c */
+int call_fail_memory(struct call_failure *f); /* says so; -ENOMEM */
 int call_copy_spec(struct call *c, const struct call_spec *spec) MUST_CHECK;
 /* The transfer's request; header lines in headers[], the authorization line in auth. */
 #define CALL_AUTH_BYTES 4096

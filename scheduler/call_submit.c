@@ -1,0 +1,246 @@
+#include "scheduler/call_internal.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define RESUBMIT_MS 250
+/* A submit is repeated over a short outage before it is refused. */
+#define OUTAGE_PATIENCE_MS 5000
+
+static void fail_submit(struct call *c, const struct call_failure *f)
+{
+    if (c->starting) {
+        c->failure = *f;
+        call_arm(c, 0);
+        return;
+    }
+    call_fail(c, f);
+}
+
+static void store_failed(struct call *c, enum redis_status status)
+{
+    struct call_failure f;
+    int64_t gone_ms = (clock_mono_us() - c->born_us) / 1000;
+    bool may_pass = status == REDIS_DOWN || status == REDIS_LOST || status == REDIS_LOADING;
+    if (may_pass && gone_ms < OUTAGE_PATIENCE_MS && gone_ms < c->spec.max_wait_ms && !c->starting) {
+        call_arm(c, RESUBMIT_MS);
+        return;
+    }
+    call_failure_set(&f, 503, "storage_unavailable",
+                     "Sluice cannot reach its shared budget store (redis: %s); nothing was sent to "
+                     "the provider. Try again in a moment.",
+                     redis_status_name(status));
+    f.retry_after_ms = 1000;
+    if (status == REDIS_LOST)
+        pool_agent_abandon(c->pool->agent, c->held.id);
+    fail_submit(c, &f);
+}
+
+static void refuse(struct call *c, const struct store_turn *turn)
+{
+    struct call_failure f;
+    const char *pool = pool_agent_pool(c->pool->agent)->id;
+    pool_stats_add(pool_agent_stats(c->pool->agent), COUNT_refused, 1);
+    if (turn->submit == SUBMIT_FULL) {
+        call_failure_set(&f, 503, "queue_full",
+                         "The queue of %s is full: %" PRId64
+                         " requests wait in it (queue.max_depth). "
+                         "Try again later.",
+                         pool, turn->queued);
+        f.retry_after_ms = 5000;
+    } else {
+        const struct store_pool *p = pool_agent_pool(c->pool->agent);
+        int64_t needs = 0;
+        for (size_t i = 0; i < p->limits.dim_count; i++) {
+            if (strcmp(p->limits.dims[i].name, turn->detail) == 0)
+                needs = c->cost[i];
+        }
+        call_failure_set(&f, 413, "request_too_large",
+                         "This request needs %" PRId64 " of %s, and the limit of %s is %" PRId64
+                         " (the provider's, as configured): it can never fit. Shorten the input or "
+                         "lower max_tokens.",
+                         needs, turn->detail, pool, turn->detail_number);
+    }
+    fail_submit(c, &f);
+}
+
+static void wait_in_queue(struct call *c)
+{
+    if (c->state == CALL_QUEUED)
+        return; /* asked again after an outage: it waits on */
+    call_enter(c, CALL_QUEUED);
+    call_enter_queue(c);
+}
+
+static void submit(struct call *c);
+
+static bool take_new_id(struct call *c)
+{
+    scheduler_remove_call(c->sched, c->held.id);
+    key_new_id(pool_agent_pool(c->pool->agent)->hash, c->held.id);
+    c->last_fence = 0;
+    c->place = PLACE_NOWHERE;
+    return scheduler_add_call(c->sched, c, c->held.id) == 0;
+}
+
+/* Its ticket ended without it (its instance was taken for dead): a new one, at the end. */
+static void submit_anew(struct call *c)
+{
+    struct call_failure f;
+    if (take_new_id(c)) {
+        submit(c);
+        return;
+    }
+    call_failure_set(&f, 503, "out_of_memory", "Sluice is out of memory; try again in a moment.");
+    f.retry_after_ms = 1000;
+    call_fail(c, &f);
+}
+
+/* The ticket stood already, by an earlier submit of ours. */
+static void known(struct call *c, const struct store_turn *turn)
+{
+    if (strcmp(turn->detail, "queued") == 0 || strcmp(turn->detail, "delayed") == 0)
+        wait_in_queue(c);
+    else if (strcmp(turn->detail, "running") != 0)
+        submit_anew(c);
+    else if (turn->fence > c->last_fence)
+        call_granted(c, turn->fence);
+}
+
+static void not_submitted(struct call *c, enum redis_status status)
+{
+    if (c->place != PLACE_STORE && (status == REDIS_LOST || c->place != PLACE_UNSURE))
+        c->place = status == REDIS_LOST ? PLACE_UNSURE : PLACE_NOWHERE;
+    if (c->state == CALL_SUBMITTING)
+        store_failed(c, status);
+    else if (c->place != PLACE_STORE)
+        call_arm(c, call_wait_left_ms(c) < RESUBMIT_MS ? call_wait_left_ms(c) : RESUBMIT_MS);
+    /* Else Redis holds the ticket: it asks again when Redis is back once more. */
+}
+
+static void submitted(struct call *c, const struct store_turn *turn)
+{
+    bool first = c->state == CALL_SUBMITTING;
+    if (turn->status != REDIS_OK) {
+        not_submitted(c, turn->status);
+        return;
+    }
+    c->place = pool_agent_is_local(c->pool->agent, c->held.id) ? PLACE_LOCAL : PLACE_STORE;
+    if (turn->submit != SUBMIT_KNOWN)
+        c->last_fence = 0; /* Redis has just made the ticket: its fences begin again */
+    switch (turn->submit) {
+    case SUBMIT_GRANTED:
+        call_granted(c, turn->fence);
+        break;
+    case SUBMIT_QUEUED:
+        wait_in_queue(c);
+        if (first)
+            c->sink.queued(c->arg, turn->eta_ms, turn->detail);
+        break;
+    case SUBMIT_KNOWN:
+        known(c, turn);
+        break;
+    default:
+        refuse(c, turn);
+        break;
+    }
+}
+
+/* The owner left before the answer: whatever it says, the ticket must not stay. */
+static void take_back(struct call *c, const struct store_turn *turn)
+{
+    bool runs = turn->submit == SUBMIT_GRANTED ||
+                (turn->submit == SUBMIT_KNOWN && strcmp(turn->detail, "running") == 0);
+    if (turn->status == REDIS_OK && runs) {
+        c->outcome.unsent = true;
+        c->held.fence = turn->fence;
+        pool_agent_hold(c->pool->agent, &c->held);
+        call_settle(c, TICKET_CANCELLED, NULL);
+    } else if (turn->status == REDIS_OK || turn->status == REDIS_LOST) {
+        pool_agent_abandon(c->pool->agent, c->held.id);
+    }
+}
+
+static void on_submitted(void *arg, struct store_pool *pool, const struct store_turn *turn)
+{
+    struct call *c = arg;
+    (void)pool;
+    c->submitting = false;
+    if (c->state == CALL_SUBMITTING || c->state == CALL_QUEUED)
+        submitted(c, turn);
+    else if (c->abandoned)
+        take_back(c, turn);
+    if (call_state_is_final(c->state) && list_is_empty(&c->grave))
+        call_bury(c);
+}
+
+static void submit(struct call *c)
+{
+    struct pool_agent *agent = c->pool->agent;
+    struct store_ticket t;
+    /* To be granted here: a ticket that Redis may hold as well must not be granted twice. */
+    if (c->place == PLACE_UNSURE && pool_agent_is_cut_off(agent)) {
+        pool_agent_abandon(agent, c->held.id);
+        if (!take_new_id(c))
+            log_write(LOG_ERROR, "no memory to index a call", "id", c->held.id, NULL);
+    }
+    call_ticket(c, &t);
+    c->submitting = true;
+    pool_agent_submit(agent, &t, on_submitted, c);
+}
+
+void call_ask_again(struct call *c)
+{
+    const struct pool_agent *agent = c->pool->agent;
+    if (c->state != CALL_QUEUED || c->submitting || pool_agent_is_local(agent, c->held.id))
+        return;
+    if (c->place == PLACE_LOCAL || pool_agent_is_central(agent))
+        submit(c);
+}
+
+/* Its ticket is nowhere, or nobody knows, since a submit failed while it moved over. */
+static bool must_resubmit(const struct call *c)
+{
+    bool lost = c->place == PLACE_NOWHERE || c->place == PLACE_UNSURE;
+    return lost && call_queue_ms(c) < c->spec.max_wait_ms;
+}
+
+void call_on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct call *c = arg;
+    struct call_failure f;
+    (void)fd;
+    (void)what;
+    if (c->failure.status != 0) {
+        f = c->failure;
+        call_fail(c, &f);
+        return;
+    }
+    if (c->state == CALL_SUBMITTING) {
+        submit(c);
+        return;
+    }
+    if (must_resubmit(c)) {
+        call_arm(c, call_wait_left_ms(c));
+        if (!c->submitting)
+            submit(c);
+        return;
+    }
+    pool_agent_cancel(c->pool->agent, c->held.id, NULL, NULL);
+    call_failure_set(&f, 504, "queue_timeout",
+                     "The request waited %" PRId64 " ms in the queue of %s and its budget did not "
+                     "come free in time (x-sluice-max-wait-ms); nothing was sent to the provider.",
+                     call_queue_ms(c), pool_agent_pool(c->pool->agent)->id);
+    call_fail(c, &f);
+}
+
+void call_start(struct call *c)
+{
+    c->starting = true;
+    submit(c);
+    c->starting = false;
+}

@@ -1,0 +1,123 @@
+// Everything that can die does, while jobs run on three instances: see ./storm --help.
+//
+//   SLUICE_BINARY  the program        TEST_SEED  of all choices; printed, of the clock when absent
+import assert from 'node:assert/strict';
+import { getJson, simulatorCalls, sleep, until } from '../support/program.mjs';
+import { seeded } from '../support/random.mjs';
+import { check } from './checker.mjs';
+import { Fleet } from './fleet.mjs';
+import { Submitter } from './submitter.mjs';
+
+const long = Boolean(process.env.TEST_LONG) || process.argv.includes('--long');
+const PLAN = long
+    ? { jobs: 20000, kill: 200, pause: 20, redis: 20, cut: 20, longestPauseMs: 30000 }
+    : { jobs: 1200, kill: 12, pause: 2, redis: 2, cut: 3, longestPauseMs: 6000 };
+const INSTANCES = 3;
+const AHEAD = 200; // jobs that are accepted and not yet begun, at most
+const SUBMITTERS = 6;
+const CUT_MS = 1500;
+const LEAST_PAUSE_MS = 5000;
+const END_MS = 180000;
+
+const isFinal = (job) => !['queued', 'running', 'retrying'].includes(job.status);
+
+async function allJobs(base) {
+    const jobs = [];
+    for (let after = ''; ;) {
+        const page = await getJson(`${base}/v1/jobs?limit=100${after}`);
+        jobs.push(...page.data);
+        if (!page.has_more) return jobs;
+        after = `&after=${page.data.at(-1).id}`;
+    }
+}
+
+class Storm {
+    constructor(fleet, random) {
+        Object.assign(this, { fleet, random, begun: 0, inFlight: 0, over: [] });
+    }
+
+    faults() {
+        const list = ['kill', 'pause', 'redis', 'cut'].flatMap((kind) => Array(PLAN[kind]).fill(kind));
+        for (let i = list.length - 1; i > 0; i--) {
+            const k = this.random.below(i + 1);
+            [list[i], list[k]] = [list[k], list[i]];
+        }
+        return list;
+    }
+
+    // Whatever runs at a fault may run once more; nothing else may.
+    async strike(kind) {
+        this.inFlight += await this.fleet.running();
+        switch (kind) {
+        case 'kill': return this.fleet.kill();
+        case 'redis': return this.fleet.killRedis();
+        case 'cut': return void this.over.push(this.fleet.cut(CUT_MS));
+        default: {
+            const paused = this.fleet.instances.filter((one) => one.stopped).length;
+            if (paused === INSTANCES - 1) await Promise.all(this.over); // one at least goes on
+            this.over.push(this.fleet.pause(this.random.between(LEAST_PAUSE_MS, PLAN.longestPauseMs)));
+        }
+        }
+    }
+
+    async run() {
+        const faults = this.faults();
+        for (const [i, kind] of faults.entries()) {
+            const at = PLAN.jobs * (i + 0.5) / (faults.length + 0.5);
+            await until(`${Math.round(at)} calls of the provider`, END_MS, async () => {
+                this.begun = (await this.fleet.ledger()).calls;
+                return this.begun >= at;
+            }, 20);
+            await sleep(this.random.below(60));
+            await this.strike(kind);
+        }
+        this.begun = Infinity;
+        await Promise.all(this.over);
+    }
+}
+
+function judge(submitter, storm, jobs, calls, ledger) {
+    const counts = check(submitter.history, jobs.map((job) => ({ n: job.metadata.n, status: job.status })));
+    const distinct = new Set(calls.map((call) => call.body_hash)).size;
+    console.log(`submitted ${counts.attempted}, accepted ${counts.acknowledged}; lost ${counts.lost}, ` +
+        `unexpected ${counts.unexpected}, duplicated ${counts.duplicated}, recovered ${counts.recovered}`);
+    console.log(`provider: ${calls.length} calls for ${jobs.length} jobs; in flight at the faults ` +
+        `${storm.inFlight}; refused ${ledger.refused.total}`);
+    assert.ok(counts.acknowledged >= PLAN.jobs, 'accepted');
+    assert.equal(counts.lost, 0, 'lost');
+    assert.equal(counts.unexpected, 0, 'unexpected');
+    assert.equal(counts.duplicated, 0, 'duplicated');
+    assert.equal(distinct, jobs.length, 'each job has called the provider');
+    assert.ok(calls.length - jobs.length <= storm.inFlight, 'calls beyond the jobs');
+    assert.equal(ledger.refused.total, 0, 'the provider was never asked for more than it gives');
+}
+
+async function main() {
+    const random = seeded();
+    const fleet = new Fleet(random, INSTANCES);
+    let good = false;
+    try {
+        await fleet.start();
+        const submitter = new Submitter(fleet, random, PLAN.jobs);
+        const storm = new Storm(fleet, random);
+        const started = Date.now();
+        await Promise.all([storm.run(), ...Array.from({ length: SUBMITTERS },
+            () => submitter.run((accepted) => accepted < storm.begun + AHEAD))]);
+        console.log(`the storm is over after ${(Date.now() - started) / 1000} s`);
+        let left;
+        const jobs = await until('all jobs have ended', END_MS, async () => {
+            const list = await allJobs(fleet.url).catch(() => []);
+            left = `${list.filter((job) => !isFinal(job)).length} of ${list.length} listed`;
+            return list.length >= submitter.accepted && list.every(isFinal) && list;
+        }, 1000).catch((error) => {
+            throw new Error(`${error.message}; not ended: ${left}`);
+        });
+        console.log(`all ended after ${(Date.now() - started) / 1000} s`);
+        judge(submitter, storm, jobs, await simulatorCalls(fleet.simulator.url), await fleet.ledger());
+        good = true;
+    } finally {
+        await fleet.stop(!good);
+    }
+}
+
+await main();
