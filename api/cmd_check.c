@@ -137,6 +137,8 @@ static void add_model_text(struct buf *out, const struct config_model *m)
         (void)buf_addf(out, "%s%s %" PRId64, between, limits[i].name, limits[i].value);
         between = ", ";
     }
+    if (*between && m->limits.algorithm == CONFIG_SLIDING_WINDOW)
+        (void)buf_adds(out, " (sliding window)");
     (void)buf_adds(out, *between ? "\n" : "no limits\n");
 }
 

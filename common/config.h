@@ -27,11 +27,13 @@
 
 enum config_format { CONFIG_OPENAI, CONFIG_ANTHROPIC }; /* same order as enum wire_format */
 enum config_outage { CONFIG_LOCAL, CONFIG_CLOSED, CONFIG_OPEN };
+enum config_algorithm { CONFIG_BUCKET, CONFIG_SLIDING_WINDOW };
 enum config_durability { CONFIG_EVERYSEC, CONFIG_ALWAYS, CONFIG_REPLICATED };
 
 struct config_limits { /* per minute, per day, or at once; CONFIG_ABSENT when not set */
     int64_t rpm, tpm, itpm, otpm, rpd, tpd;
     int64_t max_parallel_requests;
+    enum config_algorithm algorithm; /* of all of them, the daily ones too */
 };
 
 struct config_model {

@@ -21,6 +21,7 @@
 
 _Static_assert(sizeof(enum config_format) == sizeof(int), "a choice is stored as int");
 _Static_assert(sizeof(enum config_outage) == sizeof(int), "a choice is stored as int");
+_Static_assert(sizeof(enum config_algorithm) == sizeof(int), "a choice is stored as int");
 _Static_assert(sizeof(enum config_durability) == sizeof(int), "a choice is stored as int");
 _Static_assert(PROVIDER_NAME_BYTES + MODEL_NAME_BYTES <= POOL_NAME_BYTES,
                "\"provider:pool\" and its NUL fit the name of a pool");
@@ -29,6 +30,8 @@ static const char *const formats[] = {
     [CONFIG_OPENAI] = "openai", [CONFIG_ANTHROPIC] = "anthropic", NULL};
 static const char *const outages[] = {
     [CONFIG_LOCAL] = "local", [CONFIG_CLOSED] = "closed", [CONFIG_OPEN] = "open", NULL};
+static const char *const algorithms[] = {
+    [CONFIG_BUCKET] = "bucket", [CONFIG_SLIDING_WINDOW] = "sliding_window", NULL};
 static const char *const durabilities[] = {[CONFIG_EVERYSEC] = "everysec",
                                            [CONFIG_ALWAYS] = "always",
                                            [CONFIG_REPLICATED] = "replicated",
@@ -144,6 +147,12 @@ static const struct config_row model_rows[] = {
     LIMIT(rpd, "requests/day", "requests"),
     LIMIT(tpd, "tokens/day", "input and output tokens together"),
     LIMIT(max_parallel_requests, "requests", "requests that run at once"),
+    {.key = "algorithm",
+     .type = CONFIG_CHOICE,
+     AT(config_model, limits.algorithm),
+     .choices = algorithms,
+     .value = CONFIG_BUCKET,
+     .help = "sliding_window for a provider that counts one: no burst above a limit in any minute"},
     {.key = "context_window",
      .type = CONFIG_INTEGER,
      AT(config_model, context_window),

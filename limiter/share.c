@@ -19,11 +19,23 @@ static int64_t stretch_of(const struct dim_limit *d, int64_t parts)
     return most(least(stretch, DIM_MAX_UNITS / d->period / most(d->rate, d->capacity)), 1);
 }
 
+/* The headroom is as much time as before. */
+static void share_window(struct dim_limit *d, int64_t *ret_most, int64_t parts)
+{
+    int64_t ticks = d->headroom / d->rate + (d->headroom % d->rate > 0);
+    d->capacity = d->rate = *ret_most = most(d->capacity / parts, 1);
+    d->headroom = least(ticks * d->rate, d->capacity * d->period - 1);
+}
+
 static int share_dim(struct dim_limit *d, int64_t *ret_most, int64_t instances)
 {
     int64_t parts = 2 * instances;
     if (d->capacity < instances)
         return -ERANGE;
+    if (d->algorithm == DIM_WINDOW) {
+        share_window(d, ret_most, parts);
+        return 0;
+    }
     /* A tick of a second makes room for the stretched period of many instances. */
     if (parts > DIM_MAX_TICKS / d->period && d->tick_ms == 1 && d->period % DIM_MAX_TICK == 0) {
         d->period /= DIM_MAX_TICK;

@@ -12,6 +12,11 @@
  *             token at least.
  *   slots     max_parallel / 2N, at least 1.
  *
+ *   window    a sliding window stays one, with capacity / 2N: nothing is granted in the first
+ *             period, in which the pool's own grants leave the provider's window, and half of the
+ *             limit in any later one. The provider counts strictly, so a share that begins at once
+ *             would be refused.
+ *
  * Its pool starts empty, so what is granted in t ms is never above rate * t.
  *
  *   units      as limiter/dim.h

@@ -51,6 +51,7 @@ static void limits_of(const struct config *c, const struct profile *profile,
         .rpd = set_or_none(l->rpd),
         .tpd = set_or_none(l->tpd),
         .max_parallel = set_or_none(l->max_parallel_requests),
+        .algorithm = l->algorithm == CONFIG_SLIDING_WINDOW ? DIM_WINDOW : DIM_BUCKET,
     };
     struct profile_queue queue = {
         .bypass_permille = c->queue.bypass_permille,
