@@ -27,6 +27,7 @@ struct record {
     int64_t granted_ms; /* the last time */
     int64_t losses;     /* leases lost */
     bool cancelled;     /* while it ran */
+    bool counted;       /* its tenant had limits when it was granted */
     int64_t until_ms;   /* end of the lease or of the delay */
     struct tree_node timed;
     struct list ended;

@@ -1,7 +1,4 @@
-#include "limiter/pool.h"
-
-#include "limiter/book.h"
-#include "limiter/gate.h"
+#include "limiter/pool_internal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,21 +8,19 @@
 
 #define ORDER_MAX_US ((INT64_C(1) << 53) - 1)
 
-struct pool {
-    struct pool_limits limits;
-    struct gate gate;
-    struct book book;
-    int64_t seq; /* of the last grant */
-};
-
-/* What one dispatch carries along. */
-struct turn {
-    struct pool *pool;
-    struct pool_turn *ret;
-    size_t most;
-    size_t drops;
-    int64_t now_ms;
-};
+static int check_tenant(const struct pool_tenant *t, const struct pool_limits *limits,
+                        struct error *e)
+{
+    if (t->max_parallel < 0 || t->max_depth < 0)
+        return error_set(e, -EINVAL, "%s: a limit is out of range", t->name);
+    for (size_t i = 0; i < limits->dim_count; i++) {
+        struct dim_limit own = quota_limit(t, &limits->dims[i], i);
+        int rc = t->rate[i] != 0 ? dim_limit_check(&own, e) : 0;
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
 
 int pool_limits_check(const struct pool_limits *limits, struct error *e)
 {
@@ -41,12 +36,29 @@ int pool_limits_check(const struct pool_limits *limits, struct error *e)
                 return error_set(e, -EINVAL, "the limit %s stands twice", limit->name);
         }
     }
+    for (size_t i = 0; i < limits->tenant_count; i++) {
+        int rc = check_tenant(&limits->tenants[i], limits, e);
+        if (rc < 0)
+            return rc;
+    }
     if (limits->bypass_permille < 0 || limits->bypass_permille > 1000)
         return error_set(e, -EINVAL, "the bypass share must be 0 to 1000 permille");
     if (limits->max_parallel < 0 || limits->max_depth < 0 || limits->lease_ms < 1 ||
         limits->max_losses < 0)
         return error_set(e, -EINVAL, "a limit of the queue is out of range");
     return 0;
+}
+
+static void keep_limits(struct pool *p, const struct pool_limits *limits)
+{
+    p->limits = *limits;
+    p->limits.tenants = NULL;
+    p->limits.tenant_count = 0;
+}
+
+static void set_quotas(struct pool *p, const struct pool_limits *l, int64_t now_ms)
+{
+    quotas_configure(&p->quotas, l->tenants, l->tenant_count, l->dims, l->dim_count, now_ms);
 }
 
 struct pool *pool_new(const struct pool_limits *limits, bool start_full, int64_t now_ms)
@@ -56,13 +68,16 @@ struct pool *pool_new(const struct pool_limits *limits, bool start_full, int64_t
     struct pool *p = calloc(1, sizeof(*p));
     if (!p)
         return NULL;
-    p->limits = *limits;
+    keep_limits(p, limits);
     /* The address is enough of a seed: it only has to differ from what a client can foresee. */
     book_init(&p->book, (uint64_t)(uintptr_t)p);
-    if (gate_configure(&p->gate, limits->dims, limits->dim_count, start_full, now_ms) < 0) {
+    quotas_init(&p->quotas, (uint64_t)(uintptr_t)p);
+    if (quotas_reserve(&p->quotas, limits->tenants, limits->tenant_count) < 0 ||
+        gate_configure(&p->gate, limits->dims, limits->dim_count, start_full, now_ms) < 0) {
         pool_free(p);
         return NULL;
     }
+    set_quotas(p, limits, now_ms);
     return p;
 }
 
@@ -72,6 +87,7 @@ void pool_free(struct pool *p)
         return;
     book_release(&p->book);
     gate_release(&p->gate);
+    quotas_release(&p->quotas);
     free(p);
 }
 
@@ -79,202 +95,15 @@ int pool_configure(struct pool *p, const struct pool_limits *limits, int64_t now
 {
     int rc = pool_limits_check(limits, NULL);
     if (rc == 0)
-        rc = gate_configure(&p->gate, limits->dims, limits->dim_count, true, now_ms);
+        rc = quotas_reserve(&p->quotas, limits->tenants, limits->tenant_count);
     if (rc == 0)
-        p->limits = *limits;
+        rc = gate_configure(&p->gate, limits->dims, limits->dim_count, true, now_ms);
+    if (rc == 0) {
+        keep_limits(p, limits);
+        set_quotas(p, limits, now_ms);
+        fair_hurry_all(&p->book.fair);
+    }
     return rc;
-}
-
-/* ---- turn */
-
-static bool slots_are_full(const struct pool *p)
-{
-    return p->limits.max_parallel > 0 && pool_running(p) >= p->limits.max_parallel;
-}
-
-static bool is_late(const struct record *r, int64_t now_ms)
-{
-    return r->deadline_ms > 0 && r->deadline_ms <= now_ms;
-}
-
-static void start(struct pool *p, struct record *r, int64_t now_ms, struct pool_turn *ret)
-{
-    gate_unhold(&p->gate, r);
-    book_move(&p->book, r, TICKET_RUNNING, now_ms + p->limits.lease_ms);
-    r->fence++;
-    r->granted_ms = now_ms;
-    struct pool_grant *grant = &ret->grants[ret->grant_count++];
-    *grant = (struct pool_grant){.fence = r->fence, .seq = ++p->seq};
-    memcpy(grant->id, r->id, sizeof(grant->id));
-}
-
-/* Takes an ungranted ticket out of the queue for good. */
-static void drop(struct pool *p, struct record *r, enum ticket_state state)
-{
-    gate_unhold(&p->gate, r);
-    book_move(&p->book, r, state, 0);
-}
-
-static void put_back_due(struct turn *t)
-{
-    for (size_t i = 0; i < DISPATCH_MAX_DUE; i++) {
-        struct record *r = book_first_delayed(&t->pool->book);
-        if (!r || r->until_ms > t->now_ms)
-            return;
-        book_move(&t->pool->book, r, TICKET_QUEUED, 0);
-    }
-}
-
-static bool may_drop(const struct turn *t)
-{
-    return t->drops < DISPATCH_MAX_DROPS;
-}
-
-/* The first ticket of a flow that is not late; late ones are dropped. NULL when the flow has
- * none, or the turn may drop no more. */
-static struct record *come_up(struct turn *t, const struct fair_flow *flow, size_t queued)
-{
-    struct pool *p = t->pool;
-    for (; queued > 0 && may_drop(t); queued--, t->drops++) {
-        struct record *r = book_queued(flow);
-        if (!is_late(r, t->now_ms)) {
-            gate_cut(&p->gate, r->cost);
-            return r;
-        }
-        drop(p, r, TICKET_EXPIRED);
-    }
-    return NULL;
-}
-
-static struct record *find_head(struct turn *t)
-{
-    struct fair *fair = &t->pool->book.fair;
-    while (fair->depth > 0 && may_drop(t)) {
-        struct fair_flow *flow = fair_first(fair);
-        struct record *r = come_up(t, flow, fair_flow_depth(flow));
-        if (r)
-            return r;
-    }
-    return NULL;
-}
-
-static int64_t sooner(int64_t a_ms, int64_t b_ms)
-{
-    return a_ms < b_ms ? a_ms : b_ms;
-}
-
-/* A wait for ticket r ends with its deadline at the latest. */
-static int64_t wait_for(const struct turn *t, const struct record *r, int64_t wait_ms)
-{
-    return r->deadline_ms > 0 ? sooner(wait_ms, r->deadline_ms - t->now_ms) : wait_ms;
-}
-
-/* Lets the first that may pass the held head. True when one did; else the ms until one may. */
-static bool bypass(struct turn *t, const struct record *head, int64_t *ret_wait_ms)
-{
-    struct pool *p = t->pool;
-    struct fair *fair = &p->book.fair;
-    struct fair_flow *next = NULL;
-    int64_t soonest_ms = DIM_NEVER;
-    size_t seen = 0;
-
-    for (struct fair_flow *flow = fair_first(fair); flow && seen < BYPASS_MAX_SCAN; flow = next) {
-        next = fair_after(fair, flow); /* a flow may go with its last ticket */
-        if (flow == head->fair.flow)
-            continue;
-        seen++;
-        struct record *r = come_up(t, flow, fair_flow_depth(flow));
-        if (!r)
-            continue;
-        int64_t wait_ms = gate_pass_wait_ms(&p->gate, head->cost, r->cost, t->now_ms);
-        if (wait_ms == 0) {
-            gate_pass(&p->gate, head->cost, r->cost, t->now_ms);
-            start(p, r, t->now_ms, t->ret);
-            return true;
-        }
-        soonest_ms = sooner(soonest_ms, wait_for(t, r, wait_ms));
-    }
-    *ret_wait_ms = soonest_ms;
-    return false;
-}
-
-/* One step; false when the turn stops, with the wait and what binds. */
-static bool step(struct turn *t)
-{
-    struct pool *p = t->pool;
-    struct record *head = find_head(t);
-    if (!head) {
-        t->ret->wait_ms = p->book.fair.depth > 0 ? 0 : POOL_WAIT_NONE;
-        return false;
-    }
-
-    int binding;
-    int64_t wait_ms = gate_wait_ms(&p->gate, head->cost, t->now_ms, &binding);
-    if (wait_ms == 0) {
-        gate_charge(&p->gate, head->cost, t->now_ms);
-        start(p, head, t->now_ms, t->ret);
-        return true;
-    }
-
-    gate_hold(&p->gate, head, p->limits.bypass_permille, t->now_ms);
-    int64_t pass_ms;
-    if (bypass(t, head, &pass_ms))
-        return true;
-    if (!may_drop(t)) {
-        t->ret->wait_ms = 0;
-        return false;
-    }
-    t->ret->wait_ms = sooner(wait_for(t, head, wait_ms), pass_ms);
-    t->ret->binding = binding;
-    return false;
-}
-
-static void run_queue(struct turn *t)
-{
-    struct pool *p = t->pool;
-    struct pool_turn *ret = t->ret;
-    for (;;) {
-        ret->binding = -1;
-        if (p->book.fair.depth == 0) {
-            ret->wait_ms = POOL_WAIT_NONE;
-            return;
-        }
-        if (ret->grant_count >= t->most) {
-            ret->wait_ms = 0;
-            return;
-        }
-        if (slots_are_full(p)) {
-            ret->wait_ms = POOL_WAIT_SLOTS;
-            ret->binding = POOL_MAX_DIMS;
-            return;
-        }
-        if (!step(t))
-            return;
-    }
-}
-
-static void reset(struct pool_turn *ret)
-{
-    ret->grant_count = 0;
-    ret->wait_ms = POOL_WAIT_KEEP;
-    ret->binding = -1;
-}
-
-void pool_dispatch(struct pool *p, size_t max_grants, int64_t now_ms, struct pool_turn *ret)
-{
-    size_t most = max_grants < DISPATCH_MAX_GRANTS ? max_grants : DISPATCH_MAX_GRANTS;
-    struct turn t = {.pool = p, .ret = ret, .most = most, .now_ms = now_ms};
-    reset(ret);
-    gate_refill(&p->gate, now_ms);
-    put_back_due(&t);
-    run_queue(&t);
-
-    const struct record *r = book_first_delayed(&p->book);
-    if (!r)
-        return;
-    int64_t due_ms = r->until_ms > now_ms ? r->until_ms - now_ms : 1;
-    if (ret->wait_ms == POOL_WAIT_NONE || ret->wait_ms > due_ms)
-        ret->wait_ms = due_ms;
 }
 
 /* ---- tickets */
@@ -297,10 +126,18 @@ static bool is_well_formed(const struct pool *p, const struct ticket *t)
     return true;
 }
 
-static bool fits_at_once(struct pool *p, const int64_t *cost, int64_t now_ms)
+static bool fits_at_once(struct pool *p, const struct ticket *t, const int64_t *cost,
+                         int64_t now_ms)
 {
-    if (p->book.fair.depth > 0 || slots_are_full(p))
+    const struct quota *q = quota_of(&p->quotas, t->tenant);
+    if (p->book.fair.depth > 0 || pool_slots_are_full(p))
         return false;
+    if (q) {
+        struct quota then = *q;
+        quota_refill(&then, now_ms);
+        if (quota_wait_ms(&then, t->cost, now_ms) > 0)
+            return false;
+    }
     struct gate then = p->gate; /* a refusal must not keep the refill */
     gate_refill(&then, now_ms);
     int binding;
@@ -312,7 +149,7 @@ int pool_submit(struct pool *p, const struct ticket *t, size_t max_grants, int64
 {
     if (!is_well_formed(p, t))
         return -EINVAL;
-    reset(ret);
+    pool_turn_reset(ret);
     if (book_find(&p->book, t->id))
         return SUBMIT_KNOWN;
     int64_t cost[POOL_MAX_DIMS];
@@ -321,10 +158,19 @@ int pool_submit(struct pool *p, const struct ticket *t, size_t max_grants, int64
     if (ret->binding >= 0)
         return SUBMIT_TOO_LARGE;
 
+    struct quota *q = quota_of(&p->quotas, t->tenant);
+    ret->binding = q ? quota_too_large(q, t->cost) : -1;
+    ret->own = ret->binding >= 0;
+    if (ret->own)
+        return SUBMIT_TOO_LARGE;
+
     bool late = t->deadline_ms > 0 && t->deadline_ms <= now_ms;
-    bool at_once = !late && fits_at_once(p, cost, now_ms);
+    bool at_once = !late && fits_at_once(p, t, cost, now_ms);
     if (!at_once && (int64_t)p->book.fair.depth >= p->limits.max_depth)
         return SUBMIT_FULL;
+    if (!at_once && q && q->max_depth > 0 &&
+        (int64_t)fair_tenant_depth(&p->book.fair, t->tenant) >= q->max_depth)
+        return SUBMIT_TENANT_FULL;
 
     struct record *r;
     int rc = book_add(&p->book, t, &r);
@@ -334,7 +180,9 @@ int pool_submit(struct pool *p, const struct ticket *t, size_t max_grants, int64
     if (at_once) {
         gate_refill(&p->gate, now_ms);
         gate_charge(&p->gate, r->cost, now_ms);
-        start(p, r, now_ms, ret);
+        if (q)
+            quota_refill(q, now_ms);
+        pool_start(p, r, now_ms, ret);
         return SUBMIT_GRANTED;
     }
     book_move(&p->book, r, TICKET_QUEUED, 0);
@@ -370,6 +218,7 @@ bool pool_settle(struct pool *p, const struct pool_outcome *outcome, size_t max_
                                              .actual = outcome->actual,
                                              .unsent = outcome->unsent};
         gate_settle(&p->gate, &settlement, now_ms);
+        pool_end_quota(p, r, outcome, now_ms);
         int64_t fair_actual = outcome->unsent ? 0 : outcome->fair_actual;
         if (fair_actual > FAIR_MAX_TOKENS)
             fair_actual = FAIR_MAX_TOKENS;
@@ -392,7 +241,7 @@ enum ticket_state pool_cancel(struct pool *p, const char *id, int64_t now_ms)
         return TICKET_NONE;
     enum ticket_state was = r->state;
     if (was == TICKET_QUEUED || was == TICKET_DELAYED)
-        drop(p, r, TICKET_CANCELLED);
+        pool_drop(p, r, TICKET_CANCELLED);
     else if (was == TICKET_RUNNING)
         r->cancelled = true;
     return was;
@@ -414,6 +263,7 @@ size_t pool_reap(struct pool *p, int64_t now_ms)
         struct record *r = book_first_lease(&p->book);
         if (!r || r->until_ms > now_ms)
             break;
+        pool_end_quota(p, r, NULL, now_ms);
         if (++r->losses >= p->limits.max_losses)
             book_move(&p->book, r, TICKET_DEAD, 0);
         else
@@ -465,6 +315,16 @@ int64_t pool_depth(const struct pool *p, enum pool_class c)
 int64_t pool_delayed(const struct pool *p)
 {
     return (int64_t)p->book.delayed.count;
+}
+
+size_t pool_parked(const struct pool *p)
+{
+    return p->book.fair.parked.count;
+}
+
+const struct quota *pool_quota(const struct pool *p, const char *tenant)
+{
+    return quota_of(&p->quotas, tenant);
 }
 
 const char *pool_head(const struct pool *p)
