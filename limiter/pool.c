@@ -317,9 +317,10 @@ int64_t pool_delayed(const struct pool *p)
     return (int64_t)p->book.delayed.count;
 }
 
-size_t pool_parked(const struct pool *p)
+int64_t pool_parked_until(const struct pool *p)
 {
-    return p->book.fair.parked.count;
+    const struct fair_flow *flow = fair_first_parked(&p->book.fair);
+    return flow ? fair_parked_until(flow) : INT64_MAX;
 }
 
 const struct quota *pool_quota(const struct pool *p, const char *tenant)

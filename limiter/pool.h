@@ -252,7 +252,8 @@ const struct window *pool_window(const struct pool *p, size_t dim);
 int64_t pool_running(const struct pool *p);
 int64_t pool_depth(const struct pool *p, enum pool_class c); /* queued */
 int64_t pool_delayed(const struct pool *p);
-size_t pool_parked(const struct pool *p); /* flows */
+/* When the first parked flow comes back by itself; INT64_MAX: none does. */
+int64_t pool_parked_until(const struct pool *p);
 /* A tenant's own limits as last refilled; NULL: it has none. Valid until the next change. */
 const struct quota *pool_quota(const struct pool *p, const char *tenant);
 /* The head of the queue, late or not; NULL when nothing is queued. Valid until the next change. */

@@ -12,8 +12,10 @@
 
 #define OPS_MAX_TICKETS 4096
 #define OPS_NAMES       4 /* dimension names that occur */
+#define OPS_TENANTS     5
 
 extern const char *const pool_ops_name[OPS_NAMES];
+extern const char *const pool_ops_tenant[OPS_TENANTS];
 
 enum pool_op_kind {
     OP_SUBMIT,
@@ -63,8 +65,10 @@ struct pool_ops {
     bool may_raise;               /* configure may raise a capacity again */
     int64_t least_cap[OPS_NAMES]; /* of all limits so far; 0 not seen */
     int window_percent;           /* dimensions that are sliding windows */
-    bool flood;                   /* many more submits than settlements */
-    int late_percent;             /* submits that have a deadline */
+    int quota_percent;            /* tenants that have limits of their own */
+    struct pool_tenant tenants[OPS_TENANTS];
+    bool flood;       /* many more submits than settlements */
+    int late_percent; /* submits that have a deadline */
     int64_t last_wait_ms;
     struct ops_ticket tickets[OPS_MAX_TICKETS];
     size_t count;

@@ -91,6 +91,13 @@ static void refill_all(struct pool_shadow *s, int64_t now_ms)
         d->loose |= now_ms < s->latest_ms;
         forget_left(d, now_ms);
     }
+    for (size_t k = 0; k < OPS_TENANTS; k++) {
+        for (size_t n = 0; n < OPS_NAMES; n++) {
+            s->own[k][n].loose |= now_ms < s->latest_ms;
+            if (s->own[k][n].present)
+                refill(&s->own[k][n], now_ms);
+        }
+    }
     s->latest_ms = now_ms > s->latest_ms ? now_ms : s->latest_ms;
 }
 
@@ -172,10 +179,44 @@ static void set_limits(struct pool_shadow *s, const struct pool_limits *l, int64
     }
 }
 
+static const struct pool_tenant *tenant_of(const struct pool_shadow *s, const char *name)
+{
+    for (size_t i = 0; i < s->tenant_count; i++) {
+        if (strcmp(s->tenants[i].name, name) == 0)
+            return &s->tenants[i];
+    }
+    return NULL;
+}
+
+static void set_own(struct pool_shadow *s, const struct pool_limits *l, int64_t now_ms)
+{
+    s->tenant_count = l->tenant_count;
+    memcpy(s->tenants, l->tenants, l->tenant_count * sizeof(*l->tenants));
+    for (size_t k = 0; k < OPS_TENANTS; k++) {
+        const struct pool_tenant *own = tenant_of(s, pool_ops_tenant[k]);
+        struct shadow_dim old[OPS_NAMES];
+        memcpy(old, s->own[k], sizeof(old));
+        memset(s->own[k], 0, sizeof(s->own[k]));
+        for (size_t i = 0; own && i < l->dim_count; i++) {
+            size_t n = pool_ops_number(l->dims[i].name);
+            struct shadow_dim *d = &s->own[k][n];
+            if (own->rate[i] == 0)
+                continue;
+            *d = old[n];
+            d->limit = quota_limit(own, &l->dims[i], i);
+            d->level = d->present ? least(d->level, full_level(d)) : full_level(d);
+            d->refilled_ms = d->present ? d->refilled_ms : now_ms;
+            d->loose &= d->present;
+            d->present = true;
+        }
+    }
+}
+
 void pool_shadow_start(struct pool_shadow *s, const struct pool_ops *ops)
 {
     memset(s, 0, sizeof(*s));
     set_limits(s, &ops->limits, ops->now_ms);
+    set_own(s, &ops->limits, ops->now_ms);
 }
 
 static struct shadow_ticket *ticket_of(struct pool_shadow *s, struct pool_ops *ops, const char *id)
@@ -191,6 +232,46 @@ static int64_t running(const struct pool_shadow *s, size_t count)
     for (size_t i = 0; i < count; i++)
         n += s->tickets[i].state == TICKET_RUNNING;
     return n;
+}
+
+static int64_t count_of(const struct pool_shadow *s, const struct pool_ops *ops, const char *tenant,
+                        enum ticket_state state)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < ops->count; i++)
+        n += s->tickets[i].state == state && strcmp(ops->tickets[i].asked.tenant, tenant) == 0;
+    return n;
+}
+
+static size_t tenant_number(const char *name)
+{
+    size_t k = 0;
+    while (strcmp(pool_ops_tenant[k], name) != 0)
+        k++;
+    return k;
+}
+
+/* A tenant's own limits: slots that were taken under them, and its buckets. */
+static void follow_own(struct pool_shadow *s, struct shadow_ticket *t, const char *tenant)
+{
+    const struct pool_tenant *own = tenant_of(s, tenant);
+    size_t k = tenant_number(tenant);
+    if (!own)
+        return;
+    if (own->max_parallel > 0)
+        assert_true(s->running[k] < own->max_parallel);
+    s->running[k]++;
+    t->counted = true;
+    for (size_t n = 0; n < OPS_NAMES; n++) {
+        struct shadow_dim *d = &s->own[k][n];
+        int64_t units = t->cost[n] * d->limit.period;
+        if (!d->present || t->cost[n] == 0)
+            continue;
+        /* Seldom looked at, a bucket does not see each step back of the clock, as the shadow does.
+         */
+        assert_true(d->loose || d->level >= least(units, full_level(d)));
+        d->level -= units;
+    }
 }
 
 /* I2, I3, I8 and the fit itself, for one grant. */
@@ -218,6 +299,7 @@ static void follow_grant(struct pool_shadow *s, struct pool_ops *ops, const stru
         log_charge(d, units, true);
         assert_true(d->level >= 0);
     }
+    follow_own(s, t, pool_ops_find(ops, g->id)->asked.tenant);
     assert_int_equal(g->fence, t->fence + 1); /* I7 */
     assert_int_equal(g->seq, s->seq + 1);
     t->fence = g->fence;
@@ -250,6 +332,17 @@ static void follow_turn(struct pool_shadow *s, struct pool_ops *ops, const struc
     }
 }
 
+static bool follow_own_size(const struct pool_shadow *s, const struct ops_ticket *asked)
+{
+    const struct pool_tenant *own = tenant_of(s, asked->asked.tenant);
+    for (size_t i = 0; own && i < s->limits.dim_count; i++) {
+        size_t n = pool_ops_number(s->limits.dims[i].name);
+        if (own->rate[i] > 0 && asked->named_cost[n] > own->capacity[i])
+            return true;
+    }
+    return false;
+}
+
 static void follow_submit(struct pool_shadow *s, struct pool_ops *ops, const struct pool *p,
                           const struct pool_op *op, const struct pool_result *r)
 {
@@ -265,11 +358,19 @@ static void follow_submit(struct pool_shadow *s, struct pool_ops *ops, const str
     assert_int_equal(r->submit == SUBMIT_KNOWN, known);
     if (known)
         return;
+    large |= follow_own_size(s, asked);
     assert_int_equal(r->submit == SUBMIT_TOO_LARGE, large);
     if (large)
         return;
     if (r->submit == SUBMIT_FULL) {
         assert_true(queued >= s->limits.max_depth);
+        return;
+    }
+    if (r->submit == SUBMIT_TENANT_FULL) {
+        const struct pool_tenant *own = tenant_of(s, asked->asked.tenant);
+        assert_non_null(own);
+        assert_true(own->max_depth > 0 &&
+                    count_of(s, ops, asked->asked.tenant, TICKET_QUEUED) >= own->max_depth);
         return;
     }
     refill_all(s, op->now_ms);
@@ -315,7 +416,8 @@ static void correct_window(struct shadow_dim *d, const struct shadow_ticket *t, 
     }
 }
 
-static void correct(struct pool_shadow *s, const struct shadow_ticket *t, const struct pool_op *op)
+static void correct(struct pool_shadow *s, const struct pool_ops *ops,
+                    const struct shadow_ticket *t, const struct pool_op *op)
 {
     for (size_t i = 0; i < s->limits.dim_count; i++) {
         size_t n = pool_ops_number(s->limits.dims[i].name);
@@ -323,6 +425,8 @@ static void correct(struct pool_shadow *s, const struct shadow_ticket *t, const 
         int64_t actual = op->outcome.unsent ? 0 : op->outcome.actual[i];
         if (actual < 0)
             continue;
+        /* It came up while the capacity was lower, and was cut, or it did not: nobody told. */
+        d->loose |= t->cost[n] > ops->least_cap[n];
         if (is_window(d)) {
             correct_window(d, t, (size_t)(t - s->tickets), op, t->cost[n], actual);
             continue;
@@ -331,6 +435,26 @@ static void correct(struct pool_shadow *s, const struct shadow_ticket *t, const 
         if (units > 0 && d->limit.rule == DIM_KEEP && !op->outcome.unsent)
             continue;
         log_charge(d, -least(units, full_level(d) - d->level), false);
+    }
+}
+
+/* The same for the tenant's buckets, and its slot. */
+static void end_own(struct pool_shadow *s, struct shadow_ticket *t, const char *tenant,
+                    const struct pool_op *op)
+{
+    size_t k = tenant_number(tenant);
+    bool charged = t->counted && tenant_of(s, tenant);
+    s->running[k] -= t->counted;
+    t->counted = false;
+    for (size_t i = 0; i < s->limits.dim_count && charged && op; i++) {
+        size_t n = pool_ops_number(s->limits.dims[i].name);
+        struct shadow_dim *d = &s->own[k][n];
+        int64_t actual = op->outcome.unsent ? 0 : op->outcome.actual[i];
+        int64_t units = (t->cost[n] - actual) * d->limit.period;
+        if (!d->present || actual < 0)
+            continue;
+        if (units < 0 || op->outcome.unsent || d->limit.rule != DIM_KEEP)
+            d->level = least(d->level + (wide)units, full_level(d));
     }
 }
 
@@ -353,7 +477,8 @@ static void follow_settle(struct pool_shadow *s, struct pool_ops *ops, const str
     refill_all(s, op->now_ms);
     if (!took)
         return;
-    correct(s, t, op);
+    correct(s, ops, t, op);
+    end_own(s, t, pool_ops_find(ops, op->id)->asked.tenant, op);
     pause_dims(s, op);
     t->state = op->outcome.state;
     s->settles++;
@@ -387,6 +512,7 @@ static void follow_reap(struct pool_shadow *s, struct pool_ops *ops, const struc
         if (t->state != TICKET_RUNNING || t->until_ms > op->now_ms)
             continue;
         count++;
+        end_own(s, t, ops->tickets[i].asked.tenant, NULL);
         t->losses++;
         t->state = t->losses >= s->limits.max_losses ? TICKET_DEAD
                    : t->cancelled                    ? TICKET_CANCELLED
@@ -424,6 +550,7 @@ void pool_shadow_follow(struct pool_shadow *s, struct pool_ops *ops, const struc
     case OP_CONFIGURE:
         refill_all(s, op->now_ms);
         set_limits(s, &op->limits, op->now_ms);
+        set_own(s, &op->limits, op->now_ms);
         break;
     default:
         refill_all(s, op->now_ms);

@@ -38,13 +38,17 @@ struct shadow_ticket {
     enum ticket_state state;
     int64_t cost[OPS_NAMES];
     int64_t fence, losses, until_ms, deadline_ms, granted_ms;
-    bool cancelled;
+    bool cancelled, counted;
 };
 
 struct pool_shadow {
     struct pool_limits limits;
     struct shadow_dim dims[OPS_NAMES];
     struct shadow_ticket tickets[OPS_MAX_TICKETS];
+    struct pool_tenant tenants[OPS_TENANTS];
+    size_t tenant_count;
+    struct shadow_dim own[OPS_TENANTS][OPS_NAMES]; /* buckets */
+    int64_t running[OPS_TENANTS];                  /* granted while the tenant had limits */
     struct shadow_record logs[OPS_NAMES][SHADOW_MAX_RECORDS];
     int64_t seq, latest_ms;
     size_t grants, settles, reaped, expired; /* to show that a run did something */
