@@ -1,8 +1,10 @@
 -- configure: states the limits of a pool. Levels are kept and cut to the new capacity, never scaled.
 -- ARGV: owner, start ('full': never seen before; 'empty': its data were lost), K, beta, maxq, lease,
---       losses, ttl, then for each dimension: name R P U C M rule algorithm (b bucket, w window)
+--       losses, ttl, tenants' own limits (JSON: tenant -> {K: max_parallel, Q: queued tickets, dim: {name:
+--       [R, C]}}), then for each dimension: name R P U C M rule algorithm (b bucket, w window)
 -- Reply: 'new', 'changed' or 'same'
 
+local TENANT_TTL = 31536000000 -- a year without a configure: each start and reload makes one
 local us = now_us()
 local ms = math.floor(us / 1000)
 local key, pre = KEYS[1], string.sub(KEYS[1], 1, -2)
@@ -57,7 +59,7 @@ end
 for i, name in ipairs({'K', 'beta', 'maxq', 'lease', 'losses', 'ttl'}) do
   base[i] = format('"%s":%s', name, int(tonumber(ARGV[i + 2])))
 end
-for i = 9, #ARGV, 8 do
+for i = 10, #ARGV, 8 do
   local name = ARGV[i]
   local R, P, U, C = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4])
   local old, v = before[name], redis.call('HMGET', key, name .. ':L', name .. ':T', name .. ':W')
@@ -76,13 +78,56 @@ for i = 9, #ARGV, 8 do
     end
   end
   names[#names + 1] = name
-  kept[name] = true
+  kept[name] = d
 end
 for name in string.gmatch(known or '', '[^,]+') do
   if not kept[name] then
     redis.call('HDEL', key, name .. ':L', name .. ':T', name .. ':W', name .. ':G')
     redis.call('DEL', pre .. 'w:' .. name)
   end
+end
+-- A tenant's buckets keep their levels as the pool's do.
+local function own_dims(tenant, own)
+  local u = pre .. 'u:' .. tenant
+  local text_before = redis.call('HGET', u, 'cfg')
+  local dim_before = text_before and cjson.decode(text_before).dim or {}
+  local list, state = {}, {}
+  for name, v in pairs(own.dim) do
+    local now, old, was = kept[name], dim_before[name], before[name]
+    local L, T = v[2] * now.P, ms
+    if old and was and was.P == now.P and was.U == now.U then
+      old.P, old.U = was.P, was.U
+      old.L, old.T = tonumber(redis.call('HGET', u, name .. ':L')), tonumber(redis.call('HGET', u, name .. ':T'))
+      refill(old, ms)
+      L, T = math.min(old.L, L), old.T
+    elseif old and was then
+      L = 0
+    end
+    list[#list + 1] = format('"%s":{"R":%d,"C":%d}', name, v[1], v[2])
+    state[#state + 1], state[#state + 2] = name .. ':L', int(L)
+    state[#state + 1], state[#state + 2] = name .. ':T', int(T)
+  end
+  redis.call('HSET', u, 'cfg', format('{"K":%d,"Q":%d,"dim":{%s}}', own.K, own.Q, table.concat(list, ',')),
+    unpack(state))
+  redis.call('PEXPIRE', u, TENANT_TTL)
+end
+
+local own = cjson.decode(ARGV[9])
+for _, tenant in ipairs(redis.call('SMEMBERS', pre .. 'lim')) do
+  if not own[tenant] then
+    redis.call('HDEL', pre .. 'u:' .. tenant, 'cfg')
+  end
+end
+redis.call('DEL', pre .. 'lim')
+for tenant, limits in pairs(own) do
+  own_dims(tenant, limits)
+  redis.call('SADD', pre .. 'lim', tenant)
+end
+if redis.call('EXISTS', pre .. 'pk') == 1 then
+  redis.call('ZUNIONSTORE', pre .. 'pk', 1, pre .. 'pk', 'WEIGHTS', 0) -- they look again
+  base[#base + 1] = '"tl":1'
+elseif next(own) then
+  base[#base + 1] = '"tl":1'
 end
 local dims = table.concat(names, ',')
 redis.call('HSET', pre .. 'm', 'h:id', '') -- a hold was counted by the old limits
@@ -91,6 +136,9 @@ redis.call('HSET', key, 'cfg', cfg, 'dims', dims, unpack(set))
 redis.call('HSETNX', key, 'nq', 0)
 redis.call('HSETNX', key, 'seq', 0)
 redis.call('HSETNX', key, 'svc', 1000)
+if next(own) then
+  redis.call('PEXPIRE', pre .. 'lim', TENANT_TTL)
+end
 redis.call('PEXPIRE', key, POOL_TTL)
 redis.call('PEXPIRE', pre .. 'm', POOL_TTL)
 return known and (known == dims and 'same' or 'changed') or 'new'

@@ -1,5 +1,5 @@
--- dim: one dimension of a pool, a bucket or a sliding window. The text of a script is dim.lua, lib.lua,
--- queue.lua, eta.lua and its own.
+-- dim: one dimension of a pool, a bucket or a sliding window. The text of a script is dim.lua,
+-- tenant.lua, lib.lua, queue.lua, eta.lua and its own.
 --
 -- The rules are those of limiter/dim.h and limiter/window.h. A dimension is a table d: R P U C M F and,
 -- of a window, A 'w' from the configuration; L T W its state. Of a window, key is its log, and T the

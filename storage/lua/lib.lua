@@ -1,4 +1,4 @@
--- lib: what every script shares, after dim.lua.
+-- lib: what every script shares, after dim.lua and tenant.lua.
 --
 -- The rules (refill, need, order, hold, bypass) are those of limiter/pool.h, word for word; this is
 -- the copy that decides. All keys of a pool carry its hash tag, so one script may touch them all:
@@ -18,12 +18,16 @@
 --                  FLOW is 'CLASS:TENANT'. Deleted when the queue is empty.
 --   q:CLASS  ZSET  tenant -> start tag, of flows with queued tickets
 --   t:FLOW   ZSET  ticket -> order key, microseconds
+--   lim      SET   tenants with limits of their own, and then tl in cfg
+--   u:TENANT HASH  of such a tenant: cfg (JSON: K max_parallel, Q queued tickets, dim R C), run slots
+--                  taken, d:L d:T of its buckets; they have the pool's P U F
+--   pk       ZSET  FLOW -> ms when it comes back: not in q:CLASS, as its tenant's limits do not let it
 --   delay    ZSET  ticket -> ms when its backoff ends
 --   inf      ZSET  ticket -> ms when its lease ends; ZCARD is the slots in use
 --   chg:OWNER STRING number of the last charge of an instance (see charge.lua)
 --   own      ZSET  instance -> ms until which it counts as alive
 --   j:ID     HASH  a ticket: st state, kd call|job, cl tn w ord dl fc (fair cost), c:d cost,
---                  at fence, ls leases lost, fv fair cost charged in busy
+--                  at fence, tr 1 while it counts in its tenant's run, ls leases lost, fv fair cost charged in busy
 --                  period fb, ow owner, seq, t0 t1 t2 ms of
 --                  submit, last grant, end; other fields are the caller's and never read here
 --
@@ -190,6 +194,7 @@ local function save(p)
     end
   end
   redis.call('HSET', p.key, unpack(a))
+  save_quotas(p)
   if not p.m then
     return
   end
@@ -213,7 +218,7 @@ end
 
 -- A ticket as a table; nil when its record is gone.
 local function load_ticket(p, id)
-  local want = {'st', 'kd', 'cl', 'tn', 'w', 'ord', 'dl', 'fc', 'at', 'ls', 'fv', 'fb', 'ow', 't1'}
+  local want = {'st', 'kd', 'cl', 'tn', 'w', 'ord', 'dl', 'fc', 'at', 'ls', 'fv', 'fb', 'ow', 't1', 'tr'}
   local head = #want
   for _, d in ipairs(p.dims) do
     want[#want + 1] = 'c:' .. d.name
@@ -225,7 +230,7 @@ local function load_ticket(p, id)
   local t = {
     id = id, st = v[1], kd = v[2], cl = tonumber(v[3]), tn = v[4], w = tonumber(v[5]), ord = v[6],
     dl = tonumber(v[7]), fc = tonumber(v[8]), at = tonumber(v[9]), ls = tonumber(v[10]),
-    fv = tonumber(v[11]), fb = tonumber(v[12]), ow = v[13], t1 = tonumber(v[14]) or 0, cost = {},
+    fv = tonumber(v[11]), fb = tonumber(v[12]), ow = v[13], t1 = tonumber(v[14]) or 0, tr = v[15] == '1', cost = {},
   }
   t.flow = v[3] .. ':' .. v[4]
   for i = 1, #p.dims do
@@ -258,16 +263,25 @@ local function add_backlog(p, t, sign)
   end
 end
 
-local function enqueue(p, t)
-  local m, q = tags(p), p.pre .. 'q:' .. t.cl
-  redis.call('ZADD', p.pre .. 't:' .. t.flow, t.ord, t.id)
-  if not redis.call('ZSCORE', q, t.tn) then
-    local F = tonumber(redis.call('HGET', p.pre .. 'f', 'F:' .. t.flow) or '0')
-    redis.call('ZADD', q, int(math.max(m['v' .. t.cl], F)), t.tn)
-    redis.call('HSET', p.pre .. 'f', 'w:' .. t.flow, int(t.w))
+-- A flow comes into the order, as one that was empty.
+local function come_in(p, class, tenant)
+  local m, F = tags(p), tonumber(redis.call('HGET', p.pre .. 'f', 'F:' .. class .. ':' .. tenant) or '0')
+  redis.call('ZADD', p.pre .. 'q:' .. class, int(math.max(m['v' .. class], F)), tenant)
+  if not m['S' .. class] then
+    m['S' .. class] = math.max(m.v, m['F' .. class])
   end
-  if not m['S' .. t.cl] then
-    m['S' .. t.cl] = math.max(m.v, m['F' .. t.cl])
+end
+
+local function enqueue(p, t)
+  local q = p.pre .. 'q:' .. t.cl
+  redis.call('ZADD', p.pre .. 't:' .. t.flow, t.ord, t.id)
+  if p.tl and redis.call('ZSCORE', p.pre .. 'pk', t.flow) then
+    if redis.call('ZRANK', p.pre .. 't:' .. t.flow, t.id) == 0 then
+      redis.call('ZADD', p.pre .. 'pk', 0, t.flow)
+    end
+  elseif not redis.call('ZSCORE', q, t.tn) then
+    come_in(p, t.cl, t.tn)
+    redis.call('HSET', p.pre .. 'f', 'w:' .. t.flow, int(t.w))
   end
   add_backlog(p, t, 1)
   p.nq = p.nq + 1
@@ -299,7 +313,11 @@ local function unqueue(p, t)
     return
   end
   p.nq = p.nq - 1
-  if redis.call('EXISTS', flow) == 0 then
+  if redis.call('EXISTS', flow) == 1 then
+    if p.tl then
+      redis.call('ZADD', p.pre .. 'pk', 'XX', 0, t.flow)
+    end
+  elseif not p.tl or redis.call('ZREM', p.pre .. 'pk', t.flow) == 0 then
     close_flow(p, t.cl, t.tn)
   end
   add_backlog(p, t, -1)
@@ -320,8 +338,23 @@ local function alive(p, owner)
   return p.alive[owner]
 end
 
+-- Whether its tenant's own limits let t run; its flow is parked when they do not.
+local function own_lets(p, t)
+  local q = quota(p, t.tn)
+  local wait = q and own_wait(p, q, t.cost) or 0
+  if wait == 0 then
+    return true
+  end
+  local at = wait == NEVER and NEVER or p.ms + wait
+  at = t.dl > 0 and math.min(at, t.dl) or at
+  close_flow(p, t.cl, t.tn)
+  redis.call('ZADD', p.pre .. 'pk', int(at), t.flow)
+  p.drops = p.drops + 1
+  return false
+end
+
 -- The first live ticket of a flow; those that are past their deadline, or wait for a dead
--- instance, leave on the way. nil when the flow has none, or too many were dropped.
+-- instance, leave on the way. nil when the flow has none, was parked, or too many were dropped.
 local function first_of(p, class, tenant)
   local flow = class .. ':' .. tenant
   p.drops = p.drops or 0
@@ -336,7 +369,7 @@ local function first_of(p, class, tenant)
       local late = t.dl > 0 and t.dl <= p.ms
       if not late and (t.kd == 'job' or alive(p, t.ow)) then
         cut_cost(p, t)
-        return t
+        return own_lets(p, t) and t or nil
       end
       unqueue(p, t)
       finish(p, t, late and 'expired' or 'cancelled')

@@ -40,6 +40,11 @@ local function class_depth(c)
     local t0 = first and tonumber(redis.call('HGET', p.pre .. 'j:' .. first, 't0') or '0') or p.ms
     oldest = math.max(oldest, p.ms - t0)
   end
+  for _, flow in ipairs(p.tl and redis.call('ZRANGE', p.pre .. 'pk', 0, -1) or {}) do
+    if string.sub(flow, 1, 2) == c .. ':' then
+      depth = depth + redis.call('ZCARD', p.pre .. 't:' .. flow)
+    end
+  end
   return depth, oldest
 end
 

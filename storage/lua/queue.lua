@@ -75,6 +75,11 @@ local function start(p, t, fair)
   if t.kd == 'job' then
     t.ow = p.owner
   end
+  local q = quota(p, t.tn)
+  if q then
+    own_charge(q, t.cost)
+    redis.call('HSET', p.pre .. 'j:' .. t.id, 'tr', 1)
+  end
   redis.call('ZADD', p.pre .. 'inf', int(p.ms + p.lease), t.id)
   redis.call('HSET', p.pre .. 'j:' .. t.id, 'st', 'running', 'at', int(t.at), 'fv', int(fair and t.fc or 0),
     'fb', int(t.fb or -1), 'ow', t.ow, 'seq', int(p.seq), 't1', int(p.ms))
@@ -239,7 +244,7 @@ local function turn(p)
     end
     local head = find_head(p)
     if not head then
-      p.wait = p.nq > 0 and 0 or -1
+      p.wait = #classes(p) > 0 and 0 or -1
       return
     end
     local wait, binding = check(p, head.cost)
@@ -268,16 +273,41 @@ local function first_delayed(p)
   return redis.call('ZRANGE', p.pre .. 'delay', 0, 0, 'WITHSCORES')
 end
 
+-- Flows whose tenant's limits may let them now come back.
+local function bring_back(p)
+  local pk = p.pre .. 'pk'
+  local due = redis.call('ZRANGEBYSCORE', pk, '-inf', int(p.ms), 'LIMIT', 0, 64)
+  for _, flow in ipairs(due) do
+    redis.call('ZREM', pk, flow)
+    come_in(p, tonumber(string.sub(flow, 1, 1)), string.sub(flow, 3))
+  end
+end
+
+-- A turn's wait, with what becomes due by itself.
+local function wait_for_due(p, at)
+  local wait = math.max(at - p.ms, 1)
+  p.wait = p.wait < 0 and p.wait ~= -2 and wait or (p.wait > 0 and math.min(p.wait, wait) or p.wait)
+end
+
 local function dispatch(p)
   local due = first_delayed(p)
   if due[2] and tonumber(due[2]) <= p.ms then
     promote(p)
     due = first_delayed(p)
   end
+  if p.tl then
+    bring_back(p)
+  end
   turn(p)
   if due[2] then
-    local wait = math.max(tonumber(due[2]) - p.ms, 1)
-    p.wait = p.wait < 0 and p.wait ~= -2 and wait or (p.wait > 0 and math.min(p.wait, wait) or p.wait)
+    wait_for_due(p, tonumber(due[2]))
+  end
+  local parked = p.tl and redis.call('ZRANGE', p.pre .. 'pk', 0, 0, 'WITHSCORES')
+  if parked and parked[2] and tonumber(parked[2]) < NEVER then
+    wait_for_due(p, tonumber(parked[2]))
+  end
+  if p.wait == -1 and p.nq > 0 then
+    p.wait = -2
   end
 end
 

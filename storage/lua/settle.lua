@@ -22,6 +22,7 @@ for i, d in ipairs(p.dims) do
     settle_dim(p, d, t, t.cost[i], a, unsent)
   end
 end
+end_own(p, t, actual, unsent)
 if t.fv > 0 and t.fb == tags(p).bp and (unsent or fair >= 0) then
   move_tags(p, t, (unsent and 0 or fair) - t.fv)
 end

@@ -3,7 +3,8 @@
 --       deadline in ms from now (0 none), aging ms, alive ms (how long the owner of a call counts as
 --       alive without a heartbeat), then the caller's own fields of the record: name value …
 -- RESULT: {'granted', fence, seq} {'queued', eta_ms, ahead, binding} {'too_large', dim, capacity}
---         {'full', queued} {'known', state, fence, seq}
+--         (dim and binding: 'tpm' of the pool, 'tenant:tpm' of the tenant)
+--         {'full', queued} {'tenant_full', queued, max_queue} {'known', state, fence, seq}
 
 local p = open_pool(ARGV[1], ARGV[2], ARGV[3])
 if not p then
@@ -46,7 +47,13 @@ local over = never_fits(p, t.cost)
 if over then
   return reply(p, {'too_large', over.name, int(over.C)})
 end
-if p.nq == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost) == 0 and not slots_full(p) then
+local own = quota(p, tenant)
+over = own and own_over(own, t.cost)
+if over then
+  return reply(p, {'too_large', 'tenant:' .. over.name, int(over.C)})
+end
+if p.nq == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost) == 0 and not slots_full(p)
+  and (not own or own_wait(p, own, t.cost) == 0) then
   -- the fast path: one read, one lease, one record, one write
   charge(p, t.cost)
   p.seq = p.seq + 1
@@ -54,6 +61,10 @@ if p.nq == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost) == 0 and not sl
   a[18] = 1 -- at: the first fence
   local n = #a
   a[n + 1], a[n + 2], a[n + 3], a[n + 4] = 'seq', int(p.seq), 't1', int(p.ms)
+  if own then
+    own_charge(own, t.cost)
+    a[n + 5], a[n + 6] = 'tr', 1
+  end
   redis.call('HSET', key, unpack(a))
   redis.call('ZADD', p.pre .. 'inf', int(p.ms + p.lease), id)
   if kind == 'call' then
@@ -64,6 +75,15 @@ if p.nq == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost) == 0 and not sl
 end
 if p.nq >= p.maxq then
   return reply(p, {'full', int(p.nq)})
+end
+if own and own.Q > 0 then
+  local waiting = 0
+  for c = 0, 2 do
+    waiting = waiting + redis.call('ZCARD', p.pre .. 't:' .. c .. ':' .. tenant)
+  end
+  if waiting >= own.Q then
+    return reply(p, {'tenant_full', int(waiting), int(own.Q)})
+  end
 end
 redis.call('HSET', key, unpack(record('queued')))
 if kind == 'call' then

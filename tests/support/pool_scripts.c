@@ -11,6 +11,7 @@
 #define LOG_KEY    "sluice:{test}:w:"
 #define TICKET_KEY "sluice:{test}:j:"
 #define OWNER      "instance"
+#define OWN        "tenant:" /* before the name of a limit that is the tenant's */
 #define MAX_ARGS   96
 #define ANSWER_S   30
 #define CLOCK      "local function now_us() return tonumber(redis.call('GET', 'fake')) * 1000 end\n"
@@ -61,7 +62,7 @@ static int set_clock(char *text, size_t size)
 
 static int join(const char *name, char *text, size_t size)
 {
-    const char *const parts[] = {"dim", "lib", "queue", "eta", name};
+    const char *const parts[] = {"dim", "tenant", "lib", "queue", "eta", name};
     size_t used = 0;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         if (read_file(parts[i], text + used, size - used) < 0)
@@ -134,6 +135,7 @@ struct words {
     const char *word[MAX_ARGS];
     int count;
     char numbers[MAX_ARGS][24];
+    char tenants[4096];
     char costs[POOL_MAX_DIMS * 24], dims[POOL_MAX_DIMS * 9], pause[40];
 };
 
@@ -210,6 +212,29 @@ static void add_settle(struct words *w, const struct pool_scripts *s, const stru
     add(w, w->pause);
 }
 
+static void add_tenants(struct words *w, const struct pool_limits *l)
+{
+    char *at = w->tenants, *const end = w->tenants + sizeof(w->tenants);
+    at += snprintf(at, (size_t)(end - at), "{");
+    for (size_t i = 0; i < l->tenant_count; i++) {
+        const struct pool_tenant *t = &l->tenants[i];
+        const char *comma = "";
+        at += snprintf(at, (size_t)(end - at),
+                       "%s\"%s\":{\"K\":%" PRId64 ",\"Q\":%" PRId64 ",\"dim\":{", i ? "," : "",
+                       t->name, t->max_parallel, t->max_depth);
+        for (size_t k = 0; k < l->dim_count; k++) {
+            if (t->rate[k] == 0)
+                continue;
+            at += snprintf(at, (size_t)(end - at), "%s\"%s\":[%" PRId64 ",%" PRId64 "]", comma,
+                           l->dims[k].name, t->rate[k], t->capacity[k]);
+            comma = ",";
+        }
+        at += snprintf(at, (size_t)(end - at), "}}");
+    }
+    (void)snprintf(at, (size_t)(end - at), "}");
+    add(w, w->tenants);
+}
+
 static void add_configure(struct words *w, const struct pool_limits *l)
 {
     static const char *const rules[] = {[DIM_REFUND] = "r", [DIM_KEEP] = "k", [DIM_ACCRUE] = "a"};
@@ -221,6 +246,7 @@ static void add_configure(struct words *w, const struct pool_limits *l)
     add_int(w, l->lease_ms);
     add_int(w, l->max_losses);
     add_int(w, 3600000); /* how long an ended ticket is kept: longer than a run */
+    add_tenants(w, l);
     for (size_t i = 0; i < l->dim_count; i++) {
         const struct dim_limit *d = &l->dims[i];
         add(w, d->name);
@@ -327,20 +353,21 @@ static enum ticket_state state_of(const char *name)
 static void read_submit(const struct pool_limits *l, const char *id, const redisReply *result,
                         struct pool_result *ret)
 {
-    static const char *const words[] = {[SUBMIT_GRANTED] = "granted",
-                                        [SUBMIT_QUEUED] = "queued",
-                                        [SUBMIT_TOO_LARGE] = "too_large",
-                                        [SUBMIT_FULL] = "full",
-                                        [SUBMIT_KNOWN] = "known"};
+    static const char *const words[] = {
+        [SUBMIT_GRANTED] = "granted",     [SUBMIT_QUEUED] = "queued",
+        [SUBMIT_TOO_LARGE] = "too_large", [SUBMIT_FULL] = "full",
+        [SUBMIT_KNOWN] = "known",         [SUBMIT_TENANT_FULL] = "tenant_full"};
     const char *word = text_of(at(result, 0));
     size_t found = 0;
-    while (found < 5 && strcmp(words[found], word) != 0)
+    while (found < sizeof(words) / sizeof(words[0]) && strcmp(words[found], word) != 0)
         found++;
     ret->submit = (enum submit_result)found;
     if (found == SUBMIT_GRANTED)
         read_grant(&ret->turn, id, int_of(at(result, 1)), int_of(at(result, 2)));
+    const char *dim = text_of(at(result, 1));
+    ret->turn.own = found == SUBMIT_TOO_LARGE && strncmp(dim, OWN, sizeof(OWN) - 1) == 0;
     if (found == SUBMIT_TOO_LARGE)
-        ret->turn.binding = binding_of(l, text_of(at(result, 1)));
+        ret->turn.binding = binding_of(l, ret->turn.own ? dim + sizeof(OWN) - 1 : dim);
 }
 
 static void read_reply(const struct pool_scripts *s, const struct pool_op *op,
@@ -488,6 +515,8 @@ static bool same_turn(const struct pool_turn *c, const struct pool_turn *lua, ch
         return differ(why, size, "wait", c->wait_ms, lua->wait_ms);
     if (c->binding != lua->binding)
         return differ(why, size, "binding", c->binding, lua->binding);
+    if (c->own != lua->own)
+        return differ(why, size, "own binding", c->own, lua->own);
     return true;
 }
 
