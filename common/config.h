@@ -61,6 +61,10 @@ struct config_provider {
 struct config_tenant {
     char *name;
     int64_t weight; /* 1..1000, default 1 */
+    /* Its own, in each pool, beside the pool's; algorithm is not used. */
+    struct config_limits limits;
+    double max_share;  /* of each limit of a pool; 0: not limited */
+    int64_t max_queue; /* requests that wait in a pool; CONFIG_ABSENT */
 };
 
 struct config_key {

@@ -103,6 +103,13 @@ static const struct config_row auth_rows[] = {
      .help = "callers may name another tenant in x-sluice-tenant"},
 };
 
+#define OWN_LIMIT(name, per, what)                                                                 \
+    {                                                                                              \
+        .key = #name, .type = CONFIG_INTEGER, AT(config_tenant, limits.name), .optional = true,    \
+        .least = 1, .most = CONFIG_MAX_LIMIT, .value = CONFIG_ABSENT, .unit = (per),               \
+        .help = (what)                                                                             \
+    }
+
 static const struct config_row tenant_rows[] = {
     {.key = "name",
      .type = CONFIG_TEXT,
@@ -113,6 +120,28 @@ static const struct config_row tenant_rows[] = {
      .help = "name of the tenant"},
     INTEGER(config_tenant, weight, "weight", RANGE(1, 1000, 1), "",
             "share of a full queue, against the other tenants' weights"),
+    OWN_LIMIT(rpm, "requests/minute", "its own limit in each pool, beside the pool's"),
+    OWN_LIMIT(tpm, "tokens/minute", "the same for input and output tokens together"),
+    OWN_LIMIT(itpm, "tokens/minute", "for input tokens"),
+    OWN_LIMIT(otpm, "tokens/minute", "for output tokens"),
+    OWN_LIMIT(rpd, "requests/day", "for requests"),
+    OWN_LIMIT(tpd, "tokens/day", "for input and output tokens together"),
+    OWN_LIMIT(max_parallel_requests, "requests", "of it that run at once in a pool"),
+    {.key = "max_share",
+     .type = CONFIG_NUMBER,
+     AT(config_tenant, max_share),
+     .least_number = 0,
+     .most_number = 1,
+     .help = "of each limit of a pool, 0.25 for a quarter; 0: all of it"},
+    {.key = "max_queue",
+     .type = CONFIG_INTEGER,
+     AT(config_tenant, max_queue),
+     .optional = true,
+     .least = 1,
+     .most = QUEUE_MAX_DEPTH,
+     .value = CONFIG_ABSENT,
+     .unit = "requests",
+     .help = "of it that wait in a pool; one more is refused with 429"},
 };
 static const struct config_section tenant_section = {
     .path = "tenants[]", .size = sizeof(struct config_tenant), COUNT(tenant_rows), tenant_rows};

@@ -39,6 +39,7 @@ struct dim_limit {
     int64_t capacity;          /* C: tokens, > 0; C*P <= DIM_MAX_UNITS */
     int64_t headroom;          /* M: units, 0 <= M < C*P */
     enum dim_rule rule;
+    bool open; /* no limit of the pool: it is counted for tenants' own limits only */
     enum dim_algorithm algorithm; /* of a window the rate only says how long M is */
 };
 

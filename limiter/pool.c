@@ -49,6 +49,24 @@ int pool_limits_check(const struct pool_limits *limits, struct error *e)
     return 0;
 }
 
+void pool_limits_of_tenant(const struct pool_limits *limits, const char *tenant,
+                           struct pool_limits *ret)
+{
+    *ret = *limits;
+    ret->tenants = NULL;
+    ret->tenant_count = 0;
+    for (size_t i = 0; i < limits->tenant_count; i++) {
+        const struct pool_tenant *t = &limits->tenants[i];
+        if (strcmp(t->name, tenant) != 0)
+            continue;
+        for (size_t k = 0; k < ret->dim_count; k++) {
+            if (t->rate[k] > 0 && t->capacity[k] < ret->dims[k].capacity)
+                ret->dims[k].capacity = t->capacity[k];
+        }
+        return;
+    }
+}
+
 static void keep_limits(struct pool *p, const struct pool_limits *limits)
 {
     p->limits = *limits;
@@ -177,11 +195,11 @@ int pool_submit(struct pool *p, const struct ticket *t, size_t max_grants, int64
     if (rc < 0)
         return rc;
     memcpy(r->cost, cost, sizeof(r->cost));
+    if (q)
+        quota_refill(q, now_ms);
     if (at_once) {
         gate_refill(&p->gate, now_ms);
         gate_charge(&p->gate, r->cost, now_ms);
-        if (q)
-            quota_refill(q, now_ms);
         pool_start(p, r, now_ms, ret);
         return SUBMIT_GRANTED;
     }

@@ -158,6 +158,11 @@ struct pool_limits {
 /* 0, or -EINVAL with the reason: a dimension is wrong or stands twice, a number is out of range. */
 int pool_limits_check(const struct pool_limits *limits, struct error *e) MUST_CHECK;
 
+/* The limits as one tenant has them: capacities no larger than its own. For what a request of it
+ * may cost at most; the tenants are left out. */
+void pool_limits_of_tenant(const struct pool_limits *limits, const char *tenant,
+                           struct pool_limits *ret);
+
 struct pool_grant {
     char id[TICKET_ID_BYTES];
     int64_t fence; /* 1 for the first grant of a ticket, +1 for each further */

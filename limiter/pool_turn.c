@@ -52,9 +52,10 @@ void pool_end_quota(struct pool *p, struct record *r, const struct pool_outcome 
     const char *tenant = fair_tenant(r->fair.flow);
     struct quota *q = quota_for(p, r), *counting = quotas_known(&p->quotas, tenant);
     int64_t cost[POOL_MAX_DIMS];
+    if (q)
+        quota_refill(q, now_ms);
     if (q && r->counted && outcome) {
         ordered_cost(p, r, cost);
-        quota_refill(q, now_ms);
         quota_settle(q, cost, outcome->actual, outcome->unsent);
     }
     if (r->counted)

@@ -116,4 +116,11 @@ void call_on_cancel(struct call *c);
 void call_ask_again(struct call *c);
 void call_free(struct list *grave); /* the link by which it was buried */
 
+/* A limit that a request can never fit: whose it is, and what to do. cost: of the ticket. */
+void call_failure_too_large(struct call_failure *f, const char *tenant,
+                            const struct store_pool *pool, const int64_t *cost,
+                            const struct store_turn *turn);
+/* As many of the tenant wait as may: 429. */
+void call_failure_tenant_full(struct call_failure *f, const char *tenant, const char *pool,
+                              const struct store_turn *turn);
 #endif

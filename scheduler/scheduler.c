@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/map.h"
+#include "scheduler/budget.h"
 #include "scheduler/call.h"
 #include "scheduler/pool_local.h"
 
@@ -14,7 +15,6 @@
 #define MAX_POOLS       4096
 #define FIRST_OUTPUT    512 /* output foreseen before anything was learned, tokens */
 #define OUTPUT_QUANTILE 0.95
-#define MAX_LOSSES      5
 #define HAND_BACK_MS    1000
 
 struct scheduler {
@@ -34,34 +34,6 @@ struct scheduler {
 };
 
 /* ---- pools */
-
-static int64_t set_or_none(int64_t rate)
-{
-    return rate > 0 ? rate : 0;
-}
-
-static void limits_of(const struct config *c, const struct profile *profile,
-                      const struct config_limits *l, struct pool_limits *ret)
-{
-    struct profile_rates rates = {
-        .rpm = set_or_none(l->rpm),
-        .tpm = set_or_none(l->tpm),
-        .itpm = set_or_none(l->itpm),
-        .otpm = set_or_none(l->otpm),
-        .rpd = set_or_none(l->rpd),
-        .tpd = set_or_none(l->tpd),
-        .max_parallel = set_or_none(l->max_parallel_requests),
-        .algorithm = l->algorithm == CONFIG_SLIDING_WINDOW ? DIM_WINDOW : DIM_BUCKET,
-    };
-    struct profile_queue queue = {
-        .bypass_permille = c->queue.bypass_permille,
-        .max_depth = c->queue.max_depth,
-        .lease_ms = c->queue.lease_ms,
-        .max_losses = MAX_LOSSES,
-        .headroom_ms = c->queue.headroom_ms,
-    };
-    profile_limits(profile, &rates, &queue, ret);
-}
 
 static const struct profile *profile_of(const struct config_provider *provider)
 {
@@ -156,6 +128,7 @@ static void register_pool(struct scheduler *s, const struct pool_view *v)
 static void free_pool(struct pool_view *v)
 {
     pool_agent_free(v->agent);
+    free(v->tenants);
     free(v);
 }
 
@@ -186,21 +159,24 @@ static struct pool_view *add_pool(struct scheduler *s, const struct config_provi
                                      .room = room,
                                      .on_data_lost = data_lost,
                                      .arg = s};
-    struct pool_limits limits;
+    struct budget budget;
     struct store_pool pool;
     if (!v)
         return NULL;
     v->profile = profile_of(provider);
-    limits_of(s->plan->config, v->profile, &row->limits, &limits);
-    store_pool_init(&pool, id, &limits);
+    if (budget_make(s->plan->config, v->profile, &row->limits, &budget) < 0) {
+        free(v);
+        return NULL;
+    }
+    v->tenants = budget.tenants;
+    store_pool_init(&pool, id, &budget.limits);
     pool.finished_ttl_ms = s->plan->config->jobs.result_ttl_s * 1000;
     quantile_init(&v->output, OUTPUT_QUANTILE, FIRST_OUTPUT);
     (void)snprintf(v->provider, sizeof(v->provider), "%s", provider->name);
     (void)snprintf(v->group, sizeof(v->group), "%s", row->pool);
     v->agent = pool_agent_new(s->options.base, s->options.store, &pool, &hooks);
     if (!v->agent || map_put(&s->pools, pool_agent_pool(v->agent)->hash, v) < 0) {
-        pool_agent_free(v->agent);
-        free(v);
+        free_pool(v);
         return NULL;
     }
     pool_agent_use_outage(v->agent, &s->outage);
@@ -434,13 +410,19 @@ static void reconfigure(struct scheduler *s, const struct config_provider *p,
 {
     size_t at = 0;
     for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at)) {
-        struct pool_limits limits;
+        struct budget budget;
         if (strcmp(v->provider, p->name) != 0 || strcmp(v->group, row->pool) != 0)
             continue;
         v->profile = profile_of(p);
-        limits_of(s->plan->config, v->profile, &row->limits, &limits);
+        if (budget_make(s->plan->config, v->profile, &row->limits, &budget) < 0) {
+            log_write(LOG_ERROR, "no memory for a pool's new limits; the old ones stay", "pool",
+                      pool_agent_pool(v->agent)->id, NULL);
+            continue;
+        }
         pool_agent_pool(v->agent)->finished_ttl_ms = s->plan->config->jobs.result_ttl_s * 1000;
-        pool_agent_configure(v->agent, &limits);
+        pool_agent_configure(v->agent, &budget.limits);
+        free(v->tenants);
+        v->tenants = budget.tenants;
     }
 }
 

@@ -82,7 +82,8 @@ void scheduler_count_job(struct scheduler *s, int by); /* one more or one less r
 struct pool_view {
     struct pool_agent *agent;
     const struct profile *profile;
-    struct quantile output; /* of answers, for predicting */
+    struct pool_tenant *tenants; /* what the agent's limits point to */
+    struct quantile output;      /* of answers, for predicting */
     char provider[64], group[POOL_NAME_BYTES];
     bool transient; /* of a caller's own key: it holds no jobs, and makes room when it is idle */
     unsigned users; /* who keep a pointer to it over a turn of the loop; counted by themselves */

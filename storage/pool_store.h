@@ -9,6 +9,9 @@
  *   ownership  struct pool_store is opaque; a struct store_pool is the caller's (embedded), its
  *              limits are read at each call and may be changed between calls followed by
  *              pool_store_configure(). Arguments are copied before return.
+ *   tenants    limits.tenants are told with configure, to all instances' tickets, also those that
+ *              wait. In a binding and in a detail a tenant's own limit stands as "tenant:tpm", the
+ *              pool's as "tpm"; pool_store_limit_name() takes that apart.
  *   threads    one event loop.
  *   errors     turn.status other than REDIS_OK: the other fields are unset. REDIS_LOST means it may
  *              have happened; submit and settle may be repeated safely with the same id and fence.
@@ -49,7 +52,7 @@ struct store_turn {
     int64_t fence, seq;        /* granted, known; fence: cancelled */
     int64_t eta_ms, ahead;     /* queued */
     const char *detail;        /* dimension, state or binding of the result; "" none */
-    int64_t detail_number;     /* capacity of too_large */
+    int64_t detail_number;     /* capacity of too_large; what may wait, of tenant_full */
     int64_t wait_ms;           /* as struct pool_turn */
     const char *binding;       /* dimension name, "max_parallel_requests", or "" */
     struct store_grant grants[DISPATCH_MAX_GRANTS];
@@ -145,11 +148,21 @@ void pool_store_heartbeat(struct pool_store *s, struct store_pool *pool,
                           const struct store_lease *leases, size_t count, pool_store_fn fn,
                           void *arg);
 
+/* The limit's name without its owner, who is told apart. */
+const char *pool_store_limit_name(const char *binding, bool *ret_own);
+/* The other way: "tenant:tpm" of "tpm"; "" of a name that is no limit. Static storage. */
+const char *pool_store_own_name(const char *limit);
+
 struct store_look {
     const char *id;            /* a ticket; NULL: the pool */
     const char *const *fields; /* of its record, to be given back behind the fixed ones */
     size_t field_count;
+    const char *tenant; /* with the pool, and instead of fields: what it has left; or NULL */
 };
+/* A tenant's part, behind the eleven fixed items of a pool: running, max_parallel_requests, queued,
+ * max_queue (0: no limit), then for each of its dimensions name, capacity, remaining, full_in_ms.
+ * Not there when it has no limits. */
+#define STORE_PEEK_TENANT 11
 void pool_store_peek(struct pool_store *s, struct store_pool *pool, const struct store_look *look,
                      pool_store_fn fn, void *arg);
 

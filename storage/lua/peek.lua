@@ -1,7 +1,9 @@
 -- peek: looks at a pool, or at one ticket of it, and changes nothing.
 -- ARGV: owner, 0, dims, id ('' for the pool alone), fields of the record to give back …
 -- RESULT for a pool:   {'pool', running, eta_ms of a new ticket, binding, depth and oldest ms of
---                      each class …, ms until the last pause of a dimension is over}
+--                      each class …, ms until the last pause of a dimension is over}; then, with a
+--                      tenant for the fields that has limits: its running, max_parallel, queued,
+--                      max_queue, and name, capacity, remaining, full_in_ms of each dimension …
 -- RESULT for a ticket: {state, eta_ms, ahead, binding, values of the asked fields …}; {'none'}
 
 local p = open_pool(ARGV[1], 0, ARGV[3])
@@ -81,4 +83,30 @@ for _, d in ipairs(p.dims) do
   pause = math.max(pause, d.W - p.ms)
 end
 result[#result + 1] = int(pause)
+
+-- What a tenant has left.
+local function own_levels(tenant)
+  local q = quota(p, tenant)
+  if not q then
+    return
+  end
+  local waiting = 0
+  for c = 0, 2 do
+    waiting = waiting + redis.call('ZCARD', p.pre .. 't:' .. c .. ':' .. tenant)
+  end
+  for _, n in ipairs({q.run, q.K, waiting, q.Q}) do
+    result[#result + 1] = int(n)
+  end
+  for _, o in ipairs(q.dims) do
+    if o then
+      for _, v in ipairs({o.name, int(o.C), int(math.floor(o.L / o.P)), int(full_in(o, p.ms))}) do
+        result[#result + 1] = v
+      end
+    end
+  end
+end
+
+if ARGV[5] then
+  own_levels(ARGV[5])
+end
 return reply(p, result)
