@@ -1,7 +1,5 @@
 #include "api/auth.h"
 
-#include "common/digest.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,42 +34,51 @@ static bool is_tenant_name(const char *name)
     return len >= 1 && len <= TENANT_NAME_BYTES && strspn(name, allowed) == len;
 }
 
-static int tenant_of_key(const struct config *c, const char *key, const char **ret, struct error *e)
+static int find_key(const struct auth_rules *rules, const char *key, struct caller *ret,
+                    struct error *e)
 {
-    char sum[DIGEST_HEX_BYTES];
+    if (!access_is_known(rules->access))
+        return error_set(e, -EAGAIN,
+                         "Sluice has not read its access keys yet (from redis); try again in a "
+                         "moment.");
+    if (access_is_open(rules->access))
+        return 0;
     if (!key)
         return error_set(e, -EACCES,
                          "No API key was given: send one of this service's keys as "
                          "'Authorization: Bearer KEY' or 'x-api-key: KEY'.");
-    digest_hex(key, strlen(key), sum, 64);
-    for (size_t i = 0; i < c->auth.key_count; i++) {
-        if (strcmp(c->auth.keys[i].sha256, sum) == 0) {
-            *ret = c->auth.keys[i].tenant;
-            return 0;
-        }
-    }
-    return error_set(e, -EACCES, "The API key is not one of this service's keys (auth.keys).");
+    ret->key = access_find(rules->access, key, e);
+    if (!ret->key)
+        return -EACCES;
+    if (!access_may(ret->key, rules->scope))
+        return error_set(
+            e, -EPERM,
+            "This API key (%s) has not the scope '%s', which this route needs; ask for "
+            "a key that has it (sluice keys create --scopes).",
+            *ret->key->name ? ret->key->name : ret->key->id, access_scope_name(rules->scope));
+    return 0;
 }
 
-int auth_caller(const struct config *c, const struct exchange *x, struct caller *ret,
+int auth_caller(const struct auth_rules *rules, const struct exchange *x, struct caller *ret,
                 struct error *e)
 {
     const char *key = given_key(x), *tenant = DEFAULT_TENANT;
-    if (c->auth.key_count > 0) {
-        int rc = tenant_of_key(c, key, &tenant, e);
-        if (rc < 0)
-            return rc;
-    }
+    *ret = (struct caller){.weight = 1};
+    int rc = find_key(rules, key, ret, e);
+    if (rc < 0)
+        return rc;
+    if (ret->key)
+        tenant = ret->key->tenant;
     const char *named = exchange_header(x, "x-sluice-tenant");
-    if (named && c->auth.trust_tenant_header) {
+    if (named && rules->config->auth.trust_tenant_header) {
         if (!is_tenant_name(named))
             return error_set(e, -EINVAL,
                              "x-sluice-tenant must be 1 to %d letters, digits or any of . _ @ -",
                              TENANT_NAME_BYTES);
         tenant = named;
     }
-    *ret = (struct caller){.weight = weight_of(c, tenant)};
-    ret->provider_key = c->auth.key_count > 0 ? NULL : key;
+    ret->weight = weight_of(rules->config, tenant);
+    ret->provider_key = ret->key ? NULL : key;
     (void)snprintf(ret->tenant, sizeof(ret->tenant), "%s", tenant);
     return 0;
 }

@@ -1,14 +1,15 @@
 /*
  * auth: who calls, and for which tenant.
  *
- * With keys in the configuration a request must carry one of them, as `Authorization: Bearer` or
- * as `x-api-key`; it is looked up by its SHA-256, so that no secret is compared byte by byte.
+ * With keys (api/access.h) a request must carry one of them, as `Authorization: Bearer` or as
+ * `x-api-key`; it is looked up by its SHA-256, so that no secret is compared byte by byte.
  * Without keys everybody is the tenant "default", and the service listens on loopback only.
  * x-sluice-tenant is believed only where the configuration says so.
  */
 #ifndef API_AUTH_H
 #define API_AUTH_H
 
+#include "api/access.h"
 #include "api/server.h"
 #include "common/config.h"
 #include "common/limits.h"
@@ -16,11 +17,19 @@
 struct caller {
     char tenant[TENANT_NAME_BYTES + 1];
     int64_t weight;
-    const char *provider_key; /* borrowed from the exchange: to be passed on; NULL none */
+    const char *provider_key;     /* borrowed from the exchange: to be passed on; NULL none */
+    const struct access_key *key; /* borrowed for this turn of the loop; NULL: an open service */
 };
 
-/* 0; -EACCES no key or an unknown one, -EINVAL a bad tenant name; e says it. */
-int auth_caller(const struct config *c, const struct exchange *x, struct caller *ret,
+struct auth_rules {
+    const struct config *config;
+    const struct access *access;
+    enum access_scope scope; /* that the route needs */
+};
+
+/* 0; -EACCES no key or an unknown one, -EPERM one without the scope, -EINVAL a bad tenant name,
+ * -EAGAIN the keys are not known yet; e says it. */
+int auth_caller(const struct auth_rules *rules, const struct exchange *x, struct caller *ret,
                 struct error *e) MUST_CHECK;
 
 #endif

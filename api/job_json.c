@@ -42,6 +42,16 @@ static json_t *response(const struct job_record *r)
                      parsed(r->body, r->body_len));
 }
 
+static int add_durability(json_t *job, const struct job_record *r)
+{
+    if (!r->durability)
+        return 0;
+    int rc = json_object_set_new(job, "durability", json_string(r->durability));
+    if (rc == 0 && r->replicas > 0)
+        rc = json_object_set_new(job, "replicas", json_integer(r->replicas));
+    return rc;
+}
+
 json_t *job_json(const struct job_record *r)
 {
     bool waits = strcmp(r->status, "queued") == 0;
@@ -61,7 +71,7 @@ json_t *job_json(const struct job_record *r)
                              (json_int_t)r->input_tokens, "trimmed_tokens", 0, "usage",
                              parsed_text(r->usage), "response", response(r), "error",
                              parsed_text(r->error), "metadata", parsed_text(r->metadata));
-    if (!rest || json_object_update(job, rest) < 0) {
+    if (!rest || json_object_update(job, rest) < 0 || add_durability(job, r) < 0) {
         json_decref(job);
         job = NULL;
     }
@@ -100,19 +110,14 @@ static int read_endpoint(struct json_span job, enum wire_endpoint *ret, struct c
         "/v1/messages.");
 }
 
-static int read_class(struct json_span job, enum pool_class *ret, struct call_failure *f)
+static int read_class(struct json_span job, struct job_spec *ret, struct call_failure *f)
 {
-    struct json_span value = json_get(job, "priority");
-    *ret = CLASS_NORMAL;
-    if (json_kind(value) == JSON_NONE || json_kind(value) == JSON_NUL)
+    struct error e;
+    if (request_class_read(json_get(job, "priority"), &ret->class, &ret->class_given, &e) == 0)
         return 0;
-    for (enum pool_class c = 0; c < CLASS_COUNT; c++) {
-        if (json_equals(value, pool_class_name(c))) {
-            *ret = c;
-            return 0;
-        }
-    }
-    return bad(f, "priority", "must be \"interactive\", \"normal\" or \"batch\".");
+    call_failure_set(f, 400, "invalid_value", "%s", e.text);
+    f->param = "priority";
+    return -EINVAL;
 }
 
 static int read_deadline(struct json_span job, int64_t *ret, struct call_failure *f)
@@ -142,7 +147,7 @@ static int read_fields(struct json_span job, struct job_input *ret, struct call_
 {
     int rc = read_endpoint(job, &ret->spec.endpoint, f);
     if (rc == 0)
-        rc = read_class(job, &ret->spec.class, f);
+        rc = read_class(job, &ret->spec, f);
     if (rc == 0)
         rc = read_deadline(job, &ret->spec.deadline_ms, f);
     struct json_span body = json_get(job, "body");

@@ -1,4 +1,5 @@
 #include "api/client/cmd_jobs.h"
+#include "api/client/cmd_keys.h"
 #include "api/client/cmd_stats.h"
 #include "api/client/cmd_submit.h"
 #include "api/cmd_check.h"
@@ -27,6 +28,7 @@ static const struct command {
     {"submit", cmd_submit, "give jobs to a running service"},
     {"jobs", cmd_jobs, "list, show, wait for or cancel jobs"},
     {"stats", cmd_stats, "show what waits, why and for how long"},
+    {"keys", cmd_keys, "list, make, rotate and remove access keys"},
     {"simulate", cmd_simulate, "run a metered stand-in for a provider"},
     {"tokens", cmd_tokens, "count the tokens of files"},
     {"trim", cmd_trim, "make a request smaller"},

@@ -12,7 +12,30 @@ bool request_class(const char *text, enum pool_class *ret)
             return true;
         }
     }
-    return false;
+    char *end = NULL;
+    errno = 0;
+    long long number = strtoll(text, &end, 10);
+    bool bare = *text == '-' || (*text >= '0' && *text <= '9');
+    return bare && errno == 0 && *end == '\0' && pool_class_of_number(number, ret);
+}
+
+int request_class_read(struct json_span value, enum pool_class *ret, bool *ret_given,
+                       struct error *e)
+{
+    int64_t number;
+    enum json_kind kind = json_kind(value);
+    *ret_given = kind != JSON_NONE && kind != JSON_NUL;
+    *ret = CLASS_NORMAL;
+    for (enum pool_class c = 0; c < CLASS_COUNT; c++) {
+        if (json_equals(value, pool_class_name(c))) {
+            *ret = c;
+            return 0;
+        }
+    }
+    if (!*ret_given || (json_int(value, &number) && pool_class_of_number(number, ret)))
+        return 0;
+    return error_set(e, -EINVAL, "priority is %.*s; it must be " REQUEST_PRIORITIES ".",
+                     (int)(value.len < 40 ? value.len : 40), value.at);
 }
 
 static int read_ms(const char *name, const char *text, int64_t *ret, struct error *e)
@@ -35,7 +58,8 @@ int request_options_read(const struct config *c, const struct exchange *x,
     *ret = (struct request_options){.class = CLASS_NORMAL, .max_wait_ms = c->queue.max_wait_ms};
     if (priority && !request_class(priority, &ret->class))
         return error_set(e, -EINVAL,
-                         "x-sluice-priority is '%.40s'; it must be interactive, normal or batch.",
+                         "x-sluice-priority is '%.40s'; it must be " REQUEST_PRIORITIES ".",
                          priority);
+    ret->class_given = priority != NULL;
     return wait ? read_ms("x-sluice-max-wait-ms", wait, &ret->max_wait_ms, e) : 0;
 }

@@ -6,19 +6,27 @@
 
 #include "api/server.h"
 #include "common/config.h"
+#include "common/json_scan.h"
 #include "limiter/pool_class.h"
 
 #define REQUEST_MAX_WAIT_MS 86400000 /* a day */
 
 struct request_options {
     enum pool_class class;
+    bool class_given;
     int64_t max_wait_ms;
 };
 
 /* 0, or -EINVAL with the header, what was found and what is wanted in e. */
 int request_options_read(const struct config *c, const struct exchange *x,
                          struct request_options *ret, struct error *e) MUST_CHECK;
-/* "interactive", "normal", "batch"; false for anything else. */
+/* A class by its name, or by a number as pool_class_of_number(); false for anything else. */
 bool request_class(const char *text, enum pool_class *ret);
+/* The same of a member of a body. 0 also when it is absent or null (*ret_given tells). */
+int request_class_read(struct json_span value, enum pool_class *ret, bool *ret_given,
+                       struct error *e) MUST_CHECK;
+#define REQUEST_PRIORITIES                                                                         \
+    "interactive, normal, batch, or a whole number from -2147483648 to 2147483647 where the "      \
+    "lower one goes first (up to 0 is interactive, from 255 batch)"
 
 #endif

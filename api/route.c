@@ -10,30 +10,41 @@
 #include <string.h>
 
 static const struct route routes[] = {
-    {"POST", "/v1/chat/completions", route_proxy, false},
-    {"POST", "/v1/completions", route_proxy, false},
-    {"POST", "/v1/responses", route_proxy, false},
-    {"POST", "/v1/embeddings", route_proxy, false},
-    {"POST", "/v1/messages", route_proxy, false},
-    {"POST", "/v1/messages/count_tokens", route_messages_count, false},
-    {"POST", "/v1/tokens/count", route_tokens_count, false},
-    {"POST", "/v1/context/trim", route_context_trim, false},
-    {"GET", "/v1/models", route_models, false},
-    {"POST", "/v1/jobs", route_jobs_submit, false},
-    {"GET", "/v1/jobs", route_jobs_list, false},
-    {"GET", "/v1/jobs/{id}", route_jobs_get, false},
-    {"DELETE", "/v1/jobs/{id}", route_jobs_cancel, false},
-    {"GET", "/v1/jobs/{id}/events", route_jobs_events, false},
-    {"GET", "/v1/stats", route_stats, false},
-    {"GET", "/v1/stats/stream", route_stats_stream, false},
-    {"GET", "/metrics", route_metrics, false},
-    {"GET", "/healthz", route_healthz, true},
-    {"GET", "/health/liveliness", route_healthz, true},
-    {"GET", "/readyz", route_readyz, true},
-    {"GET", "/health/readiness", route_readyz, true},
-    {"GET", "/openapi.yaml", route_openapi, true},
-    {"GET", "/", route_dashboard, true},
-    {"GET", "/ui/{id}", route_www, true},
+    {"POST", "/v1/chat/completions", route_proxy, SCOPE_PROXY},
+    {"POST", "/v1/completions", route_proxy, SCOPE_PROXY},
+    {"POST", "/v1/responses", route_proxy, SCOPE_PROXY},
+    {"POST", "/v1/embeddings", route_proxy, SCOPE_PROXY},
+    {"POST", "/v1/messages", route_proxy, SCOPE_PROXY},
+    {"POST", "/v1/messages/count_tokens", route_messages_count, SCOPE_PROXY},
+    {"POST", "/v1/tokens/count", route_tokens_count, SCOPE_PROXY},
+    {"POST", "/v1/context/trim", route_context_trim, SCOPE_PROXY},
+    {"GET", "/v1/models", route_models, SCOPE_PROXY},
+    {"POST", "/v1/jobs", route_jobs_submit, SCOPE_JOBS},
+    {"GET", "/v1/jobs", route_jobs_list, SCOPE_JOBS},
+    {"GET", "/v1/jobs/{id}", route_jobs_get, SCOPE_JOBS},
+    {"DELETE", "/v1/jobs/{id}", route_jobs_cancel, SCOPE_JOBS},
+    {"GET", "/v1/jobs/{id}/events", route_jobs_events, SCOPE_JOBS},
+    {"POST", "/v1/permits", route_permits_ask, SCOPE_PERMITS},
+    {"GET", "/v1/permits/{id}", route_permits_get, SCOPE_PERMITS},
+    {"DELETE", "/v1/permits/{id}", route_permits_release, SCOPE_PERMITS},
+    {"POST", "/v1/permits/{id}/settle", route_permits_settle, SCOPE_PERMITS},
+    {"POST", "/v1/permits/{id}/renew", route_permits_renew, SCOPE_PERMITS},
+    {"POST", "/v1/admission/check", route_admission_check, SCOPE_PERMITS},
+    {"GET", "/v1/stats", route_stats, SCOPE_STATS},
+    {"GET", "/v1/stats/stream", route_stats_stream, SCOPE_STATS},
+    {"GET", "/metrics", route_metrics, SCOPE_STATS},
+    {"GET", "/v1/admin/keys", route_keys_list, SCOPE_ADMIN},
+    {"POST", "/v1/admin/keys", route_keys_create, SCOPE_ADMIN},
+    {"GET", "/v1/admin/keys/{id}", route_keys_get, SCOPE_ADMIN},
+    {"POST", "/v1/admin/keys/{id}/rotate", route_keys_rotate, SCOPE_ADMIN},
+    {"DELETE", "/v1/admin/keys/{id}", route_keys_remove, SCOPE_ADMIN},
+    {"GET", "/healthz", route_healthz, SCOPE_OPEN},
+    {"GET", "/health/liveliness", route_healthz, SCOPE_OPEN},
+    {"GET", "/readyz", route_readyz, SCOPE_OPEN},
+    {"GET", "/health/readiness", route_readyz, SCOPE_OPEN},
+    {"GET", "/openapi.yaml", route_openapi, SCOPE_OPEN},
+    {"GET", "/", route_dashboard, SCOPE_OPEN},
+    {"GET", "/ui/{id}", route_www, SCOPE_OPEN},
 };
 #define ROUTES (sizeof(routes) / sizeof(routes[0]))
 
@@ -98,6 +109,24 @@ static void echo_request_id(struct exchange *x)
         log_write(LOG_DEBUG, "a header was left out", "name", "x-request-id", NULL);
 }
 
+static void refuse(struct exchange *x, int rc, const char *why)
+{
+    enum wire_format format = answer_format(exchange_path(x));
+    switch (rc) {
+    case -EACCES:
+        answer_error(x, format, 401, "invalid_api_key", why);
+        break;
+    case -EPERM:
+        answer_error(x, format, 403, "insufficient_scope", why);
+        break;
+    case -EAGAIN:
+        answer_error(x, format, 503, "storage_unavailable", why);
+        break;
+    default:
+        answer_error(x, format, 400, "invalid_tenant", why);
+    }
+}
+
 void route_dispatch(void *arg, struct exchange *x)
 {
     struct route_request r = {.service = arg, .exchange = x};
@@ -121,10 +150,10 @@ void route_dispatch(void *arg, struct exchange *x)
         return;
     }
     struct error e;
-    int rc = found->open ? 0 : auth_caller(service_config(r.service), x, &r.caller, &e);
+    struct auth_rules rules = {service_config(r.service), service_access(r.service), found->scope};
+    int rc = found->scope == SCOPE_OPEN ? 0 : auth_caller(&rules, x, &r.caller, &e);
     if (rc < 0)
-        answer_error(x, answer_format(path), rc == -EACCES ? 401 : 400,
-                     rc == -EACCES ? "invalid_api_key" : "invalid_tenant", e.text);
+        refuse(x, rc, e.text);
     else
         found->handle(&r);
 }

@@ -24,7 +24,7 @@ struct route {
     const char *method;
     const char *pattern;
     void (*handle)(const struct route_request *r);
-    bool open; /* needs no key */
+    enum access_scope scope; /* that a key must have; SCOPE_OPEN: none is needed */
 };
 
 /* NULL past the end. */
@@ -48,8 +48,19 @@ void route_jobs_list(const struct route_request *r);
 void route_jobs_get(const struct route_request *r);
 void route_jobs_cancel(const struct route_request *r);
 void route_jobs_events(const struct route_request *r);
-void route_tokens_count(const struct route_request *r); /* route_prompt.c */
+void route_permits_ask(const struct route_request *r); /* route_permits.c */
+void route_permits_get(const struct route_request *r);
+void route_permits_release(const struct route_request *r);
+void route_permits_settle(const struct route_request *r);
+void route_permits_renew(const struct route_request *r);
+void route_admission_check(const struct route_request *r); /* route_admission.c */
+void route_tokens_count(const struct route_request *r);    /* route_prompt.c */
 void route_messages_count(const struct route_request *r);
 void route_context_trim(const struct route_request *r);
+void route_keys_list(const struct route_request *r); /* route_keys.c */
+void route_keys_create(const struct route_request *r);
+void route_keys_get(const struct route_request *r);
+void route_keys_rotate(const struct route_request *r);
+void route_keys_remove(const struct route_request *r);
 
 #endif

@@ -249,6 +249,12 @@ static const struct counter_row troubles[] = {
     {COUNT_provider_5xx, "5xx"},
     {COUNT_provider_errors, "connection"},
 };
+static const struct counter_row permits[] = {
+    {COUNT_permits_granted, "granted"},
+    {COUNT_permits_settled, "settled"},
+    {COUNT_permits_released, "released"},
+    {COUNT_permits_expired, "expired"},
+};
 static const struct counter_row retries[] = {{COUNT_retries, NULL}};
 static const struct counter_row losses[] = {{COUNT_leases_lost, NULL}};
 
@@ -258,6 +264,8 @@ static const struct counter_family families[] = {
     {"sluice_decisions_total", "How requests were let through, or not.", "decision",
      ROWS(decisions)},
     {"sluice_requests_total", "Requests that ended, by how.", "outcome", ROWS(outcomes)},
+    {"sluice_permits_total", "Permits of workers that call the provider themselves, by event.",
+     "event", ROWS(permits)},
     {"sluice_tokens_total",
      "Tokens: reserved before a call; input, output and cached as the provider counted them; "
      "trimmed here.",

@@ -1,5 +1,6 @@
 #include "api/service.h"
 
+#include "api/access.h"
 #include "api/answer.h"
 #include "api/loop_lag.h"
 #include "api/route.h"
@@ -11,6 +12,7 @@
 #include "common/rand.h"
 #include "scheduler/http_client.h"
 #include "scheduler/job.h"
+#include "scheduler/permit.h"
 #include "scheduler/prompt/count.h"
 #include "scheduler/scheduler.h"
 #include "storage/instance.h"
@@ -36,17 +38,21 @@ struct service {
     bool allow_volatile;
     char instance[INSTANCE_DIGITS + 1];
     struct redis_server *redis;
-    struct redis_conn *conn, *channel;
+    struct redis_link *link, *channel;
+    struct redis_link *durable; /* for submits of jobs, when they are confirmed; else NULL */
+    enum config_durability durability;
     struct pool_store *store;
     struct job_store *job_store;
     struct instance *presence;
     struct http_client *http;
     struct scheduler *scheduler;
     struct jobs *jobs;
+    struct permits *permits;
     struct counter *counter;
     struct server *server;
     struct stats *stats;
     struct loop_lag *loop_lag;
+    struct access *access;
     struct event *on_term, *on_int, *on_hup, *drain_tick;
     int64_t started_ms, drain_until_ms, idle_since_ms;
     bool draining;
@@ -55,6 +61,48 @@ struct service {
 
 /* ---- Redis */
 
+static void volatile_redis(struct service *s, const char *reason, bool mended_by_flag)
+{
+    if (mended_by_flag && s->allow_volatile) {
+        log_write(LOG_WARN, "this redis may lose accepted jobs", "reason", reason, NULL);
+        return;
+    }
+    log_write(LOG_ERROR, "this redis cannot be used", "reason", reason, "help",
+              "mend it, or start with --allow-volatile", NULL);
+    s->exit_code = EXIT_FAILURE;
+    event_base_loopbreak(s->base);
+}
+
+static void on_fsync(void *arg, enum redis_status status, bool always)
+{
+    struct service *s = arg;
+    if (redis_status_passes(status))
+        return; /* asked anew when it is back; submits are refused until then */
+    if (s->allow_volatile || (status == REDIS_OK && always))
+        pool_store_trust_disk(s->store);
+    if (status == REDIS_OK && always)
+        return;
+    if (status == REDIS_OK)
+        volatile_redis(s,
+                       "jobs.durability is always, and this redis has another appendfsync: set "
+                       "appendfsync always there, or jobs.durability: everysec here",
+                       true);
+    else
+        volatile_redis(s,
+                       "jobs.durability is always, and this redis does not tell its appendfsync: "
+                       "allow CONFIG GET, or use Redis 7.2, or set jobs.durability: everysec",
+                       true);
+}
+
+/* From 7.2 on every job is confirmed by WAITAOF; before, the server has to do it for all. */
+static void check_disk(struct service *s, const struct redis_facts *facts)
+{
+    if (s->durability != CONFIG_ALWAYS || !s->durable || facts->version >= REDIS_WAITAOF_VERSION)
+        return;
+    if (redis_check_fsync(s->link, 5000, on_fsync, s) < 0)
+        log_write(LOG_WARN, "no memory to check redis", NULL);
+}
+
 static void on_checked(void *arg, enum redis_status status, const struct redis_facts *facts)
 {
     struct service *s = arg;
@@ -62,16 +110,16 @@ static void on_checked(void *arg, enum redis_status status, const struct redis_f
     if (status != REDIS_OK)
         return; /* the connection went again; it is asked anew when it is back */
     enum redis_verdict verdict = redis_facts_judge(facts, &e);
-    if (verdict == REDIS_SAFE)
-        return;
-    if (verdict == REDIS_VOLATILE && s->allow_volatile) {
-        log_write(LOG_WARN, "this redis may lose accepted jobs", "reason", e.text, NULL);
-        return;
-    }
-    log_write(LOG_ERROR, "this redis cannot be used", "reason", e.text, "help",
-              "mend it, or start with --allow-volatile", NULL);
-    s->exit_code = EXIT_FAILURE;
-    event_base_loopbreak(s->base);
+    check_disk(s, facts);
+    if (verdict != REDIS_SAFE)
+        volatile_redis(s, e.text, verdict == REDIS_VOLATILE);
+}
+
+static void on_durable(void *arg, bool up, const char *reason)
+{
+    (void)arg;
+    if (!up)
+        log_write(LOG_WARN, "redis connection for jobs lost", "reason", reason, NULL);
 }
 
 static void on_redis(void *arg, bool up, const char *reason)
@@ -82,7 +130,9 @@ static void on_redis(void *arg, bool up, const char *reason)
     scheduler_connected(s->scheduler, up);
     if (s->presence)
         instance_connected(s->presence, up);
-    if (up && redis_check(s->conn, 5000, on_checked, s) < 0)
+    if (s->access)
+        access_connected(s->access, up);
+    if (up && redis_check(s->link, 5000, on_checked, s) < 0)
         log_write(LOG_WARN, "no memory to check redis", NULL);
 }
 
@@ -95,6 +145,7 @@ static void on_channel(void *arg, bool up, const char *reason)
     }
     /* What was published meanwhile is gone: whoever watches a job asks again. */
     scheduler_channel_back(s->scheduler);
+    access_changed(s->access);
     jobs_channel_back(s->jobs);
 }
 
@@ -104,6 +155,8 @@ static void on_message(void *arg, const char *channel, const char *payload, size
     (void)len;
     if (strcmp(channel, KEY_EVENTS) == 0)
         jobs_event(s->jobs, payload);
+    else if (strcmp(channel, KEY_ACCESS_CHANGED) == 0)
+        access_changed(s->access);
     else
         scheduler_message(s->scheduler, payload);
 }
@@ -124,14 +177,22 @@ static int connect_redis(struct service *s, const struct config *c, const char *
     int rc = redis_address_parse(url, &address, e);
     if (rc < 0)
         return rc;
-    s->conn = redis_conn_new(s->base, &address, on_redis, s, e);
-    s->channel = s->conn ? redis_conn_new(s->base, &address, on_channel, s, e) : NULL;
+    s->link = redis_link_new(s->base, &address, on_redis, s, e);
+    bool confirmed = c->jobs.durability == CONFIG_REPLICATED ||
+                     (c->jobs.durability == CONFIG_ALWAYS && !s->redis);
+    if (s->link && confirmed)
+        s->durable = redis_link_new(s->base, &address, on_durable, s, e);
+    if (s->link && (s->durable || !confirmed))
+        s->channel = redis_link_subscriber(s->base, &address, on_channel, s, e);
     explicit_bzero(&address, sizeof(address));
     if (!s->channel)
         return -EIO;
-    redis_conn_on_message(s->channel, on_message, s);
+    s->durability = c->jobs.durability;
+    redis_link_on_message(s->channel, on_message, s);
     struct key mine = key_instance_channel(s->instance);
-    if (redis_subscribe(s->channel, mine.text) < 0 || redis_subscribe(s->channel, KEY_EVENTS) < 0)
+    if (redis_link_subscribe(s->channel, mine.text) < 0 ||
+        redis_link_subscribe(s->channel, KEY_EVENTS) < 0 ||
+        redis_link_subscribe(s->channel, KEY_ACCESS_CHANGED) < 0)
         return error_set(e, -ENOMEM, "out of memory");
     return 0;
 }
@@ -193,6 +254,8 @@ static void on_reload(evutil_socket_t fd, short what, void *arg)
         return;
     }
     scheduler_reload(s->scheduler, fresh);
+    if (access_configure(s->access, fresh) < 0)
+        log_write(LOG_ERROR, "no memory for the access keys, the old ones stay", NULL);
     log_write(LOG_INFO, "configuration reloaded", "file", s->config_path, NULL);
 }
 
@@ -214,28 +277,35 @@ static int watch_signals(struct service *s)
 static int make_scheduler(struct service *s, struct config *config, struct error *e)
 {
     struct pool_store_options store = {
-        .conn = s->conn,
+        .link = s->link,
         .instance = s->instance,
         .timeout_ms = (int)config->redis.command_timeout_ms,
         .alive_ms = config->queue.lease_ms * 2,
+        .durable = s->durable,
+        .replicas = s->durability == CONFIG_REPLICATED ? (int)config->jobs.replicas : 0,
+        .confirm_ms = (int)config->jobs.replicate_ms,
     };
     struct scheduler_options options = {
         .base = s->base, .instance = s->instance, .seed = rand_system_seed()};
     s->store = pool_store_new(&store, e);
     options.store = s->store;
-    options.jobs = s->job_store = job_store_new(s->conn, store.timeout_ms);
+    options.jobs = s->job_store = job_store_new(s->link, store.timeout_ms);
     options.http = s->http = http_client_new(s->base);
-    s->presence = instance_new(s->base, s->conn, s->instance);
-    if (!s->store || !s->job_store || !s->http || !s->presence ||
-        counter_new(options.seed, &s->counter) < 0) {
+    s->presence = instance_new(s->base, s->link, s->instance);
+    s->access = access_new(s->base, s->link);
+    if (!s->store || !s->job_store || !s->http || !s->presence || !s->access ||
+        access_configure(s->access, config) < 0 || counter_new(options.seed, &s->counter) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
     }
     s->scheduler = scheduler_new(&options, config);
     s->jobs = s->scheduler ? jobs_new(s->scheduler) : NULL;
+    s->permits = s->scheduler ? permits_new(s->scheduler) : NULL;
     s->stats = stats_new(s);
     s->loop_lag = loop_lag_new(s->base);
-    return s->jobs && s->stats && s->loop_lag ? 0 : error_set(e, -ENOMEM, "out of memory");
+    return s->jobs && s->permits && s->stats && s->loop_lag
+               ? 0
+               : error_set(e, -ENOMEM, "out of memory");
 }
 
 static int listen_on(struct service *s, const struct service_options *o, struct error *e)
@@ -313,7 +383,7 @@ static void free_event(struct event *e)
 static void flush(struct service *s)
 {
     int64_t until_ms = clock_mono_ms() + FLUSH_MS;
-    while (redis_conn_is_up(s->conn) && redis_conn_pending(s->conn) > 0 &&
+    while (redis_link_is_up(s->link) && redis_link_pending(s->link) > 0 &&
            clock_mono_ms() < until_ms) {
         struct timeval soon = {.tv_usec = 10000};
         event_base_loopexit(s->base, &soon);
@@ -340,10 +410,9 @@ static void stop(struct service *s)
         flush(s);
     counter_free(s->counter);
     s->counter = NULL;
-    if (s->channel)
-        redis_conn_free(s->channel);
-    if (s->conn)
-        redis_conn_free(s->conn);
+    redis_link_free(s->channel);
+    redis_link_free(s->durable);
+    redis_link_free(s->link);
     if (s->scheduler)
         scheduler_connected(s->scheduler, false);
 }
@@ -358,8 +427,10 @@ void service_free(struct service *s)
     free_event(s->drain_tick);
     stop(s);
     jobs_free(s->jobs);
+    permits_free(s->permits);
     if (s->http)
         http_client_free(s->http);
+    access_free(s->access);
     scheduler_free(s->scheduler);
     pool_store_free(s->store);
     job_store_free(s->job_store);
@@ -388,6 +459,11 @@ struct scheduler *service_scheduler(const struct service *s)
 struct jobs *service_jobs(const struct service *s)
 {
     return s->jobs;
+}
+
+struct permits *service_permits(const struct service *s)
+{
+    return s->permits;
 }
 
 struct pool_store *service_store(const struct service *s)
@@ -420,6 +496,11 @@ struct counter *service_counter(const struct service *s)
     return s->counter;
 }
 
+struct access *service_access(const struct service *s)
+{
+    return s->access;
+}
+
 const struct config *service_config(const struct service *s)
 {
     return scheduler_plan(s->scheduler)->config;
@@ -438,11 +519,13 @@ bool service_is_ready(const struct service *s, const char **ret_why)
         *ret_why = "draining";
     else if (!outage.serves)
         *ret_why = "redis is not reachable";
+    else if (!access_is_known(s->access))
+        *ret_why = "the access keys are not read yet";
     else
         *ret_why = scheduler_is_connected(s->scheduler)
                        ? "ready"
                        : "ready for calls, not for jobs: redis is not reachable";
-    return !s->draining && outage.serves;
+    return !s->draining && outage.serves && access_is_known(s->access);
 }
 
 bool service_is_draining(const struct service *s)

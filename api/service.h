@@ -19,11 +19,13 @@ struct event_base;
 struct service;
 struct scheduler;
 struct jobs;
+struct permits;
 struct pool_store;
 struct job_store;
 struct instance;
 struct loop_lag;
 struct stats;
+struct access;
 struct counter;
 
 struct service_options {
@@ -47,12 +49,14 @@ const char *service_address(const struct service *s);
 struct event_base *service_base(const struct service *s);
 struct scheduler *service_scheduler(const struct service *s);
 struct jobs *service_jobs(const struct service *s);
+struct permits *service_permits(const struct service *s);
 struct pool_store *service_store(const struct service *s);
 struct job_store *service_job_store(const struct service *s);
 struct instance *service_presence(const struct service *s);
 struct stats *service_stats(const struct service *s);
 struct loop_lag *service_loop_lag(const struct service *s);
 struct counter *service_counter(const struct service *s);
+struct access *service_access(const struct service *s);
 const struct config *service_config(const struct service *s);
 const char *service_instance(const struct service *s);
 /* Not draining, and calls are taken: Redis is up, or redis.on_outage is not `closed`. */

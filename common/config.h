@@ -70,6 +70,7 @@ struct config_tenant {
 struct config_key {
     char *sha256; /* 64 hex digits; a plain `key:` is hashed while loading and wiped */
     char *tenant; /* default: "default" */
+    char *scopes; /* "proxy,jobs"; NULL: all */
 };
 
 struct config {
@@ -107,6 +108,8 @@ struct config {
         int64_t call_ttl_s;   /* finished proxied calls: 300 */
         int64_t max_running;  /* durable jobs this instance runs at once: 256 */
         enum config_durability durability;
+        int64_t replicas;     /* that must have an accepted job, with replicated: 1 */
+        int64_t replicate_ms; /* how long they may take: 1000 */
     } jobs;
     struct {
         char *level;  /* debug info warn error */

@@ -49,7 +49,8 @@ static const struct config_row redis_rows[] = {
      .accept = config_text_redis,
      .unit = "URL",
      .help =
-         "redis://[USER:PASSWORD@]HOST:PORT/DB or unix://PATH; empty: an own Redis in data_dir"},
+         "redis://[USER:PASSWORD@]HOST:PORT/DB, unix://PATH, redis+sentinel://HOST,HOST/MASTER or "
+         "redis+cluster://HOST,HOST; empty: an own Redis in data_dir"},
     {.key = "on_outage",
      .type = CONFIG_CHOICE,
      AT(config, redis.on_outage),
@@ -86,6 +87,13 @@ static const struct config_row key_rows[] = {
      .most = TENANT_NAME_BYTES - 1,
      .accept = config_text_name,
      .help = "whose requests come with this key"},
+    {.key = "scopes",
+     .type = CONFIG_TEXT,
+     AT(config_key, scopes),
+     .optional = true,
+     .most = 64,
+     .accept = config_text_scopes,
+     .help = "of proxy, jobs, permits, stats, admin, parted by commas; left out: all"},
 };
 static const struct config_section key_section = {
     .path = "auth.keys[]", .size = sizeof(struct config_key), COUNT(key_rows), key_rows};
@@ -316,6 +324,10 @@ static const struct config_row jobs_rows[] = {
      .choices = durabilities,
      .value = CONFIG_EVERYSEC,
      .help = "when a job counts as stored: within 2 s, on disk, or on a replica"},
+    INTEGER(config, jobs.replicas, "replicas", RANGE(1, 10, 1), "servers",
+            "that must have an accepted job, with durability replicated"),
+    INTEGER(config, jobs.replicate_ms, "replicate_ms", RANGE(10, 60000, 1000), "ms",
+            "that they may take; then the submit is answered 503"),
 };
 
 static const struct config_row log_rows[] = {

@@ -46,6 +46,21 @@ const char *config_text_pattern(const char *text)
     return NULL;
 }
 
+const char *config_text_scopes(const char *text)
+{
+    static const char *const names[] = {"proxy", "jobs", "permits", "stats", "admin"};
+    size_t count = 0;
+    for (text += strspn(text, ", "); *text; text += strspn(text, ", "), count++) {
+        size_t len = strcspn(text, ", "), i = 0;
+        while (i < 5 && !(strlen(names[i]) == len && memcmp(names[i], text, len) == 0))
+            i++;
+        if (i == 5)
+            return "may name only proxy, jobs, permits, stats and admin, parted by commas";
+        text += len;
+    }
+    return count > 0 ? NULL : "must name at least one of proxy, jobs, permits, stats, admin";
+}
+
 const char *config_text_line(const char *text)
 {
     if (!*text)
@@ -79,8 +94,10 @@ const char *config_text_redis(const char *text)
 {
     if (!*text)
         return NULL;
-    if (!starts_with(text, "redis://") && !starts_with(text, "unix://"))
-        return "must be empty (embedded), redis://[USER:PASSWORD@]HOST:PORT/DB or unix://PATH";
+    if (!starts_with(text, "redis://") && !starts_with(text, "unix://") &&
+        !starts_with(text, "redis+sentinel://") && !starts_with(text, "redis+cluster://"))
+        return "must be empty (embedded), redis://[USER:PASSWORD@]HOST:PORT/DB, unix://PATH, "
+               "redis+sentinel://HOST:PORT,HOST:PORT/MASTER or redis+cluster://HOST:PORT,HOST:PORT";
     return config_text_line(text);
 }
 

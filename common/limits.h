@@ -76,6 +76,8 @@
 #define REDIS_MAX_QUEUED_BYTES (128 * MIB) /* unsent commands; and kept script calls */
 #define REDIS_MAX_REPLY_BYTES  (128 * MIB)
 #define REDIS_MAX_CHANNELS     1024
+#define REDIS_MAX_SEEDS        8  /* sentinels, or nodes to begin with, in a redis.url */
+#define REDIS_MAX_NODES        64 /* nodes of a cluster that are known at once */
 #define REDIS_MAX_LOG_BYTES    (4 * MIB) /* embedded server's log before it is rotated */
 
 /* Queue */
@@ -102,6 +104,13 @@
 #define IDEMPOTENCY_KEY_BYTES   255
 #define REQUEST_ID_BYTES        128
 #define JOB_MAX_LINES           10000 /* of one NDJSON body */
+
+/* Permits */
+#define PERMIT_LEAST_TTL_MS     1000     /* of one that is asked for or renewed */
+#define PERMIT_MAX_TTL_MS       21600000 /* 6 h */
+#define PERMIT_MAX_WAIT_MS      600000   /* that a client is kept waiting for one */
+#define PERMIT_MAX_HEADERS      128      /* of the provider's answer, as a settle tells them */
+#define PERMIT_MAX_HEADER_BYTES 512      /* of one that is looked at, decoded, with its NUL */
 
 /* Commands that call the service */
 #define CLIENT_MAX_REPLY_BYTES (256 * MIB)

@@ -44,6 +44,7 @@ int book_add(struct book *b, const struct ticket *t, struct record **ret)
         return -ENOMEM;
     (void)snprintf(r->id, sizeof(r->id), "%s", t->id);
     r->deadline_ms = t->deadline_ms;
+    r->lease_ms = t->lease_ms;
     list_init(&r->ended);
     r->fair = (struct fair_entry){
         .id = r->id, .order_us = t->order_us, .weight = t->weight, .cost = t->fair_cost};

@@ -26,6 +26,7 @@ struct record {
     int64_t fence;
     int64_t granted_ms; /* the last time */
     int64_t losses;     /* leases lost */
+    int64_t lease_ms;   /* of a permit; 0: the pool's */
     bool cancelled;     /* while it ran */
     bool counted;       /* its tenant had limits when it was granted */
     int64_t until_ms;   /* end of the lease or of the delay */

@@ -135,7 +135,7 @@ static bool is_well_formed(const struct pool *p, const struct ticket *t)
         return false;
     if (t->fair_cost < 1 || t->fair_cost > FAIR_MAX_TOKENS)
         return false;
-    if (t->order_us < 0 || t->order_us > ORDER_MAX_US || t->deadline_ms < 0)
+    if (t->order_us < 0 || t->order_us > ORDER_MAX_US || t->deadline_ms < 0 || t->lease_ms < 0)
         return false;
     for (size_t i = 0; i < p->limits.dim_count; i++) {
         if (t->cost[i] < 0)
@@ -269,7 +269,7 @@ bool pool_heartbeat(struct pool *p, const char *id, int64_t fence, int64_t now_m
 {
     struct record *r = find_running(p, id, fence);
     if (r)
-        book_extend(&p->book, r, now_ms + p->limits.lease_ms);
+        book_extend(&p->book, r, now_ms + pool_lease_of(p, r));
     return r != NULL;
 }
 
@@ -282,7 +282,9 @@ size_t pool_reap(struct pool *p, int64_t now_ms)
         if (!r || r->until_ms > now_ms)
             break;
         pool_end_quota(p, r, NULL, now_ms);
-        if (++r->losses >= p->limits.max_losses)
+        if (r->lease_ms > 0)
+            book_move(&p->book, r, TICKET_EXPIRED, 0);
+        else if (++r->losses >= p->limits.max_losses)
             book_move(&p->book, r, TICKET_DEAD, 0);
         else
             repeat(p, r, 0, now_ms);

@@ -58,7 +58,8 @@
  * request that was never sent all actuals count as 0.
  *
  * SLOTS. max_parallel is counted by leases: a granted ticket holds a slot until it is
- * settled or its ended lease is reaped. The slot then comes back; the tokens stay charged.
+ * settled or its ended lease is reaped. The slot then comes back; the tokens stay charged. A
+ * permit is a ticket with a lease of its own length that is never queued again.
  *
  * ORDER. A flow is a (class, tenant) pair. Start-time fair queueing (Goyal et al. 1996) on
  * two levels: classes weighted 16:4:1, then tenants inside a class by their weight; inside a
@@ -240,11 +241,12 @@ bool pool_settle(struct pool *p, const struct pool_outcome *outcome, size_t max_
 /* Takes a queued or delayed ticket out; one that runs is marked, so that it will end CANCELLED
  * where it would be repeated. The state it was in. Takes no turn: dispatch after it. */
 enum ticket_state pool_cancel(struct pool *p, const char *id, int64_t now_ms);
-/* True when the lease was extended to now + lease_ms. */
+/* True when the lease was extended to now + lease_ms (a permit's: its own). */
 bool pool_heartbeat(struct pool *p, const char *id, int64_t fence, int64_t now_ms);
 /* Ended leases, the earliest first, REAP_MAX_LEASES at most: the slot comes back, the ticket is
  * queued at its old place, or DEAD when it lost max_losses leases (1 is the least), or
- * CANCELLED when it was marked. The number of tickets. Takes no turn: dispatch after it. */
+ * CANCELLED when it was marked, EXPIRED when it is a permit. The number of tickets. Takes no turn:
+ * dispatch after it. */
 size_t pool_reap(struct pool *p, int64_t now_ms);
 /* Pauses a dimension (all when dim < 0) until the given time, never shortening a pause. */
 void pool_pause(struct pool *p, int dim, int64_t until_ms);

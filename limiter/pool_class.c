@@ -16,3 +16,13 @@ const char *pool_class_name(enum pool_class c)
 {
     return (unsigned)c < CLASS_COUNT ? names[c] : "?";
 }
+
+bool pool_class_of_number(int64_t priority, enum pool_class *ret)
+{
+    if (priority < INT32_MIN || priority > INT32_MAX)
+        return false;
+    *ret = priority < PRIORITY_FIRST_NORMAL  ? CLASS_INTERACTIVE
+           : priority < PRIORITY_FIRST_BATCH ? CLASS_NORMAL
+                                             : CLASS_BATCH;
+    return true;
+}

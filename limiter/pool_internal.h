@@ -21,6 +21,7 @@ struct pool {
 
 /* pool_turn.c */
 bool pool_slots_are_full(const struct pool *p);
+int64_t pool_lease_of(const struct pool *p, const struct record *r);
 void pool_turn_reset(struct pool_turn *ret);
 /* Grants a ticket whose cost the gate was charged. */
 void pool_start(struct pool *p, struct record *r, int64_t now_ms, struct pool_turn *ret);

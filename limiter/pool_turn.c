@@ -16,6 +16,11 @@ bool pool_slots_are_full(const struct pool *p)
     return p->limits.max_parallel > 0 && pool_running(p) >= p->limits.max_parallel;
 }
 
+int64_t pool_lease_of(const struct pool *p, const struct record *r)
+{
+    return r->lease_ms > 0 ? r->lease_ms : p->limits.lease_ms;
+}
+
 static bool is_late(const struct record *r, int64_t now_ms)
 {
     return r->deadline_ms > 0 && r->deadline_ms <= now_ms;
@@ -69,7 +74,7 @@ void pool_start(struct pool *p, struct record *r, int64_t now_ms, struct pool_tu
 {
     gate_unhold(&p->gate, r);
     charge_quota(p, r);
-    book_move(&p->book, r, TICKET_RUNNING, now_ms + p->limits.lease_ms);
+    book_move(&p->book, r, TICKET_RUNNING, now_ms + pool_lease_of(p, r));
     r->fence++;
     r->granted_ms = now_ms;
     struct pool_grant *grant = &ret->grants[ret->grant_count++];

@@ -4,7 +4,7 @@
  *                  +---------------- lease lost, repeat -----------+
  *                  v                                               |
  *   NONE ----> QUEUED -------------------- grant ------------> RUNNING --> DONE
- *     |         |  ^                                            |  |  +--> FAILED
+ *     |         |  ^                                            |  |  +--> FAILED, EXPIRED
  *     |         |  +-- due -- DELAYED <------ repeat later -----+  |  +--> CANCELLED
  *     |         |               |                                  |  +--> DEAD
  *     |         +-> EXPIRED     +-> CANCELLED                      |
@@ -28,7 +28,7 @@ enum ticket_state {
     TICKET_DONE,
     TICKET_FAILED,
     TICKET_CANCELLED,
-    TICKET_EXPIRED, /* its deadline passed in the queue */
+    TICKET_EXPIRED, /* its deadline passed in the queue, or a permit's lease ended */
     TICKET_DEAD,    /* lost its lease too often */
     TICKET_STATE_COUNT,
 };
@@ -53,6 +53,8 @@ struct ticket {
     int64_t order_us;            /* order key, 0 .. 2^53 - 1 */
     int64_t deadline_ms;         /* absolute; 0: none. A queued ticket at or past it is dropped
                                     when it comes up as head or candidate */
+    int64_t lease_ms;            /* > 0: a permit, with a lease of its own. When that ends it has
+                                    expired: whoever has it may have sent its request */
 };
 
 #endif

@@ -31,6 +31,7 @@ struct call_failure {
 
 void call_failure_set(struct call_failure *f, int status, const char *code, const char *format, ...)
     PRINTF_AT(4, 5);
+int call_fail_memory(struct call_failure *f); /* 503 that says so; -ENOMEM */
 
 struct call_sink {
     /* It waits in the queue; told once for each time it is queued. */
@@ -54,12 +55,19 @@ struct call_spec {
     const char *tenant;
     int64_t weight;
     enum pool_class class;
+    bool class_given;                  /* beside the body, whose own priority says nothing then */
     int64_t max_wait_ms;               /* in the queue, all attempts together */
     const struct http_header *headers; /* of the client, to be passed on; copied */
     size_t header_count;
     const char *caller_key; /* NULL: none. Passed on where the provider has no key of its own */
     bool is_job;
     struct pool_view *pool; /* jobs: the pool that granted it; NULL: by routing */
+
+    /* of a request that the caller sends itself (scheduler/permit.h) */
+    bool for_permit;
+    const char *provider;      /* that the model is to be of; NULL: by the model alone. Borrowed */
+    int64_t input_tokens;      /* > 0: as told, the body is not counted */
+    int64_t max_output_tokens; /* > 0: as told, whatever the body says */
 };
 
 /* Reads and routes the request. NULL with *failure set when it cannot be served. */
@@ -101,6 +109,9 @@ int64_t call_queue_ms(const struct call *c);     /* waited so far */
 int64_t call_upstream_ms(const struct call *c);  /* of the last attempt, to its first byte */
 int64_t call_overhead_us(const struct call *c); /* spent here, queue left out, before it was sent */
 int64_t call_input_estimate(const struct call *c);
+const struct profile_estimate *call_estimate(const struct call *c);
+int64_t call_input_bytes(const struct call *c); /* of its text */
+const struct config_provider *call_provider(const struct call *c);
 int64_t call_attempts(const struct call *c); /* requests sent to the provider so far */
 const struct wire_usage *call_usage(const struct call *c);
 /* Its ticket, for a submit elsewhere (jobs): cost and class filled in, fields left empty. */

@@ -88,6 +88,21 @@ int64_t call_input_estimate(const struct call *c)
     return c->estimate.input;
 }
 
+const struct profile_estimate *call_estimate(const struct call *c)
+{
+    return &c->estimate;
+}
+
+int64_t call_input_bytes(const struct call *c)
+{
+    return c->request.input_bytes;
+}
+
+const struct config_provider *call_provider(const struct call *c)
+{
+    return c->provider;
+}
+
 int64_t call_attempts(const struct call *c)
 {
     return c->sends;

@@ -113,8 +113,6 @@ int call_replace_body(struct call *c, struct buf *changed) MUST_CHECK;
 int call_route(struct call *c, struct call_failure *failure) MUST_CHECK;
 
 /* call_request.c */
-int call_fail_memory(struct call_failure *f);
-/* says so; -ENOMEM */
 int call_copy_spec(struct call *c, const struct call_spec *spec) MUST_CHECK;
 /* The transfer's request; header lines in headers[], the authorization line in auth. */
 #define CALL_AUTH_BYTES 4096

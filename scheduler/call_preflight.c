@@ -1,6 +1,8 @@
 #include "scheduler/call_internal.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <string.h>
 
 int call_replace_body(struct call *c, struct buf *changed)
 {
@@ -38,6 +40,38 @@ static int ask_usage(struct call *c, struct call_failure *f)
     return 0;
 }
 
+/* A priority in the body is LiteLLM's, and OpenAI and Anthropic refuse members that they do not
+ * know: it is taken out. vLLM knows it, with the same meaning, so there it is passed on as well.
+ * Anything but a whole number is somebody else's member, and left alone. */
+static int take_priority(struct call *c, struct call_failure *f)
+{
+    int64_t priority;
+    enum pool_class class;
+    if (!json_int(json_get(c->request.body, "priority"), &priority))
+        return 0;
+    if (!pool_class_of_number(priority, &class)) {
+        call_failure_set(f, 400, "invalid_value",
+                         "priority is %" PRId64 "; it must be a whole number from -2147483648 to "
+                         "2147483647, and the lower one goes first.",
+                         priority);
+        f->param = "priority";
+        return -EINVAL;
+    }
+    if (!c->spec.class_given)
+        c->spec.class = class;
+    if (strcmp(c->provider->profile, "vllm") == 0)
+        return 0;
+
+    struct buf changed;
+    buf_init(&changed, HTTP_MAX_BODY_BYTES + KIB);
+    int rc = wire_request_drop(&c->request, "priority", &changed);
+    if (rc == 0)
+        rc = call_replace_body(c, &changed);
+    else
+        buf_release(&changed);
+    return rc < 0 ? call_fail_memory(f) : 0;
+}
+
 /* What it will cost: the input as estimated, the output it asks for and the one foreseen. */
 static int price(struct call *c, struct call_failure *f)
 {
@@ -46,9 +80,13 @@ static int price(struct call *c, struct call_failure *f)
     const struct store_pool *pool = pool_agent_pool(c->pool->agent);
 
     e->input = wire_estimate_input(c->spec.endpoint, r, c->model, c->row->chars_per_token);
+    if (c->spec.input_tokens > 0)
+        e->input = c->spec.input_tokens;
     if (c->spec.endpoint != WIRE_EMBEDDINGS) {
         int64_t each =
             r->max_output_tokens >= 0 ? r->max_output_tokens : c->row->default_output_tokens;
+        if (c->spec.max_output_tokens > 0)
+            each = c->spec.max_output_tokens;
         int64_t foreseen = quantile_value(&c->pool->output);
         e->max_output = each * r->choices;
         e->output = foreseen < e->max_output ? foreseen : e->max_output;
@@ -64,6 +102,7 @@ static int price(struct call *c, struct call_failure *f)
  * request. The usage option comes last before the price, so that no stage sees what is ours. */
 static int (*const stages[])(struct call *c, struct call_failure *failure) = {
     call_route,
+    take_priority,
     ask_usage,
     price,
 };

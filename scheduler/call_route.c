@@ -1,12 +1,9 @@
 #include "scheduler/call_internal.h"
 
-#include "common/digest.h"
-
 #include <errno.h>
 #include <string.h>
 
 #define MODEL_MAX_BYTES 256
-#define ACCOUNT_DIGITS  16
 
 /* The name that forced a provider is ours; the provider knows another. */
 static int rename_model(struct call *c)
@@ -28,7 +25,10 @@ static int find_row(struct call *c, struct call_failure *f)
     struct buf name;
 
     buf_init(&name, MODEL_MAX_BYTES);
-    if (json_text(c->request.model, &name) < 0 || name.len == 0) {
+    if (c->spec.provider && buf_addf(&name, "%s/", c->spec.provider) < 0)
+        return call_fail_memory(f);
+    size_t prefix = name.len;
+    if (json_text(c->request.model, &name) < 0 || name.len == prefix) {
         buf_release(&name);
         call_failure_set(f, 400, "invalid_value",
                          "model must be a string of 1 to %d bytes; send the name of a model.",
@@ -69,7 +69,7 @@ static int use_pool(struct call *c, struct pool_view *pool, struct call_failure 
 
 static int find_pool(struct call *c, struct call_failure *f)
 {
-    char account[ACCOUNT_DIGITS + 1] = "default";
+    char account[ACCOUNT_BYTES] = "default";
     if (c->spec.pool)
         return use_pool(c, c->spec.pool, f);
     if (!c->provider->api_key && c->spec.is_job) {
@@ -79,7 +79,8 @@ static int find_pool(struct call *c, struct call_failure *f)
                          c->provider->name);
         return -EINVAL;
     }
-    if (!c->provider->api_key) {
+    /* Who calls the provider itself need not show its key: then its requests share one account. */
+    if (!c->provider->api_key && (c->spec.caller_key || !c->spec.for_permit)) {
         const char *key = c->spec.caller_key;
         if (!key) {
             call_failure_set(f, 401, "invalid_api_key",
@@ -88,7 +89,7 @@ static int find_pool(struct call *c, struct call_failure *f)
                              c->provider->name);
             return -EACCES;
         }
-        digest_hex(key, strlen(key), account, ACCOUNT_DIGITS);
+        scheduler_account(key, account);
     }
     return use_pool(c, scheduler_pool(c->sched, c->provider, c->row, account), f);
 }

@@ -25,8 +25,8 @@ static void store_failed(struct call *c, enum redis_status status)
 {
     struct call_failure f;
     int64_t gone_ms = (clock_mono_us() - c->born_us) / 1000;
-    bool may_pass = status == REDIS_DOWN || status == REDIS_LOST || status == REDIS_LOADING;
-    if (may_pass && gone_ms < OUTAGE_PATIENCE_MS && gone_ms < c->spec.max_wait_ms && !c->starting) {
+    if (redis_status_passes(status) && gone_ms < OUTAGE_PATIENCE_MS &&
+        gone_ms < c->spec.max_wait_ms && !c->starting) {
         call_arm(c, RESUBMIT_MS);
         return;
     }

@@ -29,6 +29,7 @@ struct submission {
     int64_t deadline_ms, created_us;
     struct event *again;
     int tries;
+    int64_t copies; /* of the accepted job beside the first, as confirmed */
     bool claimed, replayed;
     job_fn fn;
     void *arg;
@@ -98,12 +99,37 @@ static struct pool_agent *agent_of(const struct submission *s)
     return call_pool(s->call)->agent;
 }
 
+static enum config_durability durability(const struct submission *s)
+{
+    return scheduler_plan(s->jobs->scheduler)->config->jobs.durability;
+}
+
+/* The same id again: when the first one arrived after all, it is known. */
+static bool comes_again(struct submission *s, enum redis_status status)
+{
+    struct timeval tv = {.tv_usec = RESUBMIT_MS * 1000};
+    return redis_status_passes(status) && !s->jobs->stopped && ++s->tries < MOST_TRIES &&
+           evtimer_add(s->again, &tv) == 0;
+}
+
 static void on_record(void *arg, const struct job_record *record, bool replayed,
                       const struct call_failure *failure)
 {
+    static const char *const words[] = {[CONFIG_EVERYSEC] = "everysec",
+                                        [CONFIG_ALWAYS] = "always",
+                                        [CONFIG_REPLICATED] = "replicated"};
     struct submission *s = arg;
     (void)replayed;
-    s->fn(s->arg, record, s->replayed, failure);
+    if (record) {
+        struct job_record told = *record;
+        told.durability = words[durability(s)];
+        told.replicas = durability(s) == CONFIG_REPLICATED ? s->copies : 0;
+        s->fn(s->arg, &told, s->replayed, failure);
+    } else if (strcmp(failure->code, JOB_NO_STORAGE) == 0 && comes_again(s, REDIS_LOST)) {
+        return; /* accepted, and the look at it was lost: the same id is known then */
+    } else {
+        s->fn(s->arg, NULL, s->replayed, failure);
+    }
     submission_free(s);
 }
 
@@ -138,19 +164,46 @@ static void pass_on(const struct submission *s, const struct store_grant *grant)
     pool_agent_settle(agent_of(s), &o, NULL, NULL);
 }
 
+static void not_safe(const struct submission *s, int64_t copies, struct call_failure *f)
+{
+    const struct config *c = scheduler_plan(s->jobs->scheduler)->config;
+    bool disk = c->jobs.durability == CONFIG_ALWAYS;
+    call_failure_set(f, 503, "not_durable",
+                     "The job was stored, but %" PRId64 " of %" PRId64
+                     " %s confirmed it in time: it may run or be lost, nobody knows yet. Submit it "
+                     "again; with the same Idempotency-Key it is not done twice.",
+                     copies, disk ? 1 : c->jobs.replicas, disk ? "disks" : "replicas");
+    f->retry_after_ms = 1000;
+}
+
+/* Only now the submit may be answered: before, a failover could lose what was promised. */
+static void on_confirmed(void *arg, enum redis_status status, int64_t copies)
+{
+    struct submission *s = arg;
+    const struct config *c = scheduler_plan(s->jobs->scheduler)->config;
+    struct call_failure f;
+    if (comes_again(s, status))
+        return;
+    int64_t wanted = durability(s) == CONFIG_REPLICATED ? c->jobs.replicas : 0;
+    if (durability(s) == CONFIG_ALWAYS)
+        wanted = pool_store_confirms(scheduler_options(s->jobs->scheduler)->store);
+    if (status != REDIS_OK || copies < wanted) {
+        not_safe(s, copies, &f);
+        refused(s, &f);
+        return;
+    }
+    struct store_ticket t;
+    s->copies = copies;
+    call_ticket(s->call, &t);
+    job_look(s->jobs, call_pool(s->call), t.tenant, s->id, on_record, s);
+}
+
 static void on_submitted(void *arg, struct store_pool *pool, const struct store_turn *turn)
 {
     struct submission *s = arg;
     struct call_failure f;
-    (void)pool;
-    bool may_pass =
-        turn->status == REDIS_DOWN || turn->status == REDIS_LOST || turn->status == REDIS_LOADING;
-    if (may_pass && !s->jobs->stopped) {
-        struct timeval tv = {.tv_usec = RESUBMIT_MS * 1000};
-        /* The same id again: when the first one arrived after all, it is known. */
-        if (++s->tries < MOST_TRIES && evtimer_add(s->again, &tv) == 0)
-            return;
-    }
+    if (comes_again(s, turn->status))
+        return;
     if (turn->status != REDIS_OK) {
         job_storage_failed(&f, turn->status);
         refused(s, &f);
@@ -172,9 +225,8 @@ static void on_submitted(void *arg, struct store_pool *pool, const struct store_
         else
             pass_on(s, &grant);
     }
-    struct store_ticket t;
-    call_ticket(s->call, &t);
-    job_look(s->jobs, call_pool(s->call), t.tenant, s->id, on_record, s);
+    struct pool_store *store = scheduler_options(s->jobs->scheduler)->store;
+    pool_store_confirm(store, pool, turn->stamp, on_confirmed, s);
 }
 
 static struct store_field field(const char *name, const char *value, size_t len)
@@ -305,6 +357,7 @@ static struct call *check(struct jobs *j, const struct job_spec *spec, struct ca
         .tenant = spec->tenant,
         .weight = spec->weight,
         .class = spec->class,
+        .class_given = spec->class_given,
         .is_job = true,
     };
     struct call *c = call_new(j->scheduler, &call, &sink, NULL, f);

@@ -39,6 +39,8 @@ struct job_record {
     const char *body;    /* of the answer */
     size_t body_len;
     const char *usage, *error, *metadata; /* JSON */
+    const char *durability;               /* of one just accepted: how safe it is; else NULL */
+    int64_t replicas;                     /* that have it, with "replicated" */
 };
 
 /* record is NULL when there is no such job of this tenant (failure says it, or why it is not
@@ -53,6 +55,7 @@ struct job_spec {
     const char *tenant;
     int64_t weight;
     enum pool_class class;
+    bool class_given;            /* else a priority inside the body holds */
     int64_t deadline_ms;         /* from now; 0 none */
     const char *metadata;        /* JSON text; NULL none */
     const char *idempotency_key; /* NULL none */

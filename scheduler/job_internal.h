@@ -17,6 +17,8 @@
 
 #include "common/list.h"
 
+#define JOB_NO_STORAGE "storage_unavailable" /* code of job_storage_failed() */
+
 struct jobs {
     struct scheduler *scheduler;
     struct list watches;

@@ -45,7 +45,7 @@ void job_not_found(struct call_failure *f, const char *id)
 void job_storage_failed(struct call_failure *f, enum redis_status status)
 {
     call_failure_set(
-        f, 503, "storage_unavailable",
+        f, 503, JOB_NO_STORAGE,
         "Sluice cannot reach its store now (redis: %s). Try again in a moment; with an "
         "Idempotency-Key nothing is done twice.",
         redis_status_name(status));
@@ -231,6 +231,7 @@ struct listing {
     char tenant[TENANT_NAME_BYTES + 1];
     int limit;
     int64_t before_us;
+    char before_id[TICKET_ID_BYTES];
     size_t pools_open; /* answers that are still to come */
     struct entry *entries;
     size_t count, room, at;
@@ -247,7 +248,8 @@ struct pool_listing {
 static int newest_first(const void *a, const void *b)
 {
     const struct entry *x = a, *y = b;
-    return (x->created_us < y->created_us) - (x->created_us > y->created_us);
+    int by_time = (x->created_us < y->created_us) - (x->created_us > y->created_us);
+    return by_time ? by_time : strcmp(y->id, x->id);
 }
 
 static void listing_end(struct listing *l, bool has_more, const struct call_failure *f)
@@ -339,6 +341,7 @@ static void ask_pools(struct listing *l)
             .pool = pool_agent_pool(v->agent)->id,
             .tenant = l->tenant,
             .before_us = l->before_us,
+            .before_id = l->before_id,
             .limit = l->limit + 1,
         };
         struct pool_listing *p = malloc(sizeof(*p));
@@ -387,7 +390,7 @@ void job_list(struct jobs *j, const struct job_page *page, job_list_fn fn, void 
     while (next_pool(j->scheduler, &at))
         pools++;
     if (l)
-        l->entries = calloc((pools + 1) * (size_t)(page->limit + 1), sizeof(*l->entries));
+        l->entries = calloc((pools + 1) * 2 * (size_t)(page->limit + 1), sizeof(*l->entries));
     if (!l || !l->entries || (page->after && !pool)) {
         job_not_found(&f, page->after ? page->after : "");
         if (l)
@@ -398,11 +401,12 @@ void job_list(struct jobs *j, const struct job_page *page, job_list_fn fn, void 
     }
     l->jobs = j;
     l->limit = page->limit;
-    l->room = (pools + 1) * (size_t)(page->limit + 1);
+    l->room = (pools + 1) * 2 * (size_t)(page->limit + 1);
     l->status = REDIS_OK;
     l->fn = fn;
     l->arg = arg;
     (void)snprintf(l->tenant, sizeof(l->tenant), "%s", page->tenant);
+    (void)snprintf(l->before_id, sizeof(l->before_id), "%s", page->after ? page->after : "");
     if (!pool) {
         ask_pools(l);
         return;

@@ -149,6 +149,10 @@ static void on_reaped(void *arg, struct store_pool *pool, const struct store_tur
     if (!pool_agent_end(a))
         return;
     int64_t n = turn->status == REDIS_OK ? reply_int(reply_at(turn->items, 1), 0) : 0;
+    for (size_t i = 2; i < (size_t)n + 2; i++) {
+        const char *id = reply_text(reply_at(turn->items, i), NULL);
+        pool_stats_add(&a->stats, COUNT_permits_expired, id && key_is_permit(id));
+    }
     if (n > 0) {
         char count[LOG_NUMBER_BYTES];
         log_write(LOG_WARN, "leases ended, tickets taken back", "pool", a->pool.id, "tickets",
@@ -236,7 +240,8 @@ void pool_agent_submit(struct pool_agent *a, const struct store_ticket *t, pool_
                        void *arg)
 {
     struct submission *s;
-    if (!t->is_job && pool_agent_enter_local(a)) {
+    /* A permit must stand where every instance can find it. */
+    if (!t->is_job && t->lease_ms == 0 && pool_agent_enter_local(a)) {
         pool_local_submit(a->local, t, fn, arg);
         return;
     }

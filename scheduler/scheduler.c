@@ -1,6 +1,7 @@
 #include "scheduler/scheduler.h"
 
 #include "common/clock.h"
+#include "common/digest.h"
 #include "common/log.h"
 #include "common/map.h"
 #include "scheduler/budget.h"
@@ -28,6 +29,8 @@ struct scheduler {
     scheduler_job_fn on_job;
     scheduler_job_cancel_fn on_job_cancel;
     void *job_arg;
+    scheduler_permit_fn on_permit;
+    void *permit_arg;
     int64_t running_jobs;
     struct outage outage;
     bool connected, draining;
@@ -47,6 +50,13 @@ static void hand_out(void *arg, struct pool_agent *agent, const struct store_gra
     struct call *call = map_get(&s->calls, grant->id);
     if (call) {
         call_on_grant(call, grant);
+        return;
+    }
+    if (key_is_permit(grant->id)) {
+        /* One that nobody waits for here is never given back by this news alone: it may be late,
+         * and whoever waited has the permit. Who leaves takes his ticket out himself. */
+        if (s->on_permit)
+            s->on_permit(s->permit_arg, grant);
         return;
     }
     if (grant->is_job && s->on_job && !s->draining) {
@@ -207,6 +217,41 @@ struct pool_view *scheduler_pool(struct scheduler *s, const struct config_provid
 struct pool_view *scheduler_pool_by_hash(struct scheduler *s, const char *hash)
 {
     return map_get(&s->pools, hash);
+}
+
+void scheduler_account(const char *key, char ret[ACCOUNT_BYTES])
+{
+    digest_hex(key, strlen(key), ret, ACCOUNT_BYTES - 1);
+}
+
+static bool has_hash(const struct config_provider *p, const struct config_model *row,
+                     const char *account, const char *wanted)
+{
+    char id[POOL_NAME_BYTES], hash[POOL_HASH_BYTES];
+    int n = snprintf(id, sizeof(id), "%s:%s:%s", p->name, account, row->pool);
+    if (n < 0 || (size_t)n >= sizeof(id))
+        return false;
+    key_pool_hash(id, hash);
+    return strcmp(hash, wanted) == 0;
+}
+
+struct pool_view *scheduler_find_pool(struct scheduler *s, const char *hash, const char *caller_key)
+{
+    const struct config *c = s->plan->config;
+    char account[ACCOUNT_BYTES] = "default";
+    struct pool_view *known = scheduler_pool_by_hash(s, hash);
+    if (caller_key)
+        scheduler_account(caller_key, account);
+    for (size_t i = 0; i < c->provider_count && !known; i++) {
+        const struct config_provider *p = &c->providers[i];
+        for (size_t k = 0; k < p->model_count && !p->api_key && !known; k++) {
+            if (has_hash(p, &p->models[k], account, hash))
+                known = scheduler_pool(s, p, &p->models[k], account);
+            else if (has_hash(p, &p->models[k], "default", hash))
+                known = scheduler_pool(s, p, &p->models[k], "default");
+        }
+    }
+    return known;
 }
 
 struct pool_view *scheduler_pool_of(struct scheduler *s, struct pool_agent *agent)
@@ -381,6 +426,12 @@ void scheduler_on_job(struct scheduler *s, scheduler_job_fn fn, scheduler_job_ca
     s->on_job = fn;
     s->on_job_cancel = cancel;
     s->job_arg = arg;
+}
+
+void scheduler_on_permit(struct scheduler *s, scheduler_permit_fn fn, void *arg)
+{
+    s->on_permit = fn;
+    s->permit_arg = arg;
 }
 
 void scheduler_count_job(struct scheduler *s, int by)

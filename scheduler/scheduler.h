@@ -73,6 +73,9 @@ typedef void (*scheduler_job_fn)(void *arg, struct pool_agent *agent,
 typedef void (*scheduler_job_cancel_fn)(void *arg, const char *id);
 void scheduler_on_job(struct scheduler *s, scheduler_job_fn fn, scheduler_job_cancel_fn cancel,
                       void *arg);
+/* A permit of this instance was granted (scheduler/permit.h). */
+typedef void (*scheduler_permit_fn)(void *arg, const struct store_grant *grant);
+void scheduler_on_permit(struct scheduler *s, scheduler_permit_fn fn, void *arg);
 int scheduler_job_room(const struct scheduler *s);     /* jobs that this instance may take on now */
 void scheduler_count_job(struct scheduler *s, int by); /* one more or one less runs here */
 
@@ -95,6 +98,14 @@ struct pool_view *scheduler_pool(struct scheduler *s, const struct config_provid
                                  const struct config_model *row, const char *account);
 /* By the hash that stands in job ids; NULL when this instance does not know it. */
 struct pool_view *scheduler_pool_by_hash(struct scheduler *s, const char *hash);
+/* The same, and where it is none of those met so far, by every pool that the configuration leads
+ * to: those of providers without a key here are made when they are first used. caller_key: NULL
+ * none. NULL: there is no such pool, or it could not be made. */
+struct pool_view *scheduler_find_pool(struct scheduler *s, const char *hash,
+                                      const char *caller_key);
+/* The account of a caller's own key, as it stands in the pool's id. */
+#define ACCOUNT_BYTES 17
+void scheduler_account(const char *key, char ret[ACCOUNT_BYTES]);
 struct pool_view *scheduler_pool_of(struct scheduler *s, struct pool_agent *agent);
 struct pool_view *scheduler_next_pool(const struct scheduler *s, size_t *at); /* start at 0 */
 

@@ -18,7 +18,7 @@
 #define NOTE_BYTES 256
 
 struct instance {
-    struct redis_conn *conn;
+    struct redis_link *link;
     struct event *beat;
     char id[64];
     int64_t started_ms;
@@ -32,7 +32,7 @@ static void command(struct instance *i, int argc, const char *const *argv, redis
     for (int k = 0; k < argc; k++)
         lens[k] = strlen(argv[k]);
     struct redis_args args = {.argc = argc, .argv = argv, .lens = lens};
-    redis_command(i->conn, &args, TIMEOUT_MS, fn, arg);
+    redis_link_command(i->link, &args, TIMEOUT_MS, fn, arg);
 }
 
 static void tell(struct instance *i)
@@ -65,13 +65,13 @@ static void on_beat(evutil_socket_t fd, short what, void *arg)
         tell(i);
 }
 
-struct instance *instance_new(struct event_base *base, struct redis_conn *conn, const char *id)
+struct instance *instance_new(struct event_base *base, struct redis_link *link, const char *id)
 {
     struct timeval tv = {.tv_sec = INSTANCE_BEAT_MS / 1000};
     struct instance *i = calloc(1, sizeof(*i));
     if (!i)
         return NULL;
-    i->conn = conn;
+    i->link = link;
     i->started_ms = clock_wall_ms();
     (void)snprintf(i->id, sizeof(i->id), "%s", id);
     i->beat = event_new(base, -1, EV_PERSIST, on_beat, i);

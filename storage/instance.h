@@ -1,15 +1,15 @@
 /*
  * instance: tells the others that this instance lives, and who else does.
  *
- * Every INSTANCE_BEAT_MS it writes sluice:inst:ID (a small JSON object, TTL 15 s) and its place in
- * sluice:insts, from which ids that were silent for an hour are removed.
+ * Every INSTANCE_BEAT_MS it writes sluice:{insts}:ID (a small JSON object, TTL 15 s) and its place
+ * in sluice:{insts}, from which ids that were silent for an hour are removed.
  *
  *   threads  one event loop.
  */
 #ifndef STORAGE_INSTANCE_H
 #define STORAGE_INSTANCE_H
 
-#include "storage/redis_conn.h"
+#include "storage/redis_link.h"
 
 #include <stdint.h>
 
@@ -18,7 +18,7 @@
 struct event_base;
 struct instance;
 
-struct instance *instance_new(struct event_base *base, struct redis_conn *conn, const char *id);
+struct instance *instance_new(struct event_base *base, struct redis_link *link, const char *id);
 void instance_free(struct instance *i); /* accepts NULL; tells Redis that it leaves */
 void instance_connected(struct instance *i, bool up);
 

@@ -10,15 +10,15 @@
 #define CLAIM_VALUE_BYTES (64 + 1 + TICKET_ID_BYTES)
 
 struct job_store {
-    struct redis_conn *conn;
+    struct redis_link *link;
     int timeout_ms;
 };
 
-struct job_store *job_store_new(struct redis_conn *conn, int timeout_ms)
+struct job_store *job_store_new(struct redis_link *link, int timeout_ms)
 {
     struct job_store *s = calloc(1, sizeof(*s));
     if (s)
-        *s = (struct job_store){.conn = conn, .timeout_ms = timeout_ms};
+        *s = (struct job_store){.link = link, .timeout_ms = timeout_ms};
     return s;
 }
 
@@ -34,7 +34,7 @@ static void send(struct job_store *s, int argc, const char *const *argv, redis_r
     for (int i = 0; i < argc; i++)
         lens[i] = strlen(argv[i]);
     struct redis_args args = {.argc = argc, .argv = argv, .lens = lens};
-    redis_command(s->conn, &args, s->timeout_ms, fn, arg);
+    redis_link_command(s->link, &args, s->timeout_ms, fn, arg);
 }
 
 void job_store_register_pool(struct job_store *s, const char *hash, const char *pool)
@@ -169,7 +169,26 @@ void job_store_place(struct job_store *s, const struct job_entry *entry, job_sto
 struct list_call {
     job_store_list_fn fn;
     void *arg;
+    char before_id[TICKET_ID_BYTES];
+    int limit;
+    enum redis_status status; /* of the first of two questions */
 };
+
+/* Those of the cursor's own time: what stands behind it in the order of the list. */
+static void on_equals(void *arg, enum redis_status status, const struct redisReply *reply)
+{
+    struct list_call *call = arg;
+    size_t n = status == REDIS_OK ? reply_count(reply) / 2 : 0;
+    int told = 0;
+    call->status = status;
+    for (size_t i = 0; i < n && told < call->limit; i++) {
+        const char *id = reply_text(reply_at(reply, 2 * i), NULL);
+        if (!id || strcmp(id, call->before_id) >= 0)
+            continue;
+        call->fn(call->arg, REDIS_OK, id, reply_int(reply_at(reply, 2 * i + 1), 0));
+        told++;
+    }
+}
 
 static void on_list(void *arg, enum redis_status status, const struct redisReply *reply)
 {
@@ -180,7 +199,7 @@ static void on_list(void *arg, enum redis_status status, const struct redisReply
         if (id)
             call->fn(call->arg, REDIS_OK, id, reply_int(reply_at(reply, 2 * i + 1), 0));
     }
-    call->fn(call->arg, status, NULL, 0);
+    call->fn(call->arg, call->status != REDIS_OK ? call->status : status, NULL, 0);
     free(call);
 }
 
@@ -194,9 +213,13 @@ void job_store_list(struct job_store *s, const struct job_range *range, job_stor
         fn(arg, REDIS_BUSY_LOCAL, NULL, 0);
         return;
     }
-    *call = (struct list_call){fn, arg};
-    if (range->before_us > 0)
+    *call = (struct list_call){.fn = fn, .arg = arg, .limit = range->limit, .status = REDIS_OK};
+    if (range->before_us > 0) {
+        (void)snprintf(call->before_id, sizeof(call->before_id), "%s", range->before_id);
         (void)snprintf(before, sizeof(before), "(%" PRId64, range->before_us);
+        const char *equals[] = {"ZREVRANGEBYSCORE", key.text, before + 1, before + 1, "WITHSCORES"};
+        send(s, 5, equals, on_equals, call);
+    }
     (void)snprintf(limit, sizeof(limit), "%d", range->limit);
     const char *argv[] = {"ZREVRANGEBYSCORE", key.text, before, "-inf",
                           "WITHSCORES",       "LIMIT",  "0",    limit};

@@ -16,13 +16,13 @@
 #define STORAGE_JOB_STORE_H
 
 #include "storage/key.h"
-#include "storage/redis_conn.h"
+#include "storage/redis_link.h"
 
 #include <stdint.h>
 
 struct job_store;
 
-struct job_store *job_store_new(struct redis_conn *conn, int timeout_ms);
+struct job_store *job_store_new(struct redis_link *link, int timeout_ms);
 void job_store_free(struct job_store *s);
 
 void job_store_register_pool(struct job_store *s, const char *hash, const char *pool);
@@ -44,7 +44,7 @@ void job_store_claim(struct job_store *s, const struct job_claim *claim, job_sto
 
 struct job_entry {
     const char *pool, *tenant, *id;
-    int64_t created_us; /* unique per instance, so that a page never ends between equals */
+    int64_t created_us; /* unique per instance */
     int64_t ttl_ms;     /* of the whole index, renewed by each entry */
 };
 /* One that stands there keeps its place: a job submitted again must not move in the lists. */
@@ -59,12 +59,15 @@ void job_store_place(struct job_store *s, const struct job_entry *entry, job_sto
                      void *arg);
 
 /* Newest first: fn for each id with its time, then once with id NULL and the status.
- * before_us: only older ones; 0: all. */
+ * before_us: only older ones, and of those of the same time the ones with a lesser id than
+ * before_id; 0: all. Times are unique for one instance only, so a page may end between equals. fn
+ * gets at most 2 * limit. */
 typedef void (*job_store_list_fn)(void *arg, enum redis_status status, const char *id,
                                   int64_t created_us);
 struct job_range {
     const char *pool, *tenant;
     int64_t before_us;
+    const char *before_id;
     int limit;
 };
 void job_store_list(struct job_store *s, const struct job_range *range, job_store_list_fn fn,

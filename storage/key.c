@@ -8,8 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ID_PREFIX "job_"
-#define ID_RANDOM 24
+#define ID_PREFIX     "job_"
+#define PERMIT_PREFIX "permit_"
+#define ID_RANDOM     24
 
 /* Callers pass names that were checked against their maxima, so nothing is ever cut. */
 static struct key PRINTF_AT(1, 2) make(const char *format, ...)
@@ -43,7 +44,7 @@ struct key key_idempotency(const char *tenant, const char *given)
 
 struct key key_instance(const char *instance)
 {
-    return make("sluice:inst:%s", instance);
+    return make("sluice:{insts}:%s", instance);
 }
 
 struct key key_instance_channel(const char *instance)
@@ -61,20 +62,36 @@ void key_pool_hash(const char *pool, char ret[POOL_HASH_BYTES])
     digest_hex(pool, strlen(pool), ret, POOL_HASH_BYTES - 1);
 }
 
-void key_new_id(const char *pool_hash, char ret[TICKET_ID_BYTES])
+static void new_id(const char *prefix, const char *pool_hash, char ret[TICKET_ID_BYTES])
 {
     char random[ID_RANDOM + 1];
     rand_hex(random, ID_RANDOM);
-    (void)snprintf(ret, TICKET_ID_BYTES, ID_PREFIX "%.8s%s", pool_hash, random);
+    (void)snprintf(ret, TICKET_ID_BYTES, "%s%.8s%s", prefix, pool_hash, random);
+}
+
+void key_new_id(const char *pool_hash, char ret[TICKET_ID_BYTES])
+{
+    new_id(ID_PREFIX, pool_hash, ret);
+}
+
+void key_new_permit_id(const char *pool_hash, char ret[TICKET_ID_BYTES])
+{
+    new_id(PERMIT_PREFIX, pool_hash, ret);
+}
+
+bool key_is_permit(const char *id)
+{
+    return strncmp(id, PERMIT_PREFIX, strlen(PERMIT_PREFIX)) == 0;
 }
 
 bool key_id_hash(const char *id, char ret[POOL_HASH_BYTES])
 {
-    size_t prefix = strlen(ID_PREFIX);
-    if (strncmp(id, ID_PREFIX, prefix) != 0 || strlen(id) != prefix + 8 + ID_RANDOM)
+    const char *prefix = key_is_permit(id) ? PERMIT_PREFIX : ID_PREFIX;
+    if (strncmp(id, prefix, strlen(prefix)) != 0)
         return false;
-    if (strspn(id + prefix, "0123456789abcdef") != 8 + ID_RANDOM)
+    const char *digits = id + strlen(prefix);
+    if (strlen(digits) != 8 + ID_RANDOM || strspn(digits, "0123456789abcdef") != 8 + ID_RANDOM)
         return false;
-    (void)snprintf(ret, POOL_HASH_BYTES, "%.8s", id + prefix);
+    (void)snprintf(ret, POOL_HASH_BYTES, "%.8s", digits);
     return true;
 }

@@ -6,10 +6,15 @@
  *   sluice:{POOL}:stats  counters of the pool, over all instances. Owner: the pool, as above.
  *   sluice:{POOL}:jobs:T ids of a tenant's durable jobs by time, JOB_MAX_LISTED at most. TTL: a
  *                        month and the time that a result is kept, from the newest job.
+ *   sluice:{POOL}:w      written ahead of WAIT, never read; TTL 1 min.
  *   sluice:pools         HASH short hash -> pool id. Owner: never removed; one field a pool.
  *   sluice:idem:T:H      an Idempotency-Key of a tenant. TTL: of job results.
- *   sluice:inst:ID       what an instance tells of itself, JSON. TTL 15 s.
- *   sluice:insts         ZSET of instance ids by last heartbeat. Owner: trimmed at each heartbeat.
+ *   sluice:{insts}:ID    what an instance tells of itself, JSON. TTL 15 s. Read by one MGET, so in
+ *                        one slot with:
+ *   sluice:{insts}       ZSET of instance ids by last heartbeat. Owner: trimmed at each heartbeat.
+ *   sluice:access        HASH id -> record of an access key (see storage/access_store.h). Owner:
+ *                        who administers them; never removed by itself.
+ *   sluice:access:changed channel: load the access keys again
  *   sluice:i:ID          channel: grants and cancels for one instance
  *   sluice:events        channel: state changes of durable jobs
  *
@@ -24,11 +29,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define KEY_BYTES       320
-#define KEY_POOLS       "sluice:pools"
-#define KEY_INSTANCES   "sluice:insts"
-#define KEY_EVENTS      "sluice:events"
-#define POOL_HASH_BYTES 9 /* 8 hex digits of SHA-256 and a NUL */
+#define KEY_BYTES          320
+#define KEY_POOLS          "sluice:pools"
+#define KEY_INSTANCES      "sluice:{insts}"
+#define KEY_EVENTS         "sluice:events"
+#define KEY_ACCESS         "sluice:access"
+#define KEY_ACCESS_CHANGED "sluice:access:changed"
+#define POOL_HASH_BYTES    9 /* 8 hex digits of SHA-256 and a NUL */
 
 struct key {
     char text[KEY_BYTES];
@@ -47,6 +54,9 @@ struct key key_tenant(const char *tenant); /* LENGTH:NAME, as the scripts want i
 void key_pool_hash(const char *pool, char ret[POOL_HASH_BYTES]);
 /* "job_" + pool hash + 24 random hex digits. */
 void key_new_id(const char *pool_hash, char ret[TICKET_ID_BYTES]);
+/* The same with "permit_". */
+void key_new_permit_id(const char *pool_hash, char ret[TICKET_ID_BYTES]);
+bool key_is_permit(const char *id); /* by its prefix */
 /* The pool hash inside an id; false when it is no id of ours. */
 bool key_id_hash(const char *id, char ret[POOL_HASH_BYTES]);
 

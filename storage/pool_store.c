@@ -1,4 +1,4 @@
-#include "storage/pool_store.h"
+#include "storage/pool_store_internal.h"
 
 #include "common/buf.h"
 #include "storage/redis_reply.h"
@@ -14,16 +14,6 @@
 #define MAX_ARGS      320 /* heartbeat: 5 + 2 * STORE_MAX_LEASES */
 #define NUMBERS_BYTES (MAX_ARGS * 21)
 
-#define STATS_TTL_MS "2592000000" /* 30 days, as the pool */
-
-struct pool_store {
-    struct redis_conn *conn;
-    struct redis_scripts *scripts;
-    char instance[64];
-    int timeout_ms;
-    int64_t alive_ms;
-};
-
 /* The words of one call. Numbers are formatted into `numbers`; texts are borrowed until sent. */
 struct args {
     const char *word[MAX_ARGS];
@@ -34,7 +24,8 @@ struct args {
     struct key bucket, tenant;
     char dims[POOL_MAX_DIMS * 9];
     char costs[POOL_MAX_DIMS * 21], pauses[POOL_MAX_DIMS * 21];
-    char pause[40];
+    char pause[40], kind[32];
+    bool durable;
 };
 
 /* A call that may have to be repeated once the pool is configured. Its words live in one block. */
@@ -44,7 +35,7 @@ struct op {
     enum script script;
     pool_store_fn fn;
     void *arg;
-    bool repeated;
+    bool repeated, durable;
     int argc;
     const char **argv;
     size_t *lens;
@@ -89,6 +80,7 @@ static void begin(struct args *a, const struct pool_store *s, const struct store
 {
     a->count = 0;
     a->used = 0;
+    a->durable = false;
     a->bucket = key_pool(pool->id, "b");
     add_bytes(a, a->bucket.text, a->bucket.len);
     add_text(a, s->instance);
@@ -214,7 +206,12 @@ static void send_op(struct op *op)
         .args = {.argc = op->argc, .argv = op->argv, .lens = op->lens},
         .deadline_ms = op->store->timeout_ms,
     };
-    redis_script_call(op->store->scripts, &what, on_reply, op);
+    if (op->durable) {
+        what.deadline_ms += op->store->confirm_ms; /* behind a WAIT */
+        redis_script_call(op->store->durable_scripts, &what, on_reply, op);
+    } else {
+        redis_script_call(op->store->scripts, &what, on_reply, op);
+    }
 }
 
 static void on_configured_then_repeat(void *arg, struct store_pool *pool,
@@ -248,6 +245,8 @@ static void on_reply(void *arg, enum redis_status status, const struct redisRepl
         op->pool->configured = true;
     else if (status == REDIS_OK)
         read_turn(reply, &turn);
+    if (op->durable)
+        turn.stamp = redis_link_stamp(op->store->durable);
     if (op->fn)
         op->fn(op->arg, op->pool, &turn);
     op_free(op);
@@ -273,21 +272,37 @@ static void call(struct pool_store *s, struct store_pool *pool, enum script scri
     }
     op->fn = fn;
     op->arg = arg;
+    op->durable = a->durable && s->durable_scripts;
     send_op(op);
+}
+
+static bool make_durable(struct pool_store *s, const struct pool_store_options *o)
+{
+    const struct redis_confirm_options confirm = {.link = o->durable,
+                                                  .replicas = o->replicas,
+                                                  .timeout_ms = o->confirm_ms,
+                                                  .command_ms = o->timeout_ms};
+    if (!o->durable)
+        return true;
+    s->durable = o->durable;
+    s->confirm_ms = o->confirm_ms;
+    s->durable_scripts = redis_scripts_new(o->durable);
+    s->confirm = redis_confirm_new(&confirm);
+    return s->durable_scripts && s->confirm;
 }
 
 struct pool_store *pool_store_new(const struct pool_store_options *options, struct error *e)
 {
     struct pool_store *s = calloc(1, sizeof(*s));
     if (s)
-        s->scripts = redis_scripts_new(options->conn);
-    if (!s || !s->scripts) {
-        free(s);
+        s->scripts = redis_scripts_new(options->link);
+    if (!s || !s->scripts || !make_durable(s, options)) {
+        pool_store_free(s);
         (void)error_set(e, -ENOMEM, "out of memory for the script table");
         return NULL;
     }
     (void)snprintf(s->instance, sizeof(s->instance), "%s", options->instance);
-    s->conn = options->conn;
+    s->link = options->link;
     s->timeout_ms = options->timeout_ms;
     s->alive_ms = options->alive_ms;
     return s;
@@ -298,6 +313,8 @@ void pool_store_free(struct pool_store *s)
     if (!s)
         return;
     redis_scripts_free(s->scripts);
+    redis_scripts_free(s->durable_scripts);
+    redis_confirm_free(s->confirm);
     free(s);
 }
 
@@ -359,7 +376,7 @@ void pool_store_configure(struct pool_store *s, struct store_pool *pool, pool_st
 {
     static const char *const rules[] = {[DIM_REFUND] = "r", [DIM_KEEP] = "k", [DIM_ACCRUE] = "a"};
     const struct pool_limits *l = &pool->limits;
-    struct args a = {.count = 0, .used = 0};
+    struct args a = {.count = 0, .used = 0, .durable = false};
     struct buf tenants;
 
     buf_init(&tenants, STORE_MAX_TENANTS_BYTES);
@@ -411,7 +428,8 @@ void pool_store_submit(struct pool_store *s, struct store_pool *pool, const stru
     a.tenant = key_tenant(t->tenant);
     join_costs(&pool->limits, t->cost, a.costs, sizeof(a.costs));
     add_text(&a, t->id);
-    add_text(&a, t->is_job ? "job" : "call");
+    (void)snprintf(a.kind, sizeof(a.kind), "permit %" PRId64, t->lease_ms);
+    add_text(&a, t->lease_ms > 0 ? a.kind : t->is_job ? "job" : "call");
     add_int(&a, t->class);
     add_bytes(&a, a.tenant.text, a.tenant.len);
     add_int(&a, t->weight);
@@ -421,6 +439,7 @@ void pool_store_submit(struct pool_store *s, struct store_pool *pool, const stru
     add_int(&a, t->aging_ms);
     add_int(&a, s->alive_ms);
     add_fields(&a, t->fields, t->field_count);
+    a.durable = t->is_job;
     call(s, pool, SCRIPT_SUBMIT, &a, fn, arg);
 }
 
@@ -529,59 +548,49 @@ void pool_store_peek(struct pool_store *s, struct store_pool *pool, const struct
     call(s, pool, SCRIPT_PEEK, &a, fn, arg);
 }
 
-static void command(struct pool_store *s, int argc, const char *const *argv, redis_reply_fn fn,
-                    void *arg)
+void pool_store_permit(struct pool_store *s, struct store_pool *pool, const struct store_look *look,
+                       int64_t extend_ms, pool_store_fn fn, void *arg)
 {
-    size_t lens[4];
-    for (int i = 0; i < argc; i++)
-        lens[i] = strlen(argv[i]);
-    struct redis_args args = {.argc = argc, .argv = argv, .lens = lens};
-    redis_command(s->conn, &args, s->timeout_ms, fn, arg);
+    struct args a;
+    begin(&a, s, pool, 0);
+    add_text(&a, look->id);
+    add_int(&a, extend_ms);
+    for (size_t i = 0; i < look->field_count; i++)
+        add_text(&a, look->fields[i]);
+    call(s, pool, SCRIPT_PERMIT, &a, fn, arg);
 }
 
-void pool_store_count(struct pool_store *s, const struct store_pool *pool,
-                      const struct store_count *counts, size_t n)
+void pool_store_probe(struct pool_store *s, struct store_pool *pool, const struct store_ticket *t,
+                      pool_store_fn fn, void *arg)
 {
-    struct key key = key_pool(pool->id, "stats");
-    for (size_t i = 0; i < n; i++) {
-        char amount[24];
-        (void)snprintf(amount, sizeof(amount), "%" PRId64, counts[i].amount);
-        const char *argv[] = {"HINCRBY", key.text, counts[i].name, amount};
-        command(s, 4, argv, NULL, NULL);
-    }
-    const char *expire[] = {"PEXPIRE", key.text, STATS_TTL_MS};
-    if (n > 0)
-        command(s, 3, expire, NULL, NULL);
+    struct args a;
+    begin(&a, s, pool, 0);
+    a.tenant = key_tenant(t->tenant);
+    join_costs(&pool->limits, t->cost, a.costs, sizeof(a.costs));
+    add_int(&a, t->class);
+    add_bytes(&a, a.tenant.text, a.tenant.len);
+    add_int(&a, t->weight);
+    add_text(&a, a.costs);
+    add_int(&a, t->fair_cost);
+    call(s, pool, SCRIPT_PROBE, &a, fn, arg);
 }
 
-struct counts_call {
-    pool_store_count_fn fn;
-    void *arg;
-};
-
-static void on_counts(void *arg, enum redis_status status, const struct redisReply *reply)
+bool pool_store_confirms(const struct pool_store *s)
 {
-    struct counts_call *c = arg;
-    size_t n = status == REDIS_OK ? reply_count(reply) / 2 : 0;
-    for (size_t i = 0; i < n; i++) {
-        const char *name = reply_text(reply_at(reply, 2 * i), NULL);
-        if (name)
-            c->fn(c->arg, name, reply_int(reply_at(reply, 2 * i + 1), 0));
-    }
-    c->fn(c->arg, NULL, 0);
-    free(c);
+    return s->confirm && !s->trusts_disk;
 }
 
-void pool_store_counts(struct pool_store *s, const struct store_pool *pool, pool_store_count_fn fn,
-                       void *arg)
+void pool_store_confirm(struct pool_store *s, const struct store_pool *pool, uint64_t stamp,
+                        redis_confirm_fn fn, void *arg)
 {
-    struct key key = key_pool(pool->id, "stats");
-    const char *argv[] = {"HGETALL", key.text};
-    struct counts_call *c = malloc(sizeof(*c));
-    if (!c) {
-        fn(arg, NULL, 0);
-        return;
-    }
-    *c = (struct counts_call){fn, arg};
-    command(s, 2, argv, on_counts, c);
+    struct key key = key_pool(pool->id, "w");
+    if (pool_store_confirms(s))
+        redis_confirm_ask(s->confirm, stamp, key.text, fn, arg);
+    else
+        fn(arg, REDIS_OK, 0);
+}
+
+void pool_store_trust_disk(struct pool_store *s)
+{
+    s->trusts_disk = true;
 }

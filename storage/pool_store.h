@@ -21,7 +21,8 @@
 
 #include "limiter/pool.h"
 #include "storage/key.h"
-#include "storage/redis_conn.h"
+#include "storage/redis_confirm.h"
+#include "storage/redis_link.h"
 
 struct pool_store;
 
@@ -59,6 +60,7 @@ struct store_turn {
     size_t grant_count;
     struct store_level levels[POOL_MAX_DIMS]; /* in the order of limits.dims */
     size_t level_count;
+    uint64_t stamp;                 /* of a job's submit, for pool_store_confirm() */
     int64_t queued;                 /* tickets now waiting in the pool */
     const struct redisReply *items; /* the whole result array, for heartbeat, reap and peek */
 };
@@ -75,6 +77,8 @@ struct store_field {
 struct store_ticket {
     const char *id;
     bool is_job;
+    int64_t lease_ms; /* > 0: a permit, whose lease this is; nobody renews it by a heartbeat, and at
+                         its end the permit has expired */
     enum pool_class class;
     const char *tenant;
     int64_t weight;
@@ -103,10 +107,15 @@ struct store_outcome {
 #define STORE_MAX_FIELDS 24
 
 struct pool_store_options {
-    struct redis_conn *conn; /* kept */
+    struct redis_link *link; /* kept */
     const char *instance;    /* kept */
     int timeout_ms;          /* of one command */
     int64_t alive_ms;        /* an instance without a heartbeat for this long is dead */
+    /* Where an accepted job must be safer than one answer of Redis: the link that jobs are
+     * submitted over (kept), and what is waited for. NULL: no need. */
+    struct redis_link *durable;
+    int replicas;   /* that must have it; 0: the disk of the server itself */
+    int confirm_ms; /* how long they may take */
 };
 
 struct pool_store *pool_store_new(const struct pool_store_options *options, struct error *e);
@@ -120,6 +129,14 @@ void pool_store_configure(struct pool_store *s, struct store_pool *pool, pool_st
                           void *arg);
 void pool_store_submit(struct pool_store *s, struct store_pool *pool, const struct store_ticket *t,
                        int most, pool_store_fn fn, void *arg);
+/* Whether what a job's submit wrote is safe; to be asked inside of its answer, with the turn's
+ * stamp. Without need: no copy, at once (before return). */
+bool pool_store_confirms(const struct pool_store *s);
+void pool_store_confirm(struct pool_store *s, const struct store_pool *pool, uint64_t stamp,
+                        redis_confirm_fn fn, void *arg);
+/* There is no need after all: the server writes to its disk before each answer. */
+void pool_store_trust_disk(struct pool_store *s);
+
 void pool_store_dispatch(struct pool_store *s, struct store_pool *pool, int most, pool_store_fn fn,
                          void *arg);
 void pool_store_settle(struct pool_store *s, struct store_pool *pool, const struct store_outcome *o,
@@ -165,6 +182,16 @@ struct store_look {
 #define STORE_PEEK_TENANT 11
 void pool_store_peek(struct pool_store *s, struct store_pool *pool, const struct store_look *look,
                      pool_store_fn fn, void *arg);
+
+/* A permit, and perhaps a longer lease for it (extend_ms from now; 0: only look). turn.items is
+ * {state, fence, ms left of the lease, fields ...}; turn.result its state; "none": no permit. */
+void pool_store_permit(struct pool_store *s, struct store_pool *pool, const struct store_look *look,
+                       int64_t extend_ms, pool_store_fn fn, void *arg);
+
+/* What would become of t now, as pool_store_submit() would answer; t->id and fields are not
+ * looked at, and nothing is changed. */
+void pool_store_probe(struct pool_store *s, struct store_pool *pool, const struct store_ticket *t,
+                      pool_store_fn fn, void *arg);
 
 /* Adds to counters of the pool, over all instances. Not answered: what is lost with a broken
  * connection is lost from the statistics only. */

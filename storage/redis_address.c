@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DEFAULT_PORT 6379
-#define MAX_DB       1000000 /* what `databases` of redis.conf may sensibly be */
+#define DEFAULT_PORT  6379
+#define SENTINEL_PORT 26379
+#define MAX_DB        1000000 /* what `databases` of redis.conf may sensibly be */
 
 struct text {
     const char *at;
@@ -91,7 +92,7 @@ static int parse_login(struct text t, struct redis_address *a, struct error *e)
     return rc;
 }
 
-static int parse_host(struct text t, struct redis_address *a, struct error *e)
+static int parse_place(struct text t, struct redis_place *ret, struct error *e)
 {
     struct text host = t, port = {NULL, 0};
     const char *end = t.at + t.len, *colon;
@@ -112,36 +113,77 @@ static int parse_host(struct text t, struct redis_address *a, struct error *e)
         port = (struct text){colon + 1, (size_t)(end - colon) - 1};
     if (host.len == 0)
         return wrong(e, "the host", "is missing");
-    if (colon && !parse_number(port, 1, 65535, &a->port))
+    if (colon && !parse_number(port, 1, 65535, &ret->port))
         return wrong(e, "the port",
                      "must be a number of 1 to 65535; or the password needs %-escapes");
-    return decode(host, a->host, sizeof(a->host), "the host", e);
+    return decode(host, ret->host, sizeof(ret->host), "the host", e);
 }
 
-static int parse_tcp(const char *rest, struct redis_address *a, struct error *e)
+/* host:port[,host:port]...; port is what holds where none is given. */
+static int parse_places(struct text t, int port, struct redis_address *a, struct error *e)
 {
-    a->port = DEFAULT_PORT;
-    struct text authority = {rest, strcspn(rest, "/?#")};
-    const char *tail = rest + authority.len;
-    const char *at = memrchr(authority.at, '@', authority.len);
-    if (!at && strchr(tail, '@'))
-        return wrong(e, "the password", "holds a '/', '?' or '#' that must be percent-encoded");
-    if (at) {
-        struct text login = {rest, (size_t)(at - rest)};
-        int rc = parse_login(login, a, e);
+    const char *end = t.at + t.len;
+    for (const char *at = t.at, *comma; at <= end; at = comma + 1) {
+        comma = at < end ? memchr(at, ',', (size_t)(end - at)) : NULL;
+        if (comma && a->kind == REDIS_PLAIN)
+            return wrong(e, "the host",
+                         "must be one; several need redis+sentinel or redis+cluster");
+        if (!comma)
+            comma = end;
+        if (a->place_count == REDIS_MAX_SEEDS)
+            return wrong(e, "the list of hosts", "is too long");
+        struct redis_place *place = &a->places[a->place_count++];
+        place->port = port;
+        int rc = parse_place((struct text){at, (size_t)(comma - at)}, place, e);
         if (rc)
             return rc;
-        authority = (struct text){at + 1, (size_t)(tail - at) - 1};
     }
-    int rc = parse_host(authority, a, e);
-    if (rc)
-        return rc;
+    return 0;
+}
+
+static int parse_db(const char *tail, struct redis_address *a, struct error *e)
+{
     struct text db = {tail + 1, strlen(tail) - (*tail != '\0')};
     if (*tail == '\0' || (*tail == '/' && db.len == 0))
         return 0;
     if (*tail != '/' || !parse_number(db, 0, MAX_DB, &a->db))
         return wrong(e, "the database", "after the '/' must be a number");
+    if (a->kind == REDIS_CLUSTER && a->db != 0)
+        return wrong(e, "the database", "must be 0: a cluster has no other");
     return 0;
+}
+
+/* /NAME[/DB]; gives where the database begins. */
+static int parse_master(const char **tail, struct redis_address *a, struct error *e)
+{
+    struct text name = {*tail + 1, 0};
+    if (**tail == '/')
+        name.len = strcspn(name.at, "/?#");
+    if (name.len == 0)
+        return wrong(e, "the name of the master", "must follow the hosts and a '/'");
+    *tail = name.at + name.len;
+    return decode(name, a->master, sizeof(a->master), "the name of the master", e);
+}
+
+static int parse_tcp(const char *rest, struct redis_address *a, struct error *e)
+{
+    struct text authority = {rest, strcspn(rest, "/?#")};
+    const char *tail = rest + authority.len;
+    const char *at = memrchr(authority.at, '@', authority.len);
+    int rc = 0;
+    if (!at && strchr(tail, '@'))
+        return wrong(e, "the password", "holds a '/', '?' or '#' that must be percent-encoded");
+    if (at) {
+        struct text login = {rest, (size_t)(at - rest)};
+        rc = parse_login(login, a, e);
+        authority = (struct text){at + 1, (size_t)(tail - at) - 1};
+    }
+    if (!rc)
+        rc =
+            parse_places(authority, a->kind == REDIS_SENTINEL ? SENTINEL_PORT : DEFAULT_PORT, a, e);
+    if (!rc && a->kind == REDIS_SENTINEL)
+        rc = parse_master(&tail, a, e);
+    return rc ? rc : parse_db(tail, a, e);
 }
 
 static int parse_unix(const char *rest, struct redis_address *a, struct error *e)
@@ -172,27 +214,63 @@ static int parse_unix(const char *rest, struct redis_address *a, struct error *e
 
 int redis_address_parse(const char *url, struct redis_address *ret, struct error *e)
 {
-    struct redis_address a = {.port = 0};
-    int rc;
-    if (strncmp(url, "redis://", 8) == 0)
-        rc = parse_tcp(url + 8, &a, e);
-    else if (strncmp(url, "unix://", 7) == 0)
+    static const struct {
+        const char *scheme;
+        enum redis_kind kind;
+    } schemes[] = {
+        {"redis://", REDIS_PLAIN},
+        {"redis+sentinel://", REDIS_SENTINEL},
+        {"redis+cluster://", REDIS_CLUSTER},
+    };
+    struct redis_address a = {.kind = REDIS_PLAIN};
+    int rc = 1;
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]) && rc > 0; i++) {
+        size_t len = strlen(schemes[i].scheme);
+        if (strncmp(url, schemes[i].scheme, len) != 0)
+            continue;
+        a.kind = schemes[i].kind;
+        a.must_be_master = a.kind == REDIS_SENTINEL;
+        rc = parse_tcp(url + len, &a, e);
+    }
+    if (rc > 0 && strncmp(url, "unix://", 7) == 0)
         rc = parse_unix(url + 7, &a, e);
-    else if (strncmp(url, "rediss://", 9) == 0)
+    else if (rc > 0 && strncmp(url, "rediss://", 9) == 0)
         rc = wrong(e, "the scheme", "rediss (TLS) is not supported; put stunnel in front");
-    else
-        rc = wrong(e, "the scheme", "must be redis:// or unix://");
+    else if (rc > 0)
+        rc = wrong(e, "the scheme",
+                   "must be redis://, unix://, redis+sentinel:// or redis+cluster://");
     if (!rc)
         *ret = a;
     explicit_bzero(&a, sizeof(a));
     return rc;
 }
 
+void redis_address_at(const struct redis_address *a, const struct redis_place *place,
+                      struct redis_address *ret)
+{
+    *ret = *a;
+    ret->kind = REDIS_PLAIN;
+    ret->place_count = 0;
+    if (place)
+        ret->places[ret->place_count++] = *place;
+}
+
+bool redis_place_equal(const struct redis_place *a, const struct redis_place *b)
+{
+    return a->port == b->port && strcmp(a->host, b->host) == 0;
+}
+
 const char *redis_address_label(const struct redis_address *a, char *buffer)
 {
+    const struct redis_place *p = &a->places[0];
     if (a->path[0])
         (void)snprintf(buffer, REDIS_LABEL_BYTES, "%s/%d", a->path, a->db);
+    else if (a->kind == REDIS_SENTINEL)
+        (void)snprintf(buffer, REDIS_LABEL_BYTES, "%s of sentinel %s:%d/%d", a->master, p->host,
+                       p->port, a->db);
+    else if (a->kind == REDIS_CLUSTER)
+        (void)snprintf(buffer, REDIS_LABEL_BYTES, "cluster of %s:%d", p->host, p->port);
     else
-        (void)snprintf(buffer, REDIS_LABEL_BYTES, "%s:%d/%d", a->host, a->port, a->db);
+        (void)snprintf(buffer, REDIS_LABEL_BYTES, "%s:%d/%d", p->host, p->port, a->db);
     return buffer;
 }

@@ -88,33 +88,103 @@ enum redis_verdict redis_facts_judge(const struct redis_facts *facts, struct err
     return REDIS_SAFE;
 }
 
+void redis_facts_add(struct redis_facts *f, const struct redis_facts *other)
+{
+    if (other->version < f->version) {
+        f->version = other->version;
+        memcpy(f->version_text, other->version_text, sizeof(f->version_text));
+    }
+    if (strcmp(f->policy, "noeviction") == 0)
+        memcpy(f->policy, other->policy, sizeof(f->policy));
+    f->used_bytes += other->used_bytes;
+    f->max_bytes += other->max_bytes;
+    f->aof_enabled = f->aof_enabled && other->aof_enabled;
+    f->aof_write_ok = f->aof_write_ok && other->aof_write_ok;
+    f->loading = f->loading || other->loading;
+    f->replica = f->replica || other->replica;
+    f->cluster = f->cluster || other->cluster;
+}
+
 struct check {
     redis_facts_fn fn;
     void *arg;
+    size_t left; /* answers to come */
+    enum redis_status status;
+    bool any;
+    struct redis_facts facts;
 };
+
+static void take(struct check *check, const char *info, size_t len)
+{
+    struct redis_facts facts;
+    redis_facts_parse(info, len, &facts);
+    if (check->any)
+        redis_facts_add(&check->facts, &facts);
+    else
+        check->facts = facts;
+    check->any = true;
+}
 
 static void on_info(void *arg, enum redis_status status, const struct redisReply *reply)
 {
-    struct check check = *(struct check *)arg;
-    struct redis_facts facts;
+    struct check *check = arg;
     size_t len = 0;
     const char *info = reply_text(reply, &len);
-    free(arg);
-    if (status == REDIS_OK && info) {
-        redis_facts_parse(info, len, &facts);
-        check.fn(check.arg, REDIS_OK, &facts);
-    } else {
-        check.fn(check.arg, status == REDIS_OK ? REDIS_ERROR : status, NULL);
-    }
+    if (status == REDIS_OK && info)
+        take(check, info, len);
+    else if (check->status == REDIS_OK)
+        check->status = status == REDIS_OK ? REDIS_ERROR : status;
+    if (--check->left > 0)
+        return;
+    check->fn(check->arg, check->status, check->status == REDIS_OK ? &check->facts : NULL);
+    free(check);
 }
 
-int redis_check(struct redis_conn *c, int deadline_ms, redis_facts_fn fn, void *arg)
+int redis_check(struct redis_link *l, int deadline_ms, redis_facts_fn fn, void *arg)
 {
     struct check *check = malloc(sizeof(*check));
     if (!check)
         return -ENOMEM;
-    *check = (struct check){fn, arg};
+    *check = (struct check){.fn = fn, .arg = arg};
+    while (redis_link_master(l, check->left))
+        check->left++;
     /* Without a section: several at once need Redis 7. */
-    redis_command(c, REDIS_ARGS("INFO"), deadline_ms, on_info, check);
+    for (size_t i = 0, n = check->left; i < n; i++)
+        redis_command(redis_link_master(l, i), REDIS_ARGS("INFO"), deadline_ms, on_info, check);
+    return 0;
+}
+
+struct fsync_check {
+    redis_fsync_fn fn;
+    void *arg;
+    size_t left;
+    enum redis_status status;
+    bool always;
+};
+
+static void on_fsync(void *arg, enum redis_status status, const struct redisReply *reply)
+{
+    struct fsync_check *check = arg;
+    const char *value = reply_text(reply_field(reply, "appendfsync"), NULL);
+    if (status != REDIS_OK)
+        check->status = status;
+    check->always = check->always && value && strcmp(value, "always") == 0;
+    if (--check->left > 0)
+        return;
+    check->fn(check->arg, check->status, check->always);
+    free(check);
+}
+
+int redis_check_fsync(struct redis_link *l, int deadline_ms, redis_fsync_fn fn, void *arg)
+{
+    struct fsync_check *check = malloc(sizeof(*check));
+    if (!check)
+        return -ENOMEM;
+    *check = (struct fsync_check){.fn = fn, .arg = arg, .always = true};
+    while (redis_link_master(l, check->left))
+        check->left++;
+    for (size_t i = 0, n = check->left; i < n; i++)
+        redis_command(redis_link_master(l, i), REDIS_ARGS("CONFIG", "GET", "appendfsync"),
+                      deadline_ms, on_fsync, check);
     return 0;
 }

@@ -11,9 +11,10 @@
 #ifndef STORAGE_REDIS_CHECK_H
 #define STORAGE_REDIS_CHECK_H
 
-#include "storage/redis_conn.h"
+#include "storage/redis_link.h"
 
-#define REDIS_LEAST_VERSION 60200 /* 6.2.0: what the scripts need */
+#define REDIS_LEAST_VERSION   60200 /* 6.2.0: what the scripts need */
+#define REDIS_WAITAOF_VERSION 70200
 
 struct redis_facts {
     int version; /* 70015 for 7.0.15; 0: not told */
@@ -28,6 +29,8 @@ struct redis_facts {
     bool cluster;
 };
 
+/* What holds of two servers together: the worse of each. */
+void redis_facts_add(struct redis_facts *f, const struct redis_facts *other);
 /* Reads the text of INFO. Missing fields give 0, "" and false. */
 void redis_facts_parse(const char *info, size_t len, struct redis_facts *ret);
 
@@ -42,7 +45,15 @@ enum redis_verdict redis_facts_judge(const struct redis_facts *facts, struct err
 /* facts is NULL unless status is REDIS_OK; borrowed. */
 typedef void (*redis_facts_fn)(void *arg, enum redis_status status,
                                const struct redis_facts *facts);
-/* Answered once, as redis_command(). 0 or -ENOMEM, and fn is not called then. */
-int redis_check(struct redis_conn *c, int deadline_ms, redis_facts_fn fn, void *arg) MUST_CHECK;
+/* Answered once, as redis_command(); of several masters by the worst of all. 0 or -ENOMEM, and fn
+ * is not called then. */
+int redis_check(struct redis_link *l, int deadline_ms, redis_facts_fn fn, void *arg) MUST_CHECK;
+
+/* Whether every master says `appendfsync always`. The status is not REDIS_OK when one did not tell:
+ * REDIS_DENIED where the user may not ask. Answered once. 0 or -ENOMEM, and fn is not called then.
+ */
+typedef void (*redis_fsync_fn)(void *arg, enum redis_status status, bool always);
+int redis_check_fsync(struct redis_link *l, int deadline_ms, redis_fsync_fn fn,
+                      void *arg) MUST_CHECK;
 
 #endif

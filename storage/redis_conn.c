@@ -24,7 +24,6 @@
 #define BACKOFF_MOST_MS  5000
 #define STABLE_MS        5000        /* up for so long: the next loss starts with short waits */
 #define READ_BYTES       (16 * 1024) /* of one pass, so that a long reply cannot hold the loop */
-#define WRITE_PIECES     32
 #define OVERDUE_PASSES   1024 /* extra passes for replies that came in time but are not read */
 #define INTERNAL_ROOM    (REDIS_MAX_CHANNELS + 8) /* PING and such, beside REDIS_MAX_PENDING */
 
@@ -52,6 +51,7 @@ struct redis_conn {
     int64_t timer_at_ms;        /* when on_deadline fires; INT64_MAX: not armed */
     int overdue_passes;
     int handshake_left; /* answers until READY */
+    uint64_t generation;
 
     bool subscriber;
     struct redis_channels channels;
@@ -63,14 +63,9 @@ struct redis_conn {
     int calling;       /* depth of callbacks */
 };
 
-static struct timeval timeval_of(int64_t ms)
-{
-    return (struct timeval){.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
-}
-
 static void arm(struct event *timer, int64_t ms)
 {
-    struct timeval tv = timeval_of(ms);
+    struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
     (void)event_add(timer, &tv); /* fails only without memory for the heap; others still run */
 }
 
@@ -173,12 +168,6 @@ static void arm_deadline(struct redis_conn *c, int64_t at_ms)
     arm(&c->on_deadline, left_ms < 0 ? 0 : left_ms);
 }
 
-static bool input_waits(const struct redis_conn *c)
-{
-    char byte;
-    return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-}
-
 /* One timer for all: it is set for the earliest deadline known when it was set, and looks
  * at every waiter only when it fires, which is at most once per shortest deadline. */
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
@@ -195,7 +184,8 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
     if (next_ms > now_ms) {
         c->overdue_passes = 0;
         arm_deadline(c, next_ms);
-    } else if (!connecting && c->overdue_passes < OVERDUE_PASSES && input_waits(c)) {
+    } else if (!connecting && c->overdue_passes < OVERDUE_PASSES &&
+               redis_endpoint_has_input(c->fd)) {
         /* Our own loop was late, not Redis: what it sent is read first. */
         c->overdue_passes++;
         arm_deadline(c, now_ms + 1);
@@ -205,29 +195,15 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-/* 0 or a negative errno. Pieces go out by sendmsg, since evbuffer_write() would raise
- * SIGPIPE on a closed peer. */
-static int send_some(struct redis_conn *c)
-{
-    struct evbuffer_iovec pieces[WRITE_PIECES];
-    int n = evbuffer_peek(c->out, -1, NULL, pieces, WRITE_PIECES);
-    struct msghdr message = {.msg_iov = pieces,
-                             .msg_iovlen = (size_t)(n < WRITE_PIECES ? n : WRITE_PIECES)};
-    ssize_t sent = sendmsg(c->fd, &message, MSG_NOSIGNAL);
-    if (sent < 0)
-        return -errno;
-    (void)evbuffer_drain(c->out, (size_t)sent);
-    return 0;
-}
-
 static void flush(struct redis_conn *c)
 {
     int rc = 0;
     while (rc == 0 && evbuffer_get_length(c->out) > 0)
-        rc = send_some(c);
+        rc = redis_endpoint_send(c->fd, c->out);
     if (rc == -EAGAIN || rc == -EINTR)
         (void)event_add(&c->on_write, NULL);
-    else if (rc && !input_waits(c)) /* else answers, or why it closed, are read first */
+    else if (rc &&
+             !redis_endpoint_has_input(c->fd)) /* else answers, or why it closed, are read first */
         lost_errno(c, "sending to redis at", -rc);
 }
 
@@ -290,8 +266,8 @@ static void conn_up(struct redis_conn *c)
     disarm_deadline(c);
     c->state = CONN_READY;
     c->up_since_ms = clock_mono_ms();
-    struct timeval every = timeval_of(REDIS_PING_EVERY_MS);
-    (void)event_add(&c->on_ping, &every);
+    c->generation++;
+    arm(&c->on_ping, REDIS_PING_EVERY_MS);
     tell_state(c, true, "");
 }
 
@@ -304,6 +280,15 @@ static void on_handshake(void *arg, enum redis_status status, const struct redis
         lost_refused(c, "connection", status, reply);
     else if (--c->handshake_left == 0)
         conn_up(c);
+}
+
+static void on_role(void *arg, enum redis_status status, const struct redisReply *reply)
+{
+    const char *role = status == REDIS_OK ? reply_text(reply_at(reply, 0), NULL) : NULL;
+    if (role && strcmp(role, "master") != 0)
+        conn_lost(arg, "this redis is no master now");
+    else
+        on_handshake(arg, status, reply);
 }
 
 static bool send_subscriptions(struct redis_conn *c)
@@ -327,6 +312,8 @@ static bool send_handshake(struct redis_conn *c)
         ok = send_internal(c, REDIS_ARGS("AUTH", a->password), on_handshake);
     if (ok && a->db != 0)
         ok = send_internal(c, REDIS_ARGS("SELECT", db), on_handshake);
+    if (ok && a->must_be_master)
+        ok = send_internal(c, REDIS_ARGS("ROLE"), on_role);
     return ok && send_internal(c, REDIS_ARGS("PING"), on_handshake) && send_subscriptions(c);
 }
 
@@ -360,14 +347,12 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 
 static bool deliver_message(struct redis_conn *c, const struct redisReply *reply)
 {
-    const char *kind = reply_text(reply_at(reply, 0), NULL);
-    if (!c->subscriber || reply_count(reply) != 3 || !kind || strcmp(kind, "message") != 0)
-        return false;
+    const char *channel, *payload;
     size_t len = 0;
-    const char *channel = reply_text(reply_at(reply, 1), NULL);
-    const char *payload = reply_text(reply_at(reply, 2), &len);
+    if (!c->subscriber || !reply_message(reply, &channel, &payload, &len))
+        return false;
     /* What was published before Redis saw an UNSUBSCRIBE is not wanted either. */
-    if (c->on_message && channel && payload && redis_channels_has(&c->channels, channel)) {
+    if (c->on_message && redis_channels_has(&c->channels, channel)) {
         c->calling++;
         c->on_message(c->message_arg, channel, payload, len);
         c->calling--;
@@ -385,16 +370,13 @@ static void handle_reply(struct redis_conn *c, const struct redisReply *reply)
         return;
     }
     const char *error = reply_error(reply);
-    answer(c, &w, error ? redis_status_of_error(error) : REDIS_OK, reply);
-}
-
-static const char *reader_reason(int rc)
-{
-    if (rc == -ENOMEM)
-        return "out of memory for a reply of redis";
-    if (rc == -EMSGSIZE)
-        return "a reply of redis is larger than REDIS_MAX_REPLY_BYTES";
-    return "redis sent bytes that are no reply";
+    enum redis_status status = error ? redis_status_of_error(error) : REDIS_OK;
+    /* The master became a replica under this connection. The command did not run. */
+    bool demoted = status == REDIS_READONLY && c->address.must_be_master &&
+                   strncmp(error, "NOREPLICAS", 10) != 0;
+    answer(c, &w, demoted ? REDIS_DOWN : status, demoted ? NULL : reply);
+    if (demoted && c->fd >= 0)
+        conn_lost(c, "this redis is no master any more");
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -421,7 +403,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         redis_reply_free(reply);
     }
     if (rc < 0 && c->fd >= 0)
-        conn_lost(c, reader_reason(rc));
+        conn_lost(c, redis_reader_reason(rc));
 }
 
 static void conn_open(struct redis_conn *c)
@@ -503,8 +485,24 @@ struct redis_conn *redis_conn_new(struct event_base *base, const struct redis_ad
         redis_conn_free(c);
         return NULL;
     }
-    arm(&c->on_retry, 0);
+    if (redis_endpoint_is_set(&c->endpoint))
+        arm(&c->on_retry, 0);
     return c;
+}
+
+int redis_conn_retarget(struct redis_conn *c, const struct redis_place *place)
+{
+    if (c->address.place_count > 0 && redis_place_equal(&c->address.places[0], place))
+        return 0;
+    if (redis_endpoint_move(&c->endpoint, place))
+        return -EINVAL;
+    c->address.places[0] = *place;
+    c->address.place_count = 1;
+    if (c->state != CONN_DOWN)
+        conn_lost(c, "redis has another address now");
+    c->backoff_ms = BACKOFF_LEAST_MS;
+    arm(&c->on_retry, 0);
+    return 0;
 }
 
 void redis_conn_free(struct redis_conn *c)
@@ -527,7 +525,6 @@ void redis_conn_free(struct redis_conn *c)
     redis_queue_release(&c->sent);
     redis_queue_release(&c->refused);
     redis_channels_release(&c->channels);
-    redis_endpoint_release(&c->endpoint);
     explicit_bzero(&c->address, sizeof(c->address));
     free(c);
 }
@@ -535,6 +532,11 @@ void redis_conn_free(struct redis_conn *c)
 bool redis_conn_is_up(const struct redis_conn *c)
 {
     return c->state == CONN_READY;
+}
+
+uint64_t redis_conn_generation(const struct redis_conn *c)
+{
+    return c->state == CONN_READY ? c->generation : 0;
 }
 
 size_t redis_conn_pending(const struct redis_conn *c)

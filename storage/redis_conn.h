@@ -56,14 +56,22 @@ typedef void (*redis_state_fn)(void *arg, bool up, const char *reason);
 /* A published message; all borrowed. */
 typedef void (*redis_message_fn)(void *arg, const char *channel, const char *payload, size_t len);
 
-/* Starts connecting, at the next turn of the loop. NULL with *e set on no memory or an
- * address that cannot be resolved. on_state may be NULL. */
+/* Starts connecting, at the next turn of the loop; with an address of no place, when it is given
+ * one. With several places (of a cluster) each attempt takes the next one. NULL with *e set on no
+ * memory or an address that cannot be resolved. on_state may be NULL. */
 struct redis_conn *redis_conn_new(struct event_base *base, const struct redis_address *address,
                                   redis_state_fn on_state, void *arg, struct error *e);
 /* Answers what is pending with REDIS_LOST, then frees. Commands that these answers send are
  * answered REDIS_DOWN before the return. Not from inside a callback. Accepts NULL. */
 void redis_conn_free(struct redis_conn *c);
 
+/* Another server from now on: what is pending at the old one is answered REDIS_LOST. 0, also when
+ * it is the one; -EINVAL when the host is no IP address, since names would block. */
+int redis_conn_retarget(struct redis_conn *c, const struct redis_place *place) MUST_CHECK;
+
+/* Grows with each connection that becomes ready; 0 while there is none: two answers with the same
+ * number came over the same one. */
+uint64_t redis_conn_generation(const struct redis_conn *c);
 bool redis_conn_is_up(const struct redis_conn *c);
 size_t redis_conn_pending(const struct redis_conn *c); /* commands not yet answered */
 

@@ -116,3 +116,12 @@ int redis_encode(struct evbuffer *out, size_t total, const struct redis_args *ar
     room.iov_len = total;
     return evbuffer_commit_space(out, &room, 1) == 0 ? 0 : -ENOMEM;
 }
+
+const char *redis_reader_reason(int rc)
+{
+    if (rc == -ENOMEM)
+        return "out of memory for a reply of redis";
+    if (rc == -EMSGSIZE)
+        return "a reply of redis is larger than REDIS_MAX_REPLY_BYTES";
+    return "redis sent bytes that are no reply";
+}

@@ -29,6 +29,7 @@ void redis_reader_free(struct redis_reader *r);                /* accepts NULL *
 int redis_reader_feed(struct redis_reader *r, const void *bytes, size_t len) MUST_CHECK;
 /* 1 and a reply; 0 when more bytes are needed; -EPROTO, -EMSGSIZE or -ENOMEM. */
 int redis_reader_next(struct redis_reader *r, struct redisReply **ret) MUST_CHECK;
+const char *redis_reader_reason(int rc);         /* a negative result as a sentence */
 void redis_reply_free(struct redisReply *reply); /* accepts NULL */
 
 size_t redis_encoded_bytes(const struct redis_args *args); /* of the command on the wire */

@@ -69,3 +69,14 @@ const struct redisReply *reply_field(const struct redisReply *r, const char *nam
     }
     return NULL;
 }
+
+bool reply_message(const struct redisReply *r, const char **ret_channel, const char **ret_payload,
+                   size_t *ret_len)
+{
+    const char *kind = reply_text(reply_at(r, 0), NULL);
+    if (reply_count(r) != 3 || !kind || strcmp(kind, "message") != 0)
+        return false;
+    *ret_channel = reply_text(reply_at(r, 1), NULL);
+    *ret_payload = reply_text(reply_at(r, 2), ret_len);
+    return *ret_channel && *ret_payload;
+}

@@ -23,6 +23,9 @@ const char *reply_text(const struct redisReply *r, size_t *ret_len);
 const char *reply_error(const struct redisReply *r); /* text of an error reply, else NULL */
 size_t reply_count(const struct redisReply *r);      /* items of an array, else 0 */
 const struct redisReply *reply_at(const struct redisReply *r, size_t index); /* NULL past the end */
+/* Whether it is a published message that a subscriber gets. */
+bool reply_message(const struct redisReply *r, const char **ret_channel, const char **ret_payload,
+                   size_t *ret_len);
 bool reply_is_nil(const struct redisReply *r);
 /* Value of a field in a flat [field, value, …] array (HGETALL); NULL when absent. */
 const struct redisReply *reply_field(const struct redisReply *r, const char *name);

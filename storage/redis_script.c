@@ -11,9 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SHA1_HEX_BYTES 41
-#define HEAD_ARGS      3 /* EVALSHA, the digest, the number of keys */
-#define NUMBER_BYTES   12
+#define SHA1_HEX_BYTES  41
+#define HEAD_ARGS       3 /* EVALSHA, the digest, the number of keys */
+#define NUMBER_BYTES    12
+#define CLUSTER_REPEATS 3
 
 static const struct {
     const char *name;
@@ -28,6 +29,8 @@ static const struct {
     [SCRIPT_HEARTBEAT] = {"heartbeat", lua_heartbeat_lua},
     [SCRIPT_PEEK] = {"peek", lua_peek_lua},
     [SCRIPT_CHARGE] = {"charge", lua_charge_lua},
+    [SCRIPT_PERMIT] = {"permit", lua_permit_lua},
+    [SCRIPT_PROBE] = {"probe", lua_probe_lua},
 };
 
 /* One call and, behind the struct, the copies of its arguments. */
@@ -40,7 +43,7 @@ struct call {
     void *arg;
     int64_t deadline_ms;
     size_t bytes;
-    bool repeated;
+    int repeats;
     char nkeys[NUMBER_BYTES];
     int argc; /* with HEAD_ARGS */
     const char **argv;
@@ -49,13 +52,14 @@ struct call {
 
 struct script_state {
     char sha1[SHA1_HEX_BYTES];
-    bool loading;
+    int loading; /* answers of SCRIPT LOAD to come */
+    enum redis_status loaded;
     struct call *waiting, **waiting_end; /* for the load */
     struct redis_scripts *owner;         /* found again from the load's callback */
 };
 
 struct redis_scripts {
-    struct redis_conn *conn;
+    struct redis_link *link;
     struct call *calls;
     size_t held_bytes;
     size_t outstanding; /* callbacks that the connection still owes us */
@@ -84,12 +88,12 @@ static bool sha1_hex(const char *text, char *hex)
     return true;
 }
 
-struct redis_scripts *redis_scripts_new(struct redis_conn *c)
+struct redis_scripts *redis_scripts_new(struct redis_link *link)
 {
     struct redis_scripts *s = calloc(1, sizeof(*s));
     if (!s)
         return NULL;
-    s->conn = c;
+    s->link = link;
     for (int i = 0; i < SCRIPT_COUNT; i++) {
         struct script_state *state = &s->states[i];
         state->owner = s;
@@ -135,7 +139,7 @@ static void call_send(struct call *call)
     int64_t left_ms = call->deadline_ms - clock_mono_ms();
     s->outstanding++;
     const struct redis_args args = {call->argc, call->argv, call->lens};
-    redis_command(s->conn, &args, (int)left_ms, on_call, call);
+    redis_link_command(s->link, &args, (int)left_ms, on_call, call);
 }
 
 /* The list is cut off first: what is repeated here may meet NOSCRIPT again and the answers
@@ -144,11 +148,16 @@ static void on_load(void *arg, enum redis_status status, const struct redisReply
 {
     struct script_state *state = arg;
     struct redis_scripts *s = state->owner;
+    s->outstanding--;
+    /* One node of a cluster that holds it now is enough: calls to the others find out. */
+    if (state->loaded != REDIS_OK)
+        state->loaded = status;
+    if (--state->loading > 0)
+        return;
     struct call *call = state->waiting;
-    state->loading = false;
     state->waiting = NULL;
     state->waiting_end = &state->waiting;
-    s->outstanding--;
+    status = state->loaded;
 
     int64_t now_ms = clock_mono_ms();
     enum redis_status failure = status == REDIS_LOST ? REDIS_DOWN : status;
@@ -171,18 +180,21 @@ static void wait_for_load(struct call *call)
 {
     struct redis_scripts *s = call->owner;
     struct script_state *state = &s->states[call->which];
-    call->repeated = true;
+    call->repeats++;
     call->next_waiting = NULL;
     *state->waiting_end = call;
     state->waiting_end = &call->next_waiting;
-    if (state->loading)
+    if (state->loading > 0)
         return;
 
     const struct redis_args *args = REDIS_ARGS("SCRIPT", "LOAD", redis_script_text(call->which));
     int64_t left_ms = call->deadline_ms - clock_mono_ms();
-    state->loading = true;
-    s->outstanding++;
-    redis_command(s->conn, args, (int)left_ms, on_load, state);
+    while (redis_link_master(s->link, (size_t)state->loading))
+        state->loading++;
+    state->loaded = REDIS_DOWN;
+    s->outstanding += (size_t)state->loading;
+    for (size_t i = 0, n = (size_t)state->loading; i < n; i++)
+        redis_command(redis_link_master(s->link, i), args, (int)left_ms, on_load, state);
 }
 
 static void on_call(void *arg, enum redis_status status, const struct redisReply *reply)
@@ -190,18 +202,41 @@ static void on_call(void *arg, enum redis_status status, const struct redisReply
     struct call *call = arg;
     struct redis_scripts *s = call->owner;
     s->outstanding--;
-    if (status == REDIS_NOSCRIPT && !call->repeated && !s->closed)
+    int most = redis_link_is_cluster(s->link) ? CLUSTER_REPEATS : 1;
+    if (status == REDIS_NOSCRIPT && call->repeats < most && !s->closed)
         wait_for_load(call);
     else
         call_end(call, status, reply);
     free_when_unused(s);
 }
 
+static char *add_word(struct call *call, int i, char *at, const char *word, size_t len)
+{
+    if (len > 0)
+        memcpy(at, word, len);
+    call->argv[i] = at;
+    call->lens[i] = len;
+    return at + len;
+}
+
+/* The first key and SCRIPT_GUARD. */
+static char *add_guard(struct call *call, int i, char *at)
+{
+    size_t len = call->lens[HEAD_ARGS];
+    memcpy(at, call->argv[HEAD_ARGS], len);
+    memcpy(at + len, SCRIPT_GUARD, sizeof(SCRIPT_GUARD) - 1);
+    call->argv[i] = at;
+    call->lens[i] = len + sizeof(SCRIPT_GUARD) - 1;
+    return at + call->lens[i];
+}
+
 /* One allocation: the struct, argv, lens, and the bytes of the arguments. */
 static struct call *call_new(struct redis_scripts *s, const struct script_call *what)
 {
     const struct redis_args *args = &what->args;
-    size_t argc = (size_t)args->argc + HEAD_ARGS, bytes = 0;
+    bool guarded = what->nkeys > 0 && redis_link_is_cluster(s->link);
+    size_t argc = (size_t)args->argc + HEAD_ARGS + guarded;
+    size_t bytes = guarded ? redis_args_len(args, 0) + sizeof(SCRIPT_GUARD) : 0;
     for (int i = 0; i < args->argc; i++)
         bytes += redis_args_len(args, i);
     size_t total = sizeof(struct call) + argc * (sizeof(char *) + sizeof(size_t)) + bytes;
@@ -214,21 +249,21 @@ static struct call *call_new(struct redis_scripts *s, const struct script_call *
     *call = (struct call){.owner = s, .which = what->which, .argc = (int)argc, .bytes = total};
     call->argv = (const char **)(call + 1);
     call->lens = (size_t *)(call->argv + argc);
-    (void)snprintf(call->nkeys, sizeof(call->nkeys), "%d", what->nkeys);
+    (void)snprintf(call->nkeys, sizeof(call->nkeys), "%d", what->nkeys + guarded);
     const char *const head[HEAD_ARGS] = {"EVALSHA", s->states[what->which].sha1, call->nkeys};
     for (int i = 0; i < HEAD_ARGS; i++) {
         call->argv[i] = head[i];
         call->lens[i] = strlen(head[i]);
     }
     char *at = (char *)(call->lens + argc);
+    int to = HEAD_ARGS;
     for (int i = 0; i < args->argc; i++) {
-        size_t len = redis_args_len(args, i);
-        if (len > 0)
-            memcpy(at, args->argv[i], len);
-        call->argv[HEAD_ARGS + i] = at;
-        call->lens[HEAD_ARGS + i] = len;
-        at += len;
+        if (guarded && i == what->nkeys)
+            at = add_guard(call, to++, at);
+        at = add_word(call, to++, at, args->argv[i], redis_args_len(args, i));
     }
+    if (guarded && args->argc == what->nkeys)
+        (void)add_guard(call, to, at);
     return call;
 }
 
@@ -238,7 +273,7 @@ void redis_script_call(struct redis_scripts *s, const struct script_call *what, 
     assert((unsigned)what->which < SCRIPT_COUNT && what->nkeys <= what->args.argc);
     struct call *call = s->closed ? NULL : call_new(s, what);
     if (!call) {
-        redis_refuse(s->conn, s->closed ? REDIS_DOWN : REDIS_BUSY_LOCAL, fn, arg);
+        redis_link_refuse(s->link, s->closed ? REDIS_DOWN : REDIS_BUSY_LOCAL, fn, arg);
         return;
     }
     call->fn = fn;

@@ -8,7 +8,11 @@
  * script that meet NOSCRIPT together share one load. A call whose load failed did not run,
  * so it is answered with the load's error, or with REDIS_DOWN when the load was lost.
  *
- *   ownership  struct redis_scripts is opaque; the connection is kept: it must live as long
+ * In a cluster the script is loaded into every master, and a call is repeated up to three times:
+ * its slot may meanwhile be on a node that has just joined. Every call declares one more key
+ * there, SCRIPT_GUARD behind the first; see redis_cluster.h for why.
+ *
+ *   ownership  struct redis_scripts is opaque; the link is kept: it must live as long
  *              as calls are made. Either may be freed first.
  *   threads    one event loop.
  *   limits     copies of arguments are kept until the answer (for the repetition), at most
@@ -17,7 +21,7 @@
 #ifndef STORAGE_REDIS_SCRIPT_H
 #define STORAGE_REDIS_SCRIPT_H
 
-#include "storage/redis_conn.h"
+#include "storage/redis_link.h"
 
 enum script {
     SCRIPT_CONFIGURE,
@@ -29,13 +33,17 @@ enum script {
     SCRIPT_HEARTBEAT,
     SCRIPT_PEEK,
     SCRIPT_CHARGE,
+    SCRIPT_PERMIT,
+    SCRIPT_PROBE,
     SCRIPT_COUNT,
 };
+
+#define SCRIPT_GUARD "-" /* no key of ours ends so */
 
 struct redis_scripts;
 
 /* NULL on no memory. */
-struct redis_scripts *redis_scripts_new(struct redis_conn *c);
+struct redis_scripts *redis_scripts_new(struct redis_link *link);
 /* Calls without an answer are answered REDIS_LOST. Not from inside a callback. Accepts NULL. */
 void redis_scripts_free(struct redis_scripts *s);
 

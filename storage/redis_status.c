@@ -15,6 +15,8 @@ static const char *const names[] = {
     [REDIS_MISCONF] = "misconf",
     [REDIS_DENIED] = "denied",
     [REDIS_MOVED] = "moved",
+    [REDIS_TRYAGAIN] = "tryagain",
+    [REDIS_SPLIT] = "clusterdown",
     [REDIS_ERROR] = "error",
 };
 _Static_assert(sizeof(names) / sizeof(names[0]) == REDIS_STATUS_COUNT, "one name for each status");
@@ -29,12 +31,28 @@ static const struct {
     {"BUSY", REDIS_BUSY},           {"MISCONF", REDIS_MISCONF},
     {"NOAUTH", REDIS_DENIED},       {"WRONGPASS", REDIS_DENIED},
     {"NOPERM", REDIS_DENIED},       {"MOVED", REDIS_MOVED},
-    {"ASK", REDIS_MOVED},
+    {"ASK", REDIS_MOVED},           {"TRYAGAIN", REDIS_TRYAGAIN},
+    {"CLUSTERDOWN", REDIS_SPLIT},
 };
 
 const char *redis_status_name(enum redis_status s)
 {
     return (unsigned)s < REDIS_STATUS_COUNT ? names[s] : "?";
+}
+
+bool redis_status_passes(enum redis_status s)
+{
+    switch (s) {
+    case REDIS_DOWN:
+    case REDIS_LOST:
+    case REDIS_LOADING:
+    case REDIS_MOVED:
+    case REDIS_TRYAGAIN:
+    case REDIS_SPLIT:
+        return true;
+    default:
+        return false;
+    }
 }
 
 static enum redis_status status_of_word(const char *text)

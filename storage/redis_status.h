@@ -9,6 +9,7 @@
 #ifndef STORAGE_REDIS_STATUS_H
 #define STORAGE_REDIS_STATUS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum redis_status {
@@ -24,10 +25,15 @@ enum redis_status {
     REDIS_MISCONF,    /* cannot persist to disk */
     REDIS_DENIED,     /* NOAUTH, WRONGPASS, NOPERM */
     REDIS_MOVED,      /* cluster: MOVED or ASK, text in the reply */
+    REDIS_TRYAGAIN,   /* cluster: the keys of the command are on two nodes at the moment */
+    REDIS_SPLIT,      /* cluster: CLUSTERDOWN, nobody serves the slot */
     REDIS_ERROR,      /* any other error reply */
     REDIS_STATUS_COUNT,
 };
 
+/* Whether it passes by itself within moments, so that a submit of the same id is worth repeating.
+ */
+bool redis_status_passes(enum redis_status s);
 /* Lower case with underscores, for logs and metrics; "?" for a value that is none. */
 const char *redis_status_name(enum redis_status s);
 

@@ -88,6 +88,10 @@ int wire_request_ask_usage(enum wire_endpoint endpoint, const struct wire_reques
 int wire_request_set_model(const struct wire_request *r, const char *model,
                            struct buf *out) MUST_CHECK;
 
+/* The body without a member (each that has this name); the others as they were, the white space
+ * between them left out. */
+int wire_request_drop(const struct wire_request *r, const char *name, struct buf *out) MUST_CHECK;
+
 /* ---- token estimate, until counts are exact: weights of words, numbers and marks by model
  * family, plus overheads per message, tool and image. Errs on the high side: it is what
  * is reserved. chars_per_token > 0 replaces the weights (not the overheads). At least 1. */

@@ -374,3 +374,19 @@ int wire_request_set_model(const struct wire_request *r, const char *model, stru
     const char *quote = r->model.at + r->model.len - 1;
     return rc < 0 ? rc : append(out, quote, r->body.at + r->body.len);
 }
+
+int wire_request_drop(const struct wire_request *r, const char *name, struct buf *out)
+{
+    struct json_iter it = json_iter(r->body);
+    bool first = true;
+    int rc = buf_adds(out, "{");
+    while (rc == 0 && json_next(&it)) {
+        if (json_equals(it.key, name))
+            continue;
+        rc = first ? 0 : buf_adds(out, ",");
+        if (rc == 0)
+            rc = append(out, it.key.at, it.value.at + it.value.len);
+        first = false;
+    }
+    return rc < 0 ? rc : buf_adds(out, "}");
+}

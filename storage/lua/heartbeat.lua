@@ -9,9 +9,9 @@ end
 local result = {'ok'}
 redis.call('ZADD', p.pre .. 'own', 'GT', int(p.ms + tonumber(ARGV[4])), p.owner)
 for i = 5, #ARGV, 2 do
-  local v = redis.call('HMGET', p.pre .. 'j:' .. ARGV[i], 'st', 'at')
+  local v = redis.call('HMGET', p.pre .. 'j:' .. ARGV[i], 'st', 'at', 'kd')
   if v[1] == 'running' and v[2] == ARGV[i + 1] then
-    redis.call('ZADD', p.pre .. 'inf', 'XX', int(p.ms + p.lease), ARGV[i])
+    redis.call('ZADD', p.pre .. 'inf', 'XX', int(p.ms + (permit_lease(v[3]) or p.lease)), ARGV[i])
   else
     result[#result + 1] = ARGV[i]
     result[#result + 1] = ARGV[i + 1]

@@ -26,8 +26,10 @@
 --   inf      ZSET  ticket -> ms when its lease ends; ZCARD is the slots in use
 --   chg:OWNER STRING number of the last charge of an instance (see charge.lua)
 --   own      ZSET  instance -> ms until which it counts as alive
---   j:ID     HASH  a ticket: st state, kd call|job, cl tn w ord dl fc (fair cost), c:d cost,
---                  at fence, tr 1 while it counts in its tenant's run, ls leases lost, fv fair cost charged in busy
+--   j:ID     HASH  a ticket: st state, kd call|job|permit MS (a lease of its own, at whose end it
+--                  has expired and is not queued again), cl tn w ord dl fc (fair cost), c:d cost,
+--                  at fence, tr 1 while it counts in its tenant's run, ls leases lost, fv fair cost
+--                  charged in busy
 --                  period fb, ow owner, seq, t0 t1 t2 ms of
 --                  submit, last grant, end; other fields are the caller's and never read here
 --
@@ -55,6 +57,7 @@ local CLASS_WEIGHT = {[0] = 16, 4, 1}
 local MAX_SCAN = 16 -- flows looked at past a held head
 local MAX_DROPS = 64 -- tickets past their deadline that one call takes out
 local ETA_FLOWS = 64 -- flows that an ETA looks at
+local PERMIT_KEPT = 3600000 -- ms that an ended permit can be looked at
 local POOL_TTL = 2592000000 -- 30 days without a heartbeat
 
 -- nil when the pool was never configured or its data are gone: the caller configures it.
@@ -239,6 +242,11 @@ local function load_ticket(p, id)
   return t
 end
 
+-- ms of a permit's own lease, by its kind; nil: no permit.
+local function permit_lease(kind)
+  return tonumber(string.match(kind, '^permit (%d+)$'))
+end
+
 -- Watchers of a durable job hear of every change of its state.
 local function tell(p, id, kind, state)
   if kind == 'job' then
@@ -249,7 +257,7 @@ end
 local function finish(p, t, state)
   local key = p.pre .. 'j:' .. t.id
   redis.call('HSET', key, 'st', state, 't2', int(p.ms))
-  redis.call('PEXPIRE', key, int(t.kd == 'job' and p.ttl or math.min(p.ttl, 300000)))
+  redis.call('PEXPIRE', key, int(t.kd == 'job' and p.ttl or permit_lease(t.kd) and PERMIT_KEPT or math.min(p.ttl, 300000)))
   tell(p, t.id, t.kd, state)
 end
 

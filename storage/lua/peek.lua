@@ -90,11 +90,7 @@ local function own_levels(tenant)
   if not q then
     return
   end
-  local waiting = 0
-  for c = 0, 2 do
-    waiting = waiting + redis.call('ZCARD', p.pre .. 't:' .. c .. ':' .. tenant)
-  end
-  for _, n in ipairs({q.run, q.K, waiting, q.Q}) do
+  for _, n in ipairs({q.run, q.K, own_queued(p, tenant), q.Q}) do
     result[#result + 1] = int(n)
   end
   for _, o in ipairs(q.dims) do

@@ -80,7 +80,7 @@ local function start(p, t, fair)
     own_charge(q, t.cost)
     redis.call('HSET', p.pre .. 'j:' .. t.id, 'tr', 1)
   end
-  redis.call('ZADD', p.pre .. 'inf', int(p.ms + p.lease), t.id)
+  redis.call('ZADD', p.pre .. 'inf', int(p.ms + (permit_lease(t.kd) or p.lease)), t.id)
   redis.call('HSET', p.pre .. 'j:' .. t.id, 'st', 'running', 'at', int(t.at), 'fv', int(fair and t.fc or 0),
     'fb', int(t.fb or -1), 'ow', t.ow, 'seq', int(p.seq), 't1', int(p.ms))
   tell(p, t.id, t.kd, 'running')

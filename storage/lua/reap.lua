@@ -1,5 +1,6 @@
 -- reap: leases that ended give their slot back; their tokens stay charged. The ticket goes back to
--- its old place, or is dead when it has lost too many leases.
+-- its old place, or is dead when it has lost too many leases. A permit has expired: whoever had it may
+-- have sent its request.
 -- ARGV: owner, most, dims
 -- RESULT: {'ok', reaped, the first of them …}
 
@@ -16,7 +17,9 @@ for _, id in ipairs(ended) do
     local key = p.pre .. 'j:' .. id
     end_own(p, t, nil, false)
     local lost = redis.call('HINCRBY', key, 'ls', 1)
-    if lost >= p.losses then
+    if permit_lease(t.kd) then
+      finish(p, t, 'expired')
+    elseif lost >= p.losses then
       finish(p, t, 'dead')
     elseif redis.call('HEXISTS', key, 'cancel') == 1 or (t.kd == 'call' and not alive(p, t.ow)) then
       finish(p, t, 'cancelled')

@@ -1,5 +1,5 @@
 -- submit: a ticket arrives. With nothing queued and room in every bucket it is charged and leased here.
--- ARGV: owner, most, dims, id, kind (call|job), class (0-2), tenant, weight, costs '1,500', fair cost,
+-- ARGV: owner, most, dims, id, kind (call|job|permit MS), class (0-2), tenant, weight, costs '1,500', fair cost,
 --       deadline in ms from now (0 none), aging ms, alive ms (how long the owner of a call counts as
 --       alive without a heartbeat), then the caller's own fields of the record: name value …
 -- RESULT: {'granted', fence, seq} {'queued', eta_ms, ahead, binding} {'too_large', dim, capacity}
@@ -66,8 +66,8 @@ if p.nq == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost) == 0 and not sl
     a[n + 5], a[n + 6] = 'tr', 1
   end
   redis.call('HSET', key, unpack(a))
-  redis.call('ZADD', p.pre .. 'inf', int(p.ms + p.lease), id)
-  if kind == 'call' then
+  redis.call('ZADD', p.pre .. 'inf', int(p.ms + (permit_lease(kind) or p.lease)), id)
+  if kind ~= 'job' then
     redis.call('PEXPIRE', key, 86400000)
   end
   save(p)
@@ -77,16 +77,13 @@ if p.nq >= p.maxq then
   return reply(p, {'full', int(p.nq)})
 end
 if own and own.Q > 0 then
-  local waiting = 0
-  for c = 0, 2 do
-    waiting = waiting + redis.call('ZCARD', p.pre .. 't:' .. c .. ':' .. tenant)
-  end
+  local waiting = own_queued(p, tenant)
   if waiting >= own.Q then
     return reply(p, {'tenant_full', int(waiting), int(own.Q)})
   end
 end
 redis.call('HSET', key, unpack(record('queued')))
-if kind == 'call' then
+if kind ~= 'job' then
   redis.call('PEXPIRE', key, 86400000)
   redis.call('ZADD', p.pre .. 'own', 'GT', int(p.ms + tonumber(ARGV[13])), p.owner)
 end

@@ -62,6 +62,14 @@ local function own_wait(p, q, cost)
   return wait, binding
 end
 
+local function own_queued(p, tenant)
+  local waiting = 0
+  for c = 0, 2 do
+    waiting = waiting + redis.call('ZCARD', p.pre .. 't:' .. c .. ':' .. tenant)
+  end
+  return waiting
+end
+
 local function own_charge(q, cost)
   for i, o in ipairs(q.dims) do
     if o then

@@ -3,6 +3,7 @@
 #include "api/request_options.h"
 
 #include "common/digest.h"
+#include "tests/support/redis_fixture.h"
 #include "tests/support/wait_loop.h"
 
 #include <setjmp.h>
@@ -28,6 +29,8 @@
 
 struct asked {
     struct config *config;
+    struct access *access;
+    enum access_scope scope;
     bool done;
     int auth_rc, options_rc;
     struct caller caller;
@@ -36,10 +39,39 @@ struct asked {
     struct error auth_error, options_error;
 };
 
+static struct redis_fixture redis;
+
+static int group_setup(void **state)
+{
+    (void)state;
+    return redis_fixture_start(&redis, "");
+}
+
+static int group_teardown(void **state)
+{
+    (void)state;
+    redis_fixture_stop(&redis);
+    return 0;
+}
+
+static void on_redis(void *arg, bool up, const char *reason)
+{
+    struct asked *a = arg;
+    (void)reason;
+    if (a->access)
+        access_connected(a->access, up);
+}
+
+static bool is_known(void *arg)
+{
+    return access_is_known(((struct asked *)arg)->access);
+}
+
 static void on_request(void *arg, struct exchange *x)
 {
     struct asked *a = arg;
-    a->auth_rc = auth_caller(a->config, x, &a->caller, &a->auth_error);
+    struct auth_rules rules = {a->config, a->access, a->scope};
+    a->auth_rc = auth_caller(&rules, x, &a->caller, &a->auth_error);
     if (a->auth_rc == 0)
         (void)snprintf(a->key, sizeof(a->key), "%s",
                        a->caller.provider_key ? a->caller.provider_key : "(none)");
@@ -54,9 +86,10 @@ static bool is_done(void *arg)
 }
 
 /* What a request with these header lines is read as, under a configuration. */
-static struct asked ask(const char *config, const char *headers)
+static struct asked ask_for(enum access_scope scope, const char *config, const char *headers)
 {
-    struct asked a = {.done = false};
+    struct asked a = {.scope = scope};
+    struct redis_address address;
     struct error e = {.text = ""};
     const struct server_options options = {
         .listen = "127.0.0.1:0", .max_body_bytes = 1000, .max_connections = 2};
@@ -65,8 +98,13 @@ static struct asked ask(const char *config, const char *headers)
     if (config_parse("test", config, strlen(config), &a.config, &e) < 0)
         fail_msg("%s", e.text);
     struct event_base *base = event_base_new();
+    assert_int_equal(redis_address_parse(redis.url, &address, &e), 0);
+    struct redis_conn *conn = redis_conn_new(base, &address, on_redis, &a, &e);
+    a.access = access_new(base, conn);
+    assert_int_equal(access_configure(a.access, a.config), 0);
     struct server *server = server_new(base, &options, on_request, &a, &e);
     assert_non_null(server);
+    assert_true(wait_loop(base, is_known, &a));
     to.sin_port = htons((uint16_t)strtoul(strrchr(server_address(server), ':') + 1, NULL, 10));
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -75,10 +113,17 @@ static struct asked ask(const char *config, const char *headers)
     assert_int_equal(write(fd, text, (size_t)n), n);
     assert_true(wait_loop(base, is_done, &a));
     server_free(server);
+    redis_conn_free(conn);
+    access_free(a.access);
     event_base_free(base);
     (void)close(fd);
     config_free(a.config);
     return a;
+}
+
+static struct asked ask(const char *config, const char *headers)
+{
+    return ask_for(SCOPE_PROXY, config, headers);
 }
 
 static void without_keys_everybody_is_the_default_tenant(void **state)
@@ -118,6 +163,22 @@ static void with_keys_one_of_them_must_be_given(void **state)
     assert_string_equal(a.key, "(none)"); /* ours: never the provider's to see */
     assert_string_equal(ask(CONFIG KEYS, "x-api-key: sk-sluice-bbbbbbbbbbbb\r\n").caller.tenant,
                         "default");
+}
+
+#define SCOPED "auth: {keys: [{key: " KEY_A ", scopes: \"jobs, stats\"}]}\n"
+
+static void a_key_opens_what_its_scopes_name(void **state)
+{
+    static const char line[] = "x-api-key: " KEY_A "\r\n";
+    (void)state;
+    assert_int_equal(ask_for(SCOPE_JOBS, CONFIG SCOPED, line).auth_rc, 0);
+    assert_int_equal(ask_for(SCOPE_STATS, CONFIG SCOPED, line).auth_rc, 0);
+    struct asked a = ask_for(SCOPE_PROXY, CONFIG SCOPED, line);
+    assert_int_equal(a.auth_rc, -EPERM);
+    assert_non_null(strstr(a.auth_error.text, "'proxy'"));
+    assert_int_equal(ask_for(SCOPE_ADMIN, CONFIG SCOPED, line).auth_rc, -EPERM);
+    assert_int_equal(ask_for(SCOPE_ADMIN, CONFIG KEYS, line).auth_rc, 0); /* none named: all */
+    assert_int_equal(ask_for(SCOPE_ADMIN, CONFIG, "").auth_rc, 0);        /* an open service */
 }
 
 static void a_digest_is_no_key(void **state)
@@ -190,10 +251,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_keys_everybody_is_the_default_tenant),
         cmocka_unit_test(with_keys_one_of_them_must_be_given),
+        cmocka_unit_test(a_key_opens_what_its_scopes_name),
         cmocka_unit_test(a_digest_is_no_key),
         cmocka_unit_test(a_tenant_is_believed_only_where_the_configuration_says_so),
         cmocka_unit_test(tenant_names_have_a_form_and_a_length),
         cmocka_unit_test(options_have_defaults_and_bounds),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }

@@ -380,6 +380,57 @@ static void the_list_of_a_tenant_does_not_grow_without_end(void **state)
     CORE_UNTIL(k, jobs_running(k->jobs) == 0);
 }
 
+#define EQUALS                                                                                     \
+    "for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do "                                \
+    "redis.call('ZADD', KEYS[1], 'XX', 1000, id) end return 1"
+
+struct listed {
+    char last[TICKET_ID_BYTES];
+    int count;
+    bool ended, more;
+};
+
+static void on_listed_job(void *arg, const struct job_record *record, bool has_more,
+                          const struct call_failure *failure)
+{
+    struct listed *l = arg;
+    assert_null(failure);
+    if (!record) {
+        l->ended = true;
+        l->more = has_more;
+        return;
+    }
+    assert_true(l->count == 0 || strcmp(record->id, l->last) < 0);
+    (void)snprintf(l->last, sizeof(l->last), "%s", record->id);
+    l->count++;
+}
+
+/* Two instances may take in jobs in the same microsecond. */
+static void pages_part_jobs_of_the_same_moment_without_a_gap(void **state)
+{
+    struct core_kit *k = *state;
+    struct key key = key_jobs(CORE_POOL, "default");
+    struct listed l = {.count = 0};
+    core_kit_start(k, "rpm: 100", NULL);
+    FAKE_SCRIPT(k->provider, answers);
+    for (int i = 0; i < 7; i++)
+        (void)submit_job(k, CORE_BODY, NULL);
+    assert_int_equal(redis_fixture_ask_int(&k->redis, REDIS_ARGS("EVAL", EQUALS, "1", key.text)),
+                     1);
+    for (l.more = true; l.more;) {
+        char after[TICKET_ID_BYTES];
+        (void)snprintf(after, sizeof(after), "%s", l.last);
+        struct job_page page = {.tenant = "default", .after = *after ? after : NULL, .limit = 2};
+        int before = l.count;
+        l.ended = false;
+        job_list(k->jobs, &page, on_listed_job, &l);
+        CORE_UNTIL(k, l.ended);
+        assert_true(l.count - before == 2 || !l.more);
+    }
+    assert_int_equal(l.count, 7);
+    CORE_UNTIL(k, jobs_running(k->jobs) == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -395,6 +446,7 @@ int main(void)
         CORE_TEST(a_job_is_submitted_over_a_short_outage),
         CORE_TEST(a_job_whose_model_is_gone_fails_with_the_reason),
         CORE_TEST(a_waiting_job_is_cancelled_and_another_tenants_is_not),
+        CORE_TEST(pages_part_jobs_of_the_same_moment_without_a_gap),
         CORE_TEST(the_list_of_a_tenant_does_not_grow_without_end),
         CORE_TEST(watches_hear_of_changes_and_of_those_they_may_have_missed),
     };

@@ -77,9 +77,11 @@ static void every_route_is_described(void **state)
         if (!operation)
             fail_msg("%s %s is not in openapi.yaml", r->method, r->pattern);
         const yaml_node_t *security = member(operation, "security");
+        if (r->scope != SCOPE_OPEN && !access_scope_name(r->scope))
+            fail_msg("%s %s has no scope", r->method, r->pattern);
         bool open =
             security && security->data.sequence.items.start == security->data.sequence.items.top;
-        if (open != r->open)
+        if (open != (r->scope == SCOPE_OPEN))
             fail_msg("%s %s: whether it needs a key", r->method, r->pattern);
     }
 }

@@ -56,7 +56,7 @@ static int set_up(void **state)
         !redis_probe_wait_up(&k->probe))
         return -1;
     struct pool_store_options o = {
-        .conn = k->probe.conn, .instance = "i1", .timeout_ms = 2000, .alive_ms = 30000};
+        .link = k->probe.link, .instance = "i1", .timeout_ms = 2000, .alive_ms = 30000};
     k->store = pool_store_new(&o, &e);
     o.instance = "i2";
     k->other = pool_store_new(&o, &e);

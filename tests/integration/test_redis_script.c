@@ -36,7 +36,7 @@ static int set_up(void **state)
     if (!c || redis_fixture_start(&c->redis, "slowlog-log-slower-than 0\n") ||
         !redis_probe_open(&c->probe, c->redis.url) || !redis_probe_wait_up(&c->probe))
         return -1;
-    c->scripts = redis_scripts_new(c->probe.conn);
+    c->scripts = redis_scripts_new(c->probe.link);
     return c->scripts ? 0 : -1;
 }
 
@@ -182,7 +182,7 @@ static void a_call_is_repeated_only_once(void **state)
                      0);
     assert_true(redis_probe_open(&p, forgetful.url));
     assert_true(redis_probe_wait_up(&p));
-    struct redis_scripts *scripts = redis_scripts_new(p.conn);
+    struct redis_scripts *scripts = redis_scripts_new(p.link);
     const struct script_call what = {.which = SCRIPT_PEEK, .deadline_ms = 5000};
     redis_script_call(scripts, &what, redis_answer_take, &c->answers[0]);
     assert_true(redis_probe_wait_answers(&p, c->answers, 1));
@@ -252,8 +252,8 @@ static void freeing_the_connection_first_answers_the_calls_once(void **state)
     struct caller *c = *state;
     for (size_t i = 0; i < 10; i++)
         call(c, SCRIPT_PEEK, &c->answers[i]);
-    redis_conn_free(c->probe.conn);
-    c->probe.conn = NULL;
+    redis_link_free(c->probe.link);
+    c->probe.link = NULL;
     for (size_t i = 0; i < 10; i++) {
         assert_int_equal(c->answers[i].calls, 1);
         assert_int_equal(c->answers[i].status, REDIS_LOST);

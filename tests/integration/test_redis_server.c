@@ -144,7 +144,7 @@ static void it_is_private_and_safe(void **state)
     struct verdict v = {.done = false};
     struct redis_server *s = start(p);
     connect_probe(s, &probe);
-    assert_int_equal(redis_check(probe.conn, 5000, on_facts, &v), 0);
+    assert_int_equal(redis_check(probe.link, 5000, on_facts, &v), 0);
     assert_true(wait_loop(probe.base, is_judged, &v));
     assert_int_equal(v.verdict, REDIS_SAFE);
     assert_true(v.facts.version >= REDIS_LEAST_VERSION);

@@ -180,7 +180,7 @@ static void calls_that_run_at_the_end_give_their_slots_back(void **state)
     assert_int_equal(number(k, REDIS_ARGS("ZCARD", "sluice:{p:default:m}:inf")), 1);
     end_service(k);
     assert_int_equal(number(k, REDIS_ARGS("ZCARD", "sluice:{p:default:m}:inf")), 0);
-    assert_int_equal(number(k, REDIS_ARGS("ZCARD", "sluice:insts")), 0);
+    assert_int_equal(number(k, REDIS_ARGS("ZCARD", "sluice:{insts}")), 0);
 }
 
 int main(void)

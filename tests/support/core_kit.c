@@ -95,22 +95,22 @@ void core_kit_start(struct core_kit *k, const char *limits, const char *more)
     struct redis_address address;
     struct error e = {.text = ""};
     assert_int_equal(redis_address_parse(k->redis.url, &address, &e), 0);
-    k->conn = redis_conn_new(k->base, &address, on_redis, k, &e);
-    k->channel = redis_conn_new(k->base, &address, on_channel, k, &e);
-    assert_non_null(k->conn);
+    k->link = redis_link_new(k->base, &address, on_redis, k, &e);
+    k->channel = redis_link_subscriber(k->base, &address, on_channel, k, &e);
+    assert_non_null(k->link);
     assert_non_null(k->channel);
     struct pool_store_options store = {
-        .conn = k->conn, .instance = k->instance, .timeout_ms = COMMAND_MS, .alive_ms = ALIVE_MS};
+        .link = k->link, .instance = k->instance, .timeout_ms = COMMAND_MS, .alive_ms = ALIVE_MS};
     struct scheduler_options options = {.base = k->base, .instance = k->instance, .seed = 1};
     options.store = k->store = pool_store_new(&store, &e);
-    options.jobs = k->job_store = job_store_new(k->conn, COMMAND_MS);
+    options.jobs = k->job_store = job_store_new(k->link, COMMAND_MS);
     options.http = k->http = http_client_new(k->base);
     k->scheduler = scheduler_new(&options, core_kit_config(k, limits, more));
     k->jobs = jobs_new(k->scheduler);
-    redis_conn_on_message(k->channel, on_message, k);
+    redis_link_on_message(k->channel, on_message, k);
     struct key mine = key_instance_channel(k->instance);
-    assert_int_equal(redis_subscribe(k->channel, mine.text), 0);
-    assert_int_equal(redis_subscribe(k->channel, KEY_EVENTS), 0);
+    assert_int_equal(redis_link_subscribe(k->channel, mine.text), 0);
+    assert_int_equal(redis_link_subscribe(k->channel, KEY_EVENTS), 0);
     CORE_UNTIL(k, k->up && k->channel_up && configured(k));
 }
 
@@ -119,8 +119,8 @@ static void stop(struct core_kit *k)
 {
     jobs_stop(k->jobs);
     scheduler_stop(k->scheduler);
-    redis_conn_free(k->channel);
-    redis_conn_free(k->conn);
+    redis_link_free(k->channel);
+    redis_link_free(k->link);
     scheduler_connected(k->scheduler, false);
     jobs_free(k->jobs);
     http_client_free(k->http);

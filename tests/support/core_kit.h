@@ -33,7 +33,7 @@ struct core_kit {
     struct redis_fixture redis;
     struct event_base *base;
     struct event *tick; /* so that a condition is looked at now and then */
-    struct redis_conn *conn, *channel;
+    struct redis_link *link, *channel;
     struct pool_store *store;
     struct job_store *job_store;
     struct http_client *http;

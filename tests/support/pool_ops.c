@@ -190,6 +190,8 @@ static void make_ticket(struct pool_ops *ops, size_t number)
     t->named_cost[1] = chance(ops, 90) ? tokens : 0;
     t->named_cost[2] = chance(ops, 50) ? min64(tokens / 2, 2000) : 0;
     t->asked.fair_cost = tokens;
+    static const int64_t leases[] = {0, 0, 0, 1000, 15000};
+    t->asked.lease_ms = PICK(ops, leases);
 }
 
 /* A new ticket, or now and then one that was submitted before. */

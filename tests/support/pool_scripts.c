@@ -136,7 +136,7 @@ struct words {
     int count;
     char numbers[MAX_ARGS][24];
     char tenants[4096];
-    char costs[POOL_MAX_DIMS * 24], dims[POOL_MAX_DIMS * 9], pause[40];
+    char costs[POOL_MAX_DIMS * 24], dims[POOL_MAX_DIMS * 9], pause[40], kind[32];
 };
 
 static void add(struct words *w, const char *text)
@@ -185,7 +185,8 @@ static void add_submit(struct words *w, const struct pool_scripts *s, const stru
 {
     const struct ticket *t = &op->ticket;
     add(w, t->id);
-    add(w, t->id[strlen(t->id) - 1] % 2 ? "job" : "call");
+    (void)snprintf(w->kind, sizeof(w->kind), "permit %" PRId64, t->lease_ms);
+    add(w, t->lease_ms > 0 ? w->kind : t->id[strlen(t->id) - 1] % 2 ? "job" : "call");
     add_int(w, t->class);
     add(w, t->tenant);
     add_int(w, t->weight);

@@ -274,6 +274,12 @@ static void follow_own(struct pool_shadow *s, struct shadow_ticket *t, const cha
     }
 }
 
+static int64_t lease_of(const struct pool_shadow *s, struct pool_ops *ops, const char *id)
+{
+    int64_t own_ms = pool_ops_find(ops, id)->asked.lease_ms;
+    return own_ms > 0 ? own_ms : s->limits.lease_ms;
+}
+
 /* I2, I3, I8 and the fit itself, for one grant. */
 static void follow_grant(struct pool_shadow *s, struct pool_ops *ops, const struct pool_grant *g,
                          int64_t now_ms)
@@ -306,7 +312,7 @@ static void follow_grant(struct pool_shadow *s, struct pool_ops *ops, const stru
     s->seq = g->seq;
     t->state = TICKET_RUNNING;
     t->granted_ms = now_ms;
-    t->until_ms = now_ms + s->limits.lease_ms;
+    t->until_ms = now_ms + lease_of(s, ops, g->id);
     s->grants++;
 }
 
@@ -531,9 +537,10 @@ static void follow_reap(struct pool_shadow *s, struct pool_ops *ops, const struc
             break;
         end_own(s, t, ops->tickets[t - s->tickets].asked.tenant, NULL);
         t->losses++;
-        t->state = t->losses >= s->limits.max_losses ? TICKET_DEAD
-                   : t->cancelled                    ? TICKET_CANCELLED
-                                                     : TICKET_QUEUED;
+        t->state = ops->tickets[t - s->tickets].asked.lease_ms > 0 ? TICKET_EXPIRED
+                   : t->losses >= s->limits.max_losses             ? TICKET_DEAD
+                   : t->cancelled                                  ? TICKET_CANCELLED
+                                                                   : TICKET_QUEUED;
     }
     assert_int_equal(reaped, count);
     s->reaped += count;
@@ -560,7 +567,7 @@ void pool_shadow_follow(struct pool_shadow *s, struct pool_ops *ops, const struc
         struct shadow_ticket *t = ticket_of(s, ops, op->id);
         assert_int_equal(r->took, t->state == TICKET_RUNNING && t->fence == op->fence);
         if (r->took)
-            t->until_ms = op->now_ms + s->limits.lease_ms;
+            t->until_ms = op->now_ms + lease_of(s, ops, op->id);
         break;
     }
     case OP_CONFIGURE:

@@ -55,7 +55,8 @@ static void run_server(const struct redis_fixture *f, pid_t parent)
     (void)dup2(null, STDIN_FILENO);
     (void)dup2(null, STDOUT_FILENO);
     (void)close_range(STDERR_FILENO + 1, ~0U, 0);
-    (void)execlp("redis-server", "redis-server", path, (char *)NULL);
+    (void)execlp("redis-server", "redis-server", path, f->is_sentinel ? "--sentinel" : NULL,
+                 (char *)NULL);
     _exit(127);
 }
 
@@ -97,6 +98,7 @@ int redis_fixture_start(struct redis_fixture *f, const char *config)
     }
     (void)snprintf(f->socket, sizeof(f->socket), "%s/redis.sock", f->dir);
     (void)snprintf(f->url, sizeof(f->url), "unix://%s", f->socket);
+    f->is_sentinel = config && strstr(config, "sentinel monitor ");
     const char *password = config ? strstr(config, "requirepass ") : NULL;
     if (password)
         (void)sscanf(password, "requirepass %63s", f->password);

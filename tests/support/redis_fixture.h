@@ -26,6 +26,7 @@ struct redis_fixture {
     char socket[108];
     char url[128];     /* unix://… */
     char password[64]; /* for redis_fixture_ask(), when `requirepass` is set */
+    bool is_sentinel;  /* when the configuration holds `sentinel monitor` */
     pid_t pid;         /* 0: not running */
 };
 

@@ -25,15 +25,17 @@ bool redis_probe_open(struct redis_probe *p, const char *url)
     struct error e = {""};
     *p = (struct redis_probe){.base = event_base_new()};
     if (!redis_address_parse(url, &address, &e))
-        p->conn = redis_conn_new(p->base, &address, on_state, p, &e);
-    if (!p->conn)
+        p->link = redis_link_new(p->base, &address, on_state, p, &e);
+    if (!p->link)
         (void)fprintf(stderr, "redis_probe: %s\n", e.text);
-    return p->conn != NULL;
+    else
+        p->conn = redis_link_conn(p->link);
+    return p->link != NULL;
 }
 
 static bool is_up(void *arg)
 {
-    return redis_conn_is_up(((struct redis_probe *)arg)->conn);
+    return redis_link_is_up(((struct redis_probe *)arg)->link);
 }
 
 static bool is_down(void *arg)
@@ -53,8 +55,9 @@ bool redis_probe_wait_down(struct redis_probe *p)
 
 void redis_probe_close(struct redis_probe *p)
 {
-    redis_conn_free(p->conn);
+    redis_link_free(p->link);
     event_base_free(p->base);
+    p->link = NULL;
     p->conn = NULL;
 }
 
@@ -94,7 +97,7 @@ bool redis_probe_wait_answers(struct redis_probe *p, struct redis_answer *answer
 struct redis_answer redis_probe_call(struct redis_probe *p, const struct redis_args *args)
 {
     struct redis_answer a = {.calls = 0};
-    redis_command(p->conn, args, CALL_MS, redis_answer_take, &a);
+    redis_link_command(p->link, args, CALL_MS, redis_answer_take, &a);
     (void)redis_probe_wait_answers(p, &a, 1);
     return a;
 }

@@ -6,13 +6,14 @@
 #ifndef TESTS_SUPPORT_REDIS_PROBE_H
 #define TESTS_SUPPORT_REDIS_PROBE_H
 
-#include "storage/redis_conn.h"
+#include "storage/redis_link.h"
 
 #include <event2/event.h>
 
 struct redis_probe {
     struct event_base *base;
-    struct redis_conn *conn;
+    struct redis_link *link;
+    struct redis_conn *conn; /* of the link; NULL in a cluster */
     int ups, downs;
     char reason[320]; /* of the last down */
 };

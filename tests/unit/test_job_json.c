@@ -62,7 +62,7 @@ static void what_is_wrong_is_named(void **state)
         {"{\"endpoint\":\"/v1/messages\"}", "body"},
         {"{\"endpoint\":\"/v1/messages\",\"body\":\"{}\"}", "body"},
         {"{\"endpoint\":\"/v1/messages\",\"body\":{},\"priority\":\"high\"}", "priority"},
-        {"{\"endpoint\":\"/v1/messages\",\"body\":{},\"priority\":1}", "priority"},
+        {"{\"endpoint\":\"/v1/messages\",\"body\":{},\"priority\":1.5}", "priority"},
         {"{\"endpoint\":\"/v1/messages\",\"body\":{},\"deadline_ms\":0}", "deadline_ms"},
         {"{\"endpoint\":\"/v1/messages\",\"body\":{},\"deadline_ms\":1.5}", "deadline_ms"},
         {"{\"endpoint\":\"/v1/messages\",\"body\":{},\"deadline_ms\":2592000001}", "deadline_ms"},

@@ -48,7 +48,7 @@ static void the_longest_names_fit(void **state)
 static void instances_have_a_key_and_a_channel(void **state)
 {
     (void)state;
-    assert_string_equal(key_instance("ab").text, "sluice:inst:ab");
+    assert_string_equal(key_instance("ab").text, "sluice:{insts}:ab");
     assert_string_equal(key_instance_channel("ab").text, "sluice:i:ab"); /* as lib.lua says it */
 }
 

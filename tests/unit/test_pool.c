@@ -462,6 +462,32 @@ static void the_oldest_ended_tickets_are_forgotten(void **state)
     pool_free(p);
 }
 
+static void a_permit_has_a_lease_of_its_own_and_then_expires(void **state)
+{
+    (void)state;
+    struct pool_limits l = kit_one_a_second();
+    struct pool *p = kit_make(&l);
+    struct pool_turn turn;
+    struct pool_outcome o = kit_outcome(TICKET_DONE);
+    struct ticket t = kit_ticket("p", "x", 10);
+    t.lease_ms = l.lease_ms * 3;
+    assert_int_equal(kit_submit(p, &t, KIT_T0, &turn), SUBMIT_GRANTED);
+    int64_t end_ms = KIT_T0 + t.lease_ms;
+    assert_int_equal(pool_reap(p, end_ms - 1), 0);
+    assert_true(pool_heartbeat(p, "p", 1, KIT_T0 + 1));
+    assert_int_equal(pool_reap(p, end_ms), 0);
+    int64_t level = pool_level(p, 0, end_ms + 1);
+    assert_int_equal(pool_reap(p, end_ms + 1), 1);
+    assert_int_equal(pool_ticket_state(p, "p"), TICKET_EXPIRED);
+    assert_int_equal(pool_running(p), 0);
+    assert_int_equal(pool_level(p, 0, end_ms + 1), level); /* the tokens stay charged */
+    assert_false(kit_settle_turn(p, "p", 1, &o, end_ms + 1, &turn));
+    t = kit_ticket("q", "x", 10);
+    t.lease_ms = -1;
+    assert_int_equal(pool_submit(p, &t, 1, KIT_T0, &turn), -EINVAL);
+    pool_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -489,6 +515,7 @@ int main(void)
         cmocka_unit_test(a_refused_submit_does_not_keep_the_refill),
         cmocka_unit_test(a_clock_that_steps_back_stops_nothing_that_fits),
         cmocka_unit_test(the_oldest_ended_tickets_are_forgotten),
+        cmocka_unit_test(a_permit_has_a_lease_of_its_own_and_then_expires),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,10 +42,10 @@ static void every_documented_form_is_read(void **state)
         if (redis_address_parse(g->url, &a, &e))
             fail_msg("%s: %s", g->url, e.text);
         assert_string_equal(a.path, g->path);
-        assert_string_equal(a.host, g->host);
+        assert_string_equal(a.places[0].host, g->host);
         assert_string_equal(a.user, g->user);
         assert_string_equal(a.password, g->password);
-        assert_int_equal(a.port, g->port);
+        assert_int_equal(a.places[0].port, g->port);
         assert_int_equal(a.db, g->db);
     }
 }
@@ -85,7 +85,61 @@ static const struct {
     {"unix:///s?db=", "database"},
     {"unix:///s?db=1x", "database"},
     {"unix:///s\n", "path"},
+    {"redis://h,g", "host"},
+    {"redis+sentinel://h", "name of the master"},
+    {"redis+sentinel://h/", "name of the master"},
+    {"redis+sentinel://h//1", "name of the master"},
+    {"redis+sentinel:///main", "host"},
+    {"redis+sentinel://h,,g/main", "host"},
+    {"redis+sentinel://h,/main", "host"},
+    {"redis+sentinel://h/main/x", "database"},
+    {"redis+sentinel://1,2,3,4,5,6,7,8,9/main", "too long"},
+    {"redis+cluster://h:0", "port"},
+    {"redis+cluster://h/1", "database"},
+    {"redis+cluster://", "host"},
 };
+
+static void the_places_of_sentinels_and_clusters_are_read(void **state)
+{
+    (void)state;
+    struct redis_address a;
+    assert_int_equal(redis_address_parse("redis+sentinel://bob:pw@h,[::1]:7/main/4", &a, NULL), 0);
+    assert_int_equal(a.kind, REDIS_SENTINEL);
+    assert_int_equal(a.place_count, 2);
+    assert_string_equal(a.places[0].host, "h");
+    assert_int_equal(a.places[0].port, 26379);
+    assert_string_equal(a.places[1].host, "::1");
+    assert_int_equal(a.places[1].port, 7);
+    assert_string_equal(a.master, "main");
+    assert_string_equal(a.user, "bob");
+    assert_int_equal(a.db, 4);
+    assert_true(a.must_be_master);
+
+    assert_int_equal(redis_address_parse("redis+cluster://:pw@1,2,3,4,5,6,7,8:80", &a, NULL), 0);
+    assert_int_equal(a.kind, REDIS_CLUSTER);
+    assert_int_equal(a.place_count, REDIS_MAX_SEEDS);
+    assert_int_equal(a.places[6].port, 6379);
+    assert_int_equal(a.places[7].port, 80);
+    assert_string_equal(a.password, "pw");
+    assert_false(a.must_be_master);
+}
+
+static void one_server_of_many_keeps_login_and_database(void **state)
+{
+    (void)state;
+    struct redis_address a, one;
+    const struct redis_place place = {"10.0.0.1", 7};
+    assert_int_equal(redis_address_parse("redis+sentinel://bob:pw@h,g/main/4", &a, NULL), 0);
+    redis_address_at(&a, &place, &one);
+    assert_int_equal(one.kind, REDIS_PLAIN);
+    assert_int_equal(one.place_count, 1);
+    assert_true(redis_place_equal(&one.places[0], &place));
+    assert_string_equal(one.password, "pw");
+    assert_int_equal(one.db, 4);
+    assert_true(one.must_be_master);
+    redis_address_at(&a, NULL, &one);
+    assert_int_equal(one.place_count, 0);
+}
 
 static void a_wrong_part_is_named_and_no_part_is_quoted(void **state)
 {
@@ -137,6 +191,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_documented_form_is_read),
         cmocka_unit_test(a_wrong_part_is_named_and_no_part_is_quoted),
+        cmocka_unit_test(the_places_of_sentinels_and_clusters_are_read),
+        cmocka_unit_test(one_server_of_many_keeps_login_and_database),
         cmocka_unit_test(parts_fit_to_the_last_byte_and_not_one_more),
         cmocka_unit_test(a_label_holds_neither_user_nor_password),
     };

@@ -432,6 +432,29 @@ static void a_model_is_replaced_without_touching_another_byte(void **state)
     buf_release(&out);
 }
 
+static void a_member_is_dropped_and_the_others_stay(void **state)
+{
+    static const struct {
+        const char *body, *wanted;
+    } cases[] = {
+        {"{\"priority\":1,\"model\":\"m\",\"messages\":[]}", "{\"model\":\"m\",\"messages\":[]}"},
+        {"{\"model\":\"m\" , \"messages\":[ ] , \"priority\" : 1 }",
+         "{\"model\":\"m\",\"messages\":[ ]}"},
+        {"{\"model\":\"m\",\"pri\\u006frity\":1,\"x\":{\"priority\":1.50},\"messages\":[],"
+         "\"priority\":2}",
+         "{\"model\":\"m\",\"x\":{\"priority\":1.50},\"messages\":[]}"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct wire_request r = read_ok(WIRE_CHAT, cases[i].body);
+        struct buf out;
+        buf_init(&out, KIB);
+        assert_int_equal(wire_request_drop(&r, "priority", &out), 0);
+        assert_string_equal(out.data, cases[i].wanted);
+        buf_release(&out);
+    }
+}
+
 static void an_edit_that_does_not_fit_is_told(void **state)
 {
     (void)state;
@@ -559,6 +582,7 @@ int main(void)
         cmocka_unit_test(usage_is_asked_for_without_touching_another_byte),
         cmocka_unit_test(usage_cannot_be_asked_for_where_there_is_no_option),
         cmocka_unit_test(a_model_is_replaced_without_touching_another_byte),
+        cmocka_unit_test(a_member_is_dropped_and_the_others_stay),
         cmocka_unit_test(an_edit_that_does_not_fit_is_told),
         cmocka_unit_test(edits_of_random_bodies_change_one_place),
     };

@@ -1,0 +1,136 @@
+#include "scheduler/admission.h"
+
+#include "scheduler/permit_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct probe {
+    struct call *call; /* never started: it has read, routed and priced the request */
+    int64_t max_wait_ms;
+    struct store_ticket ticket;
+    admission_fn fn;
+    void *arg;
+};
+
+const char *admission_name(enum admission_decision d)
+{
+    static const char *const names[] = {"admit", "delay", "shrink", "refuse"};
+    return (unsigned)d < sizeof(names) / sizeof(names[0]) ? names[d] : "?";
+}
+
+static void tell_request(const struct probe *p, struct admission *ret)
+{
+    const struct pool_view *pool = call_pool(p->call);
+    const struct profile_estimate *e = call_estimate(p->call);
+    const struct store_pool *store = pool_agent_pool(pool->agent);
+    ret->binding = "";
+    ret->pool = store->id;
+    ret->model = call_model(p->call);
+    ret->provider = call_provider(p->call)->name;
+    ret->input_tokens = e->input;
+    ret->output_tokens_reserved = pool->profile->reserves_max_output ? e->max_output : e->output;
+    ret->limits = &store->limits;
+    memcpy(ret->cost, p->ticket.cost, sizeof(ret->cost));
+}
+
+/* Whether a smaller form of the request would fit where it does not: what shortening and lowering
+ * of max_tokens can do is asked here, and a decision of ADMISSION_SHRINK made. Nothing shortens
+ * yet, so what is refused stays so. */
+static void consider_shrinking(const struct probe *p, struct admission *a)
+{
+    (void)p;
+    (void)a;
+}
+
+static void refuse(const struct probe *p, const struct store_pool *pool, struct admission *a,
+                   const struct store_turn *turn)
+{
+    a->decision = ADMISSION_REFUSE;
+    a->binding = turn->detail;
+    if (turn->submit == SUBMIT_FULL) {
+        a->binding = "max_depth";
+        (void)snprintf(a->reason, sizeof(a->reason),
+                       "The queue of %s is full: %" PRId64 " tickets wait in it (queue.max_depth).",
+                       a->pool, turn->queued);
+        return;
+    }
+    struct call_failure f;
+    struct store_ticket t;
+    call_ticket(p->call, &t);
+    if (turn->submit == SUBMIT_TENANT_FULL) {
+        a->binding = "tenant:max_queue";
+        call_failure_tenant_full(&f, t.tenant, a->pool, turn);
+    } else {
+        call_failure_too_large(&f, t.tenant, pool, a->cost, turn);
+    }
+    (void)snprintf(a->reason, sizeof(a->reason), "%s", f.message);
+}
+
+static void decide(const struct probe *p, const struct store_pool *pool,
+                   const struct store_turn *turn, struct admission *a)
+{
+    switch (turn->submit) {
+    case SUBMIT_GRANTED:
+        a->decision = ADMISSION_ADMIT;
+        return;
+    case SUBMIT_QUEUED:
+        a->decision = ADMISSION_DELAY;
+        a->wait_ms = turn->eta_ms;
+        a->ahead = turn->ahead;
+        a->binding = turn->detail;
+        if (a->wait_ms <= p->max_wait_ms)
+            return;
+        a->decision = ADMISSION_REFUSE;
+        (void)snprintf(a->reason, sizeof(a->reason),
+                       "It would wait about %" PRId64 " ms, longer than the %" PRId64
+                       " ms that it may.",
+                       a->wait_ms, p->max_wait_ms);
+        break;
+    default:
+        refuse(p, pool, a, turn);
+        break;
+    }
+    consider_shrinking(p, a);
+}
+
+static void on_probed(void *arg, struct store_pool *pool, const struct store_turn *turn)
+{
+    struct probe *p = arg;
+    struct call_failure f;
+    struct admission a = {.reason = ""};
+    if (turn->status != REDIS_OK) {
+        permit_storage_failed(&f, turn->status);
+        p->fn(p->arg, NULL, &f);
+    } else {
+        tell_request(p, &a);
+        decide(p, pool, turn, &a);
+        p->fn(p->arg, &a, NULL);
+    }
+    call_discard(p->call);
+    free(p);
+}
+
+bool admission_check(struct scheduler *s, const struct call_spec *spec, admission_fn fn, void *arg,
+                     struct call_failure *failure)
+{
+    static const struct call_sink no_sink; /* of a call that is never started */
+    struct probe *p = calloc(1, sizeof(*p));
+    if (!p) {
+        free(spec->body);
+        (void)call_fail_memory(failure);
+        return false;
+    }
+    *p = (struct probe){.max_wait_ms = spec->max_wait_ms, .fn = fn, .arg = arg};
+    p->call = call_new(s, spec, &no_sink, NULL, failure);
+    if (!p->call) {
+        free(p);
+        return false;
+    }
+    call_ticket(p->call, &p->ticket);
+    pool_store_probe(scheduler_options(s)->store, pool_agent_pool(call_pool(p->call)->agent),
+                     &p->ticket, on_probed, p);
+    return true;
+}

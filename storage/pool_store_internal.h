@@ -1,0 +1,23 @@
+/*
+ * pool_store_internal: what pool_store.c and pool_counts.c share.
+ */
+#ifndef STORAGE_POOL_STORE_INTERNAL_H
+#define STORAGE_POOL_STORE_INTERNAL_H
+
+#include "storage/pool_store.h"
+#include "storage/redis_script.h"
+
+struct pool_store {
+    struct redis_link *link;
+    struct redis_scripts *scripts;
+    struct redis_link *durable;
+    struct redis_scripts *durable_scripts; /* NULL: jobs go the way of all */
+    struct redis_confirm *confirm;
+    int confirm_ms;
+    bool trusts_disk;
+    char instance[64];
+    int timeout_ms;
+    int64_t alive_ms;
+};
+
+#endif
