@@ -76,8 +76,8 @@
 #define REDIS_MAX_QUEUED_BYTES (128 * MIB) /* unsent commands; and kept script calls */
 #define REDIS_MAX_REPLY_BYTES  (128 * MIB)
 #define REDIS_MAX_CHANNELS     1024
-#define REDIS_MAX_SEEDS        8  /* sentinels, or nodes to begin with, in a redis.url */
-#define REDIS_MAX_NODES        64 /* nodes of a cluster that are known at once */
+#define REDIS_MAX_SEEDS        8         /* sentinels, or nodes to begin with, in a redis.url */
+#define REDIS_MAX_NODES        64        /* nodes of a cluster that are known at once */
 #define REDIS_MAX_LOG_BYTES    (4 * MIB) /* embedded server's log before it is rotated */
 
 /* Queue */

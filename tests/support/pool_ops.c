@@ -45,6 +45,15 @@ size_t pool_ops_number(const char *name)
     abort(); /* a name that no pool of ours has */
 }
 
+size_t pool_ops_tenant_number(const char *tenant)
+{
+    for (size_t i = 0; i < OPS_TENANTS; i++) {
+        if (strcmp(pool_ops_tenant[i], tenant) == 0)
+            return i;
+    }
+    abort(); /* a tenant that no ticket of ours has */
+}
+
 /* ---- limits */
 
 static struct dim_limit random_dim(struct pool_ops *ops, size_t name)

@@ -84,6 +84,7 @@ void pool_ops_dispatch_at(struct pool_ops *ops, int64_t now_ms, struct pool_op *
 /* Tells the generator what came of an operation. */
 void pool_ops_note(struct pool_ops *ops, const struct pool_op *op, const struct pool_result *r);
 struct ops_ticket *pool_ops_find(struct pool_ops *ops, const char *id); /* NULL: never made */
+size_t pool_ops_tenant_number(const char *tenant);                      /* in pool_ops_tenant */
 size_t pool_ops_number(const char *name); /* of a dimension name in pool_ops_name */
 
 /* Runs one on the pool in memory. Cancel (of a queued ticket) and reap dispatch after it, as the

@@ -129,12 +129,6 @@ static void restart_log(struct shadow_dim *d)
     d->charged = d->earned_ticks = d->least = 0;
 }
 
-/* floor(units / period), of any sign */
-static int64_t whole_tokens(const struct shadow_dim *d, int64_t units)
-{
-    return units / d->limit.period - (units % d->limit.period < 0);
-}
-
 static void set_dim(struct shadow_dim *d, const struct shadow_dim *old, const struct dim_limit *l,
                     int64_t now_ms)
 {
@@ -156,7 +150,8 @@ static void set_dim(struct shadow_dim *d, const struct shadow_dim *old, const st
         if (is_window(old))
             d->refilled_ms = now_ms;
     } else if (!is_window(old)) {
-        int64_t held = whole_tokens(d, least(d->level, full_level(d)));
+        int64_t units = least(d->level, full_level(d)), period = d->limit.period;
+        int64_t held = units / period - (units % period < 0);
         restart_window(d, d->limit.capacity - held, now_ms);
         if (d->since_ms < d->refilled_ms + d->limit.tick_ms - 1)
             d->since_ms = d->refilled_ms + d->limit.tick_ms - 1;
@@ -243,19 +238,11 @@ static int64_t count_of(const struct pool_shadow *s, const struct pool_ops *ops,
     return n;
 }
 
-static size_t tenant_number(const char *name)
-{
-    size_t k = 0;
-    while (strcmp(pool_ops_tenant[k], name) != 0)
-        k++;
-    return k;
-}
-
 /* A tenant's own limits: slots that were taken under them, and its buckets. */
 static void follow_own(struct pool_shadow *s, struct shadow_ticket *t, const char *tenant)
 {
     const struct pool_tenant *own = tenant_of(s, tenant);
-    size_t k = tenant_number(tenant);
+    size_t k = pool_ops_tenant_number(tenant);
     if (!own)
         return;
     if (own->max_parallel > 0)
@@ -267,8 +254,7 @@ static void follow_own(struct pool_shadow *s, struct shadow_ticket *t, const cha
         int64_t units = t->cost[n] * d->limit.period;
         if (!d->present || t->cost[n] == 0)
             continue;
-        /* Seldom looked at, a bucket does not see each step back of the clock, as the shadow does.
-         */
+        /* Loose: a bucket that is seldom looked at does not see each step back of the clock. */
         assert_true(d->loose || d->level >= least(units, full_level(d)));
         d->level -= units;
     }
@@ -448,7 +434,7 @@ static void correct(struct pool_shadow *s, const struct pool_ops *ops,
 static void end_own(struct pool_shadow *s, struct shadow_ticket *t, const char *tenant,
                     const struct pool_op *op)
 {
-    size_t k = tenant_number(tenant);
+    size_t k = pool_ops_tenant_number(tenant);
     bool charged = t->counted && tenant_of(s, tenant);
     s->running[k] -= t->counted;
     t->counted = false;
