@@ -111,6 +111,11 @@ static int format_of_model(const struct config *c, const char *model, enum confi
         f->param = "model";
         return -ENOENT;
     }
+    /* Two catch-alls say nothing about a model, its own name does. */
+    if (openai < NAME_BYTES) {
+        *ret = strncmp(model, "claude", 6) == 0 ? CONFIG_ANTHROPIC : CONFIG_OPENAI;
+        return 0;
+    }
     call_failure_set(f, 400, "invalid_value",
                      "format is missing, and the model '%.100s' is served in both: say \"openai\" "
                      "or \"anthropic\", or name the provider.",

@@ -7,7 +7,8 @@
  * The request behind it is stated in one of three ways: by its number of tokens, by its messages,
  * or whole, as "body". Which format it is of follows from "endpoint", "format" or "provider";
  * without them, from the provider that serves the model, the one that names it more exactly if two
- * do.
+ * do. Of patterns that fit alike ("*" and "*") Anthropic's takes what is called claude, and
+ * OpenAI's the rest.
  *
  *   ownership  the body is allocated and given; permit_input_release() frees it when it was not
  *              taken. provider borrows from the configuration.

@@ -1,5 +1,7 @@
 #include "api/request_options.h"
 
+#include "common/limits.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +52,35 @@ static int read_ms(const char *name, const char *text, int64_t *ret, struct erro
     return 0;
 }
 
+/* Whether a way of trimming of that name is known, the scheduler says. */
+int request_options_cutting(const struct exchange *x, struct request_options *ret, struct error *e)
+{
+    const char *shrink = exchange_header(x, "x-sluice-shrink");
+    const char *session = exchange_header(x, "x-sluice-session");
+    ret->trim = exchange_header(x, "x-sluice-trim");
+    ret->session = session;
+    ret->never_shrink = shrink && strcmp(shrink, "never") == 0;
+    if (shrink && !ret->never_shrink && strcmp(shrink, "auto") != 0)
+        return error_set(e, -EINVAL, "x-sluice-shrink is '%.40s'; it must be auto or never.",
+                         shrink);
+    if (session && (!*session || strlen(session) > SESSION_NAME_BYTES))
+        return error_set(e, -EINVAL, "x-sluice-session must have 1 to %d bytes.",
+                         SESSION_NAME_BYTES);
+    return 0;
+}
+
+/* Whichever ends first: the patience, or the time when the answer is of no use any more. */
+static int read_deadline(const struct exchange *x, struct request_options *ret, struct error *e)
+{
+    const char *deadline = exchange_header(x, "x-sluice-deadline-ms");
+    int rc = deadline ? read_ms("x-sluice-deadline-ms", deadline, &ret->deadline_ms, e) : 0;
+    if (rc == 0 && deadline && ret->deadline_ms == 0)
+        rc = error_set(e, -EINVAL, "x-sluice-deadline-ms is 0; it must be at least 1.");
+    if (rc == 0 && deadline && ret->deadline_ms < ret->max_wait_ms)
+        ret->max_wait_ms = ret->deadline_ms;
+    return rc;
+}
+
 int request_options_read(const struct config *c, const struct exchange *x,
                          struct request_options *ret, struct error *e)
 {
@@ -61,5 +92,8 @@ int request_options_read(const struct config *c, const struct exchange *x,
                          "x-sluice-priority is '%.40s'; it must be " REQUEST_PRIORITIES ".",
                          priority);
     ret->class_given = priority != NULL;
-    return wait ? read_ms("x-sluice-max-wait-ms", wait, &ret->max_wait_ms, e) : 0;
+    int rc = wait ? read_ms("x-sluice-max-wait-ms", wait, &ret->max_wait_ms, e) : 0;
+    if (rc == 0)
+        rc = read_deadline(x, ret, e);
+    return rc < 0 ? rc : request_options_cutting(x, ret, e);
 }

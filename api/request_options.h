@@ -15,11 +15,18 @@ struct request_options {
     enum pool_class class;
     bool class_given;
     int64_t max_wait_ms;
+    int64_t deadline_ms; /* until it is granted; 0: none */
+    const char *trim;    /* NULL: not said. Borrowed from the exchange, as the next */
+    const char *session; /* NULL: not said */
+    bool never_shrink;
 };
 
 /* 0, or -EINVAL with the header, what was found and what is wanted in e. */
 int request_options_read(const struct config *c, const struct exchange *x,
                          struct request_options *ret, struct error *e) MUST_CHECK;
+/* Only trim, session and never_shrink are read, as jobs take them. */
+int request_options_cutting(const struct exchange *x, struct request_options *ret,
+                            struct error *e) MUST_CHECK;
 /* A class by its name, or by a number as pool_class_of_number(); false for anything else. */
 bool request_class(const char *text, enum pool_class *ret);
 /* The same of a member of a body. 0 also when it is absent or null (*ret_given tells). */

@@ -26,6 +26,17 @@ static void fail(const struct route_request *r, const struct call_failure *f)
     answer_failure(r->exchange, WIRE_OPENAI, f);
 }
 
+/* Checked by route_jobs_submit(). */
+static void take_cutting(const struct route_request *r, struct job_spec *spec)
+{
+    struct request_options options = {0};
+    struct error e;
+    if (request_options_cutting(r->exchange, &options, &e) < 0)
+        return;
+    spec->trim = options.trim;
+    spec->never_shrink = options.never_shrink;
+}
+
 /* ---- submit one */
 
 struct single {
@@ -69,6 +80,7 @@ static void submit_single(const struct route_request *r, const char *text, size_
         return;
     }
     in.spec.idempotency_key = exchange_header(r->exchange, "idempotency-key");
+    take_cutting(r, &in.spec);
     s->exchange = r->exchange;
     exchange_on_gone(r->exchange, on_gone_single, s);
     job_submit(service_jobs(r->service), &in.spec, on_submitted, s);
@@ -194,6 +206,7 @@ static void submit_line(const struct route_request *r, struct many *m, const str
     }
     *l = (struct line){m, index, at->number};
     in.spec.idempotency_key = line_key(m, at->number, key, sizeof(key));
+    take_cutting(r, &in.spec);
     m->open++;
     job_submit(service_jobs(r->service), &in.spec, on_line, l);
     job_input_release(&in);
@@ -232,6 +245,8 @@ void route_jobs_submit(const struct route_request *r)
     const char *type = exchange_header(r->exchange, "content-type");
     const char *key = exchange_header(r->exchange, "idempotency-key");
     const char *body = exchange_body(r->exchange, &len);
+    struct request_options options = {0};
+    struct error e;
     if (service_is_draining(r->service)) {
         answer_error(r->exchange, WIRE_OPENAI, 503, "draining",
                      "This instance is shutting down and takes no new jobs; try again.");
@@ -242,6 +257,10 @@ void route_jobs_submit(const struct route_request *r)
         call_failure_set(&f, 400, "invalid_header", "Idempotency-Key must have 1 to %d bytes.",
                          IDEMPOTENCY_KEY_BYTES);
         fail(r, &f);
+        return;
+    }
+    if (request_options_cutting(r->exchange, &options, &e) < 0) {
+        answer_error(r->exchange, WIRE_OPENAI, 400, "invalid_header", e.text);
         return;
     }
     if (type && (strstr(type, "ndjson") || strstr(type, "jsonl")))

@@ -59,6 +59,7 @@ static void add_pool(struct stats_pool *sum, const struct stats_pool *p)
             continue;
         l->configured += p->limits[i].configured;
         l->capacity += p->limits[i].capacity;
+        l->rate += p->limits[i].rate;
         l->remaining += p->limits[i].remaining;
     }
     for (size_t c = 0; c < CLASS_COUNT; c++) {
@@ -146,6 +147,11 @@ static double paused(const struct stats_pool *p)
     return (double)p->paused_ms / 1000;
 }
 
+static double circuit(const struct stats_pool *p)
+{
+    return strcmp(p->circuit, "open") == 0 ? 1 : strcmp(p->circuit, "half_open") == 0 ? 0.5 : 0;
+}
+
 /* A number of each class of each pool. */
 static void by_class(const struct page *page, const char *name, const char *help,
                      double (*value)(const struct stats_pool *p, size_t class))
@@ -191,6 +197,11 @@ static void by_limit(const struct page *page, const char *name, const char *help
 static int64_t configured(const struct stats_limit *l)
 {
     return l->configured;
+}
+
+static int64_t rate(const struct stats_limit *l)
+{
+    return l->rate;
 }
 
 static int64_t capacity(const struct stats_limit *l)
@@ -315,7 +326,10 @@ static void pools(const struct page *page)
     gauge(page, "sluice_eta_seconds", "Until a new normal request would start.", eta);
     gauge(page, "sluice_pause_seconds", "Until the provider is asked again after a refusal.",
           paused);
+    gauge(page, "sluice_circuit_open",
+          "1 while the provider has no money for us, 0.5 while one request tries.", circuit);
     by_limit(page, "sluice_limit", "The limit, per its own period (rpm: a minute).", configured);
+    by_limit(page, "sluice_limit_now", "What holds now, told by the provider or learned.", rate);
     by_limit(page, "sluice_bucket_capacity", "The most that can be there at once.", capacity);
     by_limit(page, "sluice_bucket_remaining", "What is there now; below zero is a debt.",
              remaining);

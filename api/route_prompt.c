@@ -6,7 +6,7 @@
 #include "api/trim_report.h"
 
 #include "common/limits.h"
-#include "scheduler/prompt/count.h"
+#include "scheduler/gauge.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -43,35 +43,64 @@ static bool read_object(const struct route_request *r, struct json_span *ret)
 
 /* ---- counting */
 
-static int count_body(struct counter *c, enum wire_endpoint endpoint, struct json_span body,
-                      struct count_total *ret, struct count_model *model, struct error *e)
+/* As a call with this body would be counted, priced and reserved, by the row that serves it. */
+static void read_gauge(const struct route_request *r, enum wire_endpoint endpoint,
+                       const struct wire_request *request, struct gauge_reading *ret)
+{
+    const struct config_provider *provider = NULL;
+    const struct config_model *row = NULL;
+    const char *model = NULL;
+    char name[MODEL_NAME_BYTES * 4] = "";
+    struct json_span inside = json_inside(request->model);
+    if (inside.at && inside.len < sizeof(name))
+        memcpy(name, inside.at, inside.len);
+    bool served =
+        config_route(service_config(r->service), (enum config_format)wire_format_of(endpoint), name,
+                     &provider, &row, &model);
+    struct gauge_ask ask = {
+        .provider = served ? provider->name : "",
+        .model = served ? model : name,
+        .tenant = r->caller.tenant,
+        .session = exchange_header(r->exchange, "x-sluice-session"),
+        .endpoint = endpoint,
+        .request = request,
+        .chars_per_token = served ? row->chars_per_token : 0,
+        .by_characters = served && scheduler_profile(provider)->reserves_max_output,
+    };
+    gauge_read(scheduler_gauge(service_scheduler(r->service)), &ask, ret);
+}
+
+static int count_body(const struct route_request *r, enum wire_endpoint endpoint,
+                      struct json_span body, struct gauge_reading *ret, struct error *e)
 {
     struct wire_request request;
     struct transcript t;
     int rc = wire_request_read(endpoint, body.at, body.len, &request, e);
-    if (rc == 0)
-        rc = transcript_read(endpoint, body.at, body.len, &t, e);
     if (rc < 0)
         return rc;
-    rc = counter_model_of(c, t.model, model);
-    if (rc == 0)
-        *ret = count_transcript(c, model, &t, NULL);
-    else
-        (void)error_set(e, rc, "out of memory");
-    transcript_release(&t);
-    return rc;
+    if (endpoint != WIRE_COMPLETIONS && endpoint != WIRE_EMBEDDINGS) {
+        rc = transcript_read(endpoint, body.at, body.len, &t, e); /* only to say what is wrong */
+        if (rc < 0)
+            return rc;
+        transcript_release(&t);
+    }
+    read_gauge(r, endpoint, &request, ret);
+    return 0;
 }
 
-/* Texts that stand alone: {"text": …}, the input of embeddings, the prompt of completions. */
-static int count_plain(struct counter *c, struct json_span body, struct json_span text,
-                       struct count_total *ret, struct count_model *model)
+/* A text that stands alone, without a request around it. */
+static int count_text_alone(const struct route_request *r, struct json_span body,
+                            struct json_span text, struct gauge_reading *ret)
 {
-    int rc = counter_model_of(c, json_get(body, "model"), model);
+    struct counter *c = gauge_counter(scheduler_gauge(service_scheduler(r->service)));
+    struct count_model model;
+    int rc = counter_model_of(c, json_get(body, "model"), &model);
     if (rc < 0)
         return rc;
-    struct count_size size = count_value(c, model, text);
-    *ret = (struct count_total){.total = count_tokens(model, size)};
-    ret->reserved = ((int64_t)size.text * model->family->reserve + 999) / 1000 + size.flat;
+    struct count_size size = count_value(c, &model, text);
+    *ret = (struct gauge_reading){.tokens = count_tokens(&model, size),
+                                  .method = model.exact ? GAUGE_exact : GAUGE_estimated};
+    ret->reserved = ((int64_t)size.text * model.family->reserve + 999) / 1000 + size.flat;
     return 0;
 }
 
@@ -81,14 +110,21 @@ static bool is_plain_list(struct json_span value)
     return json_kind(value) == JSON_ARR && json_next(&it) && json_kind(it.value) == JSON_STR;
 }
 
-static struct json_span plain_text(struct json_span body)
+/* Which endpoint takes such a body; false: a text alone, or nothing that is known. */
+static bool find_endpoint(struct json_span body, enum wire_endpoint *ret)
 {
-    struct json_span text = json_get(body, "text"), input = json_get(body, "input");
-    if (json_kind(text) == JSON_STR)
-        return text;
-    if (json_get(body, "messages").at)
-        return (struct json_span){0};
-    return is_plain_list(input) ? input : json_get(body, "prompt");
+    struct json_span input = json_get(body, "input");
+    if (json_get(body, "text").at && json_kind(json_get(body, "text")) == JSON_STR)
+        return false;
+    if (!json_get(body, "messages").at && is_plain_list(input)) {
+        *ret = WIRE_EMBEDDINGS;
+        return true;
+    }
+    if (!json_get(body, "messages").at && !input.at && json_get(body, "prompt").at) {
+        *ret = WIRE_COMPLETIONS;
+        return true;
+    }
+    return transcript_endpoint(body, ret);
 }
 
 void route_tokens_count(const struct route_request *r)
@@ -96,18 +132,19 @@ void route_tokens_count(const struct route_request *r)
     struct json_span body;
     if (!read_object(r, &body))
         return;
-    struct counter *c = service_counter(r->service);
-    struct count_total total = {0};
-    struct count_model model = {0};
+    struct gauge_reading size = {0};
     struct error e = {""};
     enum wire_endpoint endpoint = WIRE_CHAT;
-    struct json_span plain = plain_text(body);
-    bool conversation = transcript_endpoint(body, &endpoint);
+    struct json_span text = json_get(body, "text"), prompt = json_get(body, "prompt");
     int rc = 0;
-    if (json_kind(plain) == JSON_STR || is_plain_list(plain))
-        rc = count_plain(c, body, plain, &total, &model);
-    else if (conversation)
-        rc = count_body(c, endpoint, body, &total, &model, &e);
+    if (json_kind(text) == JSON_STR)
+        rc = count_text_alone(r, body, text, &size);
+    else if (json_get(body, "model").at && find_endpoint(body, &endpoint))
+        rc = count_body(r, endpoint, body, &size, &e);
+    else if (json_kind(prompt) == JSON_STR || is_plain_list(json_get(body, "input")))
+        rc = count_text_alone(r, body, prompt.at ? prompt : json_get(body, "input"), &size);
+    else if (find_endpoint(body, &endpoint))
+        rc = count_body(r, endpoint, body, &size, &e);
     else
         rc = error_set(&e, -EINVAL, "found neither messages nor input, prompt or text");
     if (rc < 0) {
@@ -115,24 +152,22 @@ void route_tokens_count(const struct route_request *r)
         return;
     }
     answer_json(r->exchange, 200,
-                json_pack("{s:I, s:s, s:I}", "input_tokens", (json_int_t)total.total, "method",
-                          model.exact ? "exact" : "estimated", "reserved",
-                          (json_int_t)total.reserved));
+                json_pack("{s:I, s:s, s:I}", "input_tokens", (json_int_t)size.tokens, "method",
+                          gauge_method_name(size.method), "reserved", (json_int_t)size.reserved));
 }
 
 void route_messages_count(const struct route_request *r)
 {
     struct json_span body;
-    struct count_total total;
-    struct count_model model;
+    struct gauge_reading size;
     struct error e = {""};
     if (!read_object(r, &body))
         return;
-    int rc = count_body(service_counter(r->service), WIRE_MESSAGES, body, &total, &model, &e);
+    int rc = count_body(r, WIRE_MESSAGES, body, &size, &e);
     if (rc < 0)
         fail(r, rc, e.text);
     else
-        answer_json(r->exchange, 200, json_pack("{s:I}", "input_tokens", (json_int_t)total.total));
+        answer_json(r->exchange, 200, json_pack("{s:I}", "input_tokens", (json_int_t)size.tokens));
 }
 
 /* ---- trimming */
@@ -184,7 +219,9 @@ void route_context_trim(const struct route_request *r)
     struct json_span request;
     struct trim_policy policy;
     struct trim_result result;
-    struct trim_input in = {.counter = service_counter(r->service), .policy = &policy};
+    struct trim_input in = {.counter =
+                                gauge_counter(scheduler_gauge(service_scheduler(r->service))),
+                            .policy = &policy};
     struct error e = {""};
     if (!read_object(r, &request))
         return;

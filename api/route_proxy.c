@@ -94,7 +94,12 @@ static void set_own_headers(struct proxied *p)
     (void)snprintf(text, sizeof(text), "%.3f", (double)call_overhead_us(p->call) / 1000);
     set(x, "x-sluice-overhead-ms", text);
     set_number(x, "x-sluice-input-tokens", call_input_estimate(p->call));
-    set_number(x, "x-sluice-trimmed-tokens", 0);
+    set_number(x, "x-sluice-trimmed-tokens", call_trimmed(p->call));
+    char cut[CALL_CUT_BYTES];
+    if (call_cut(p->call, cut))
+        set(x, "x-sluice-trim", cut);
+    if (call_lowered_output(p->call) >= 0)
+        set_number(x, "x-sluice-max-tokens", call_lowered_output(p->call));
     set_number(x, "x-sluice-attempts", call_attempts(p->call));
     set(x, "x-sluice-job", call_id(p->call));
     set_limits(x, call_pool(p->call));
@@ -371,6 +376,10 @@ static void begin(const struct route_request *r, enum wire_endpoint endpoint,
         .class = options->class,
         .class_given = options->class_given,
         .max_wait_ms = options->max_wait_ms,
+        .deadline_ms = options->deadline_ms,
+        .trim = options->trim,
+        .session = options->session,
+        .never_shrink = options->never_shrink,
         .headers = headers.lines,
         .header_count = headers.count,
         .caller_key = r->caller.provider_key,

@@ -15,9 +15,11 @@
 #include "scheduler/permit.h"
 #include "scheduler/prompt/count.h"
 #include "scheduler/scheduler.h"
+#include "storage/calibration_store.h"
 #include "storage/instance.h"
 #include "storage/redis_check.h"
 #include "storage/redis_server.h"
+#include "storage/summary_store.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -47,8 +49,9 @@ struct service {
     struct http_client *http;
     struct scheduler *scheduler;
     struct jobs *jobs;
+    struct calibration_store *calibrations;
+    struct summary_store *summaries;
     struct permits *permits;
-    struct counter *counter;
     struct server *server;
     struct stats *stats;
     struct loop_lag *loop_lag;
@@ -290,11 +293,13 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     s->store = pool_store_new(&store, e);
     options.store = s->store;
     options.jobs = s->job_store = job_store_new(s->link, store.timeout_ms);
+    options.calibrations = s->calibrations = calibration_store_new(s->link, store.timeout_ms);
+    options.summaries = s->summaries = summary_store_new(s->link, store.timeout_ms);
     options.http = s->http = http_client_new(s->base);
     s->presence = instance_new(s->base, s->link, s->instance);
     s->access = access_new(s->base, s->link);
-    if (!s->store || !s->job_store || !s->http || !s->presence || !s->access ||
-        access_configure(s->access, config) < 0 || counter_new(options.seed, &s->counter) < 0) {
+    if (!s->store || !s->job_store || !s->calibrations || !s->summaries || !s->http ||
+        !s->presence || !s->access || access_configure(s->access, config) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
     }
@@ -408,8 +413,6 @@ static void stop(struct service *s)
     s->presence = NULL;
     if (s->scheduler)
         flush(s);
-    counter_free(s->counter);
-    s->counter = NULL;
     redis_link_free(s->channel);
     redis_link_free(s->durable);
     redis_link_free(s->link);
@@ -434,6 +437,8 @@ void service_free(struct service *s)
     scheduler_free(s->scheduler);
     pool_store_free(s->store);
     job_store_free(s->job_store);
+    calibration_store_free(s->calibrations);
+    summary_store_free(s->summaries);
     redis_server_stop(s->redis);
     if (s->base)
         event_base_free(s->base);
@@ -489,11 +494,6 @@ struct stats *service_stats(const struct service *s)
 struct loop_lag *service_loop_lag(const struct service *s)
 {
     return s->loop_lag;
-}
-
-struct counter *service_counter(const struct service *s)
-{
-    return s->counter;
 }
 
 struct access *service_access(const struct service *s)

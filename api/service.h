@@ -26,7 +26,6 @@ struct instance;
 struct loop_lag;
 struct stats;
 struct access;
-struct counter;
 
 struct service_options {
     const char *config_path; /* NULL: from the environment; read again on SIGHUP */
@@ -55,7 +54,6 @@ struct job_store *service_job_store(const struct service *s);
 struct instance *service_presence(const struct service *s);
 struct stats *service_stats(const struct service *s);
 struct loop_lag *service_loop_lag(const struct service *s);
-struct counter *service_counter(const struct service *s);
 struct access *service_access(const struct service *s);
 const struct config *service_config(const struct service *s);
 const char *service_instance(const struct service *s);

@@ -12,8 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "pool", running, eta, binding; then depth and oldest of each class; then the pause. */
-#define PEEK_WORDS 4
+/* "pool", running, eta, binding; then depth and oldest of each class; then the pause; then what was
+ * learned: circuit, ms, reason, slots, and three numbers for each dimension. */
+#define PEEK_WORDS    4
+#define PEEK_LEARNED  (PEEK_WORDS + 2 * CLASS_COUNT + 1)
+#define LEARNED_WORDS 4
 
 struct stats {
     struct service *service;
@@ -183,14 +186,36 @@ static void add_limit(struct stats_pool *out, const struct stats_limit *limit)
     out->limits[out->limit_count++] = *limit;
 }
 
+/* What was learned of dimension i. */
+static void set_learned(struct stats_limit *l, const struct redisReply *learned, size_t i)
+{
+    const size_t at = LEARNED_WORDS + 3 * i;
+    int64_t told = reply_int(reply_at(learned, at), 0);
+    l->learned = told > 0 ? told : -1;
+    l->rate = reply_int(reply_at(learned, at + 1), l->configured);
+    l->capacity = reply_int(reply_at(learned, at + 2), l->capacity);
+}
+
+static void set_circuit(struct stats_pool *out, const struct redisReply *learned)
+{
+    const char *state = reply_text(reply_at(learned, 0), NULL);
+    const char *reason = reply_text(reply_at(learned, 2), NULL);
+    (void)snprintf(out->circuit, sizeof(out->circuit), "%s", state ? state : "closed");
+    (void)snprintf(out->circuit_reason, sizeof(out->circuit_reason), "%s", reason ? reason : "");
+    out->circuit_ms = reply_int(reply_at(learned, 1), 0);
+}
+
 static void set_limits(struct stats_pool *out, const struct pool_limits *limits,
                        const struct store_turn *turn)
 {
+    const struct redisReply *learned = out->known ? reply_at(turn->items, PEEK_LEARNED) : NULL;
+    set_circuit(out, learned);
     for (size_t i = 0; i < limits->dim_count; i++) {
         const struct dim_limit *d = &limits->dims[i];
         if (d->open)
             continue;
         struct stats_limit l = {.configured = d->rate, .capacity = d->capacity};
+        set_learned(&l, learned, i);
         (void)snprintf(l.name, sizeof(l.name), "%s", d->name);
         if (i < turn->level_count) {
             l.remaining = turn->levels[i].remaining;
@@ -199,10 +224,13 @@ static void set_limits(struct stats_pool *out, const struct pool_limits *limits,
         add_limit(out, &l);
     }
     if (limits->max_parallel > 0) {
+        int64_t slots = reply_int(reply_at(learned, 3), limits->max_parallel);
         struct stats_limit l = {.name = "max_parallel_requests",
                                 .configured = limits->max_parallel,
-                                .capacity = limits->max_parallel,
-                                .remaining = limits->max_parallel - out->in_flight,
+                                .learned = slots < limits->max_parallel ? slots : -1,
+                                .rate = slots,
+                                .capacity = slots,
+                                .remaining = slots - out->in_flight,
                                 .full_in_ms = -1};
         add_limit(out, &l);
     }

@@ -33,6 +33,8 @@ struct stats;
 struct stats_limit {
     char name[STATS_LIMIT_NAME_BYTES];
     int64_t configured, capacity;
+    int64_t learned;    /* told by the provider, or learned from refusals; -1: neither */
+    int64_t rate;       /* what holds now: the lower of the two */
     int64_t remaining;  /* below zero: a debt */
     int64_t full_in_ms; /* -1: not told by time (slots) */
 };
@@ -51,6 +53,9 @@ struct stats_pool {
     int64_t depth[CLASS_COUNT], oldest_ms[CLASS_COUNT];
     int64_t in_flight, eta_ms, paused_ms;
     char binding[STATS_LIMIT_NAME_BYTES]; /* "" none */
+    char circuit[12];                     /* "closed", "open", "half_open" */
+    char circuit_reason[48];              /* what the provider said; "" closed */
+    int64_t circuit_ms;                   /* until a request is let through */
     /* Over all instances, as Redis holds them, and what of ours it had not been told then. Only
      * the first is the same whichever instance is asked, and never steps back. */
     struct stats_counters stored, unsent;

@@ -41,8 +41,9 @@ static json_t *limits_of(const struct stats_pool *p)
     for (size_t i = 0; all && i < p->limit_count; i++) {
         const struct stats_limit *l = &p->limits[i];
         json_t *one =
-            json_pack("{s:I, s:n, s:I, s:o}", "configured", (json_int_t)l->configured, "learned",
-                      "capacity", (json_int_t)l->capacity, "remaining", told(p, l->remaining));
+            json_pack("{s:I, s:o, s:I, s:o}", "configured", (json_int_t)l->configured, "learned",
+                      l->learned > 0 ? json_integer(l->learned) : json_null(), "capacity",
+                      (json_int_t)l->capacity, "remaining", told(p, l->remaining));
         if (one && l->full_in_ms >= 0)
             set(one, "resets_ms", told(p, l->full_in_ms));
         set(all, l->name, one);
@@ -114,7 +115,11 @@ static json_t *pool_json(const struct config *c, const struct stats_pool *p,
     set(pool, "counts", counters(sum.counts, REQUESTS));
     set(pool, "tokens", counters(sum.counts, TOKENS));
     set(pool, "paused_ms", told(p, p->paused_ms));
-    set(pool, "circuit", json_string("closed"));
+    set(pool, "circuit", json_string(p->circuit));
+    if (strcmp(p->circuit, "closed") != 0) {
+        set(pool, "circuit_ms", json_integer(p->circuit_ms));
+        set(pool, "circuit_reason", json_string(p->circuit_reason));
+    }
     return pool;
 }
 

@@ -44,6 +44,18 @@ struct config_model {
     int64_t max_output_tokens;     /* the model's own maximum */
     int64_t default_output_tokens; /* reserved when a request names no maximum; default 1024 */
     double chars_per_token;        /* 0: the family's default */
+    char *trim;                    /* how requests are trimmed: a name; NULL: only to fit */
+    int64_t min_output_tokens;     /* shrinking goes no lower; default 256 */
+};
+
+/* A way of trimming with a name; CONFIG_ABSENT: as the preset, or the strategies' default. */
+struct config_trim {
+    char *name;
+    char *preset; /* what it starts from; NULL: from nothing */
+    char **strategies;
+    size_t strategy_count; /* 0: those of the preset */
+    int64_t max_context_tokens, max_messages, max_age_s, keep_turns, max_tool_result_chars;
+    int64_t reset_threshold;
 };
 
 struct config_provider {
@@ -61,6 +73,7 @@ struct config_provider {
 struct config_tenant {
     char *name;
     int64_t weight; /* 1..1000, default 1 */
+    char *trim;     /* goes before the model's; NULL: none of its own */
     /* Its own, in each pool, beside the pool's; algorithm is not used. */
     struct config_limits limits;
     double max_share;  /* of each limit of a pool; 0: not limited */
@@ -89,6 +102,14 @@ struct config {
     } auth;
     struct config_tenant *tenants;
     size_t tenant_count;
+    struct config_trim *trims;
+    size_t trim_count;
+    struct {
+        char *model;        /* that summarises for the strategy `summarize`; NULL: none does */
+        int64_t timeout_ms; /* a request waits so long for a summary; default 20000 */
+        int64_t ttl_s;      /* summaries are kept; default 86400 */
+        int64_t max_tokens; /* of a summary; default 1024 */
+    } summaries;
     struct config_provider *providers;
     size_t provider_count;
     struct {

@@ -84,6 +84,7 @@ static int set_default(const struct config_row *row, void *base)
     case CONFIG_NUMBER: /* 0, as the struct is zeroed */
     case CONFIG_SECRET:
     case CONFIG_LIST:
+    case CONFIG_NAMES:
     case CONFIG_SECTION: /* its rows are set when it is bound */
         return 0;
     }
@@ -267,6 +268,28 @@ static int bind_list(const struct place *p, void *base)
     return 0;
 }
 
+static int bind_names(const struct place *p, void *base)
+{
+    if (p->at->kind != YAML_TREE_LIST)
+        return refuse_type(p, "a list of names");
+    if (!p->at->count)
+        return 0;
+
+    char **names = calloc(p->at->count, sizeof(*names));
+    if (!names)
+        return out_of_memory(p->name, p->e);
+    *(char ***)field(p->row, base) = names;
+    size_t *count = (size_t *)((char *)base + p->row->count_offset);
+    for (const struct yaml_tree *child = p->at->first; child; child = child->next) {
+        struct place one = *p;
+        one.at = child;
+        int err = bind_text(&one, &names[(*count)++]);
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
 static int bind_value(const struct place *p, void *base)
 {
     void *at = field(p->row, base);
@@ -288,6 +311,8 @@ static int bind_value(const struct place *p, void *base)
         return bind_bool(p, at);
     case CONFIG_LIST:
         return bind_list(p, base);
+    case CONFIG_NAMES:
+        return bind_names(p, base);
     case CONFIG_SECTION:
         return config_bind(p->name, p->at, p->row->of, base, p->e);
     }
@@ -368,6 +393,17 @@ static void unbind_list(const struct config_row *row, void *base)
     *count = 0;
 }
 
+static void unbind_names(const struct config_row *row, void *base)
+{
+    char ***names = field(row, base);
+    size_t *count = (size_t *)((char *)base + row->count_offset);
+    for (size_t i = 0; i < *count; i++)
+        free((*names)[i]);
+    free(*names);
+    *names = NULL;
+    *count = 0;
+}
+
 void config_unbind(const struct config_section *section, void *base)
 {
     for (size_t i = 0; i < section->row_count; i++) {
@@ -377,6 +413,8 @@ void config_unbind(const struct config_section *section, void *base)
             config_unbind(row->of, base);
         else if (row->type == CONFIG_LIST)
             unbind_list(row, base);
+        else if (row->type == CONFIG_NAMES)
+            unbind_names(row, base);
         if (row->type != CONFIG_TEXT && row->type != CONFIG_WORD && row->type != CONFIG_SECRET)
             continue;
         if (row->secret && *text)

@@ -2,6 +2,7 @@
 
 #include "common/config_bind.h"
 #include "common/config_text.h"
+#include "common/config_trim.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -314,5 +315,7 @@ int config_check(const char *name, const struct yaml_tree *root, const struct co
         err = check_tenants(&k, c);
     if (!err)
         err = check_providers(&k, c);
+    if (!err)
+        err = config_trim_check(name, root, c, e);
     return err;
 }

@@ -118,6 +118,13 @@ static const struct config_row auth_rows[] = {
         .help = (what)                                                                             \
     }
 
+#define TRIM_ROW(type_)                                                                            \
+    {                                                                                              \
+        .key = "trim", .type = CONFIG_TEXT, AT(type_, trim), .optional = true,                     \
+        .most = TRIM_NAME_BYTES - 1, .accept = config_text_name,                                   \
+        .help = "cut its requests by this preset or policy; none: never; left out: only to fit"    \
+    }
+
 static const struct config_row tenant_rows[] = {
     {.key = "name",
      .type = CONFIG_TEXT,
@@ -150,6 +157,7 @@ static const struct config_row tenant_rows[] = {
      .value = CONFIG_ABSENT,
      .unit = "requests",
      .help = "of it that wait in a pool; one more is refused with 429"},
+    TRIM_ROW(config_tenant),
 };
 static const struct config_section tenant_section = {
     .path = "tenants[]", .size = sizeof(struct config_tenant), COUNT(tenant_rows), tenant_rows};
@@ -217,6 +225,9 @@ static const struct config_row model_rows[] = {
      .most_number = 16,
      .unit = "characters",
      .help = "for estimates; 0: the model family's own"},
+    TRIM_ROW(config_model),
+    INTEGER(config_model, min_output_tokens, "min_output_tokens", RANGE(1, CONFIG_MAX_LIMIT, 256),
+            "tokens", "a request that does not fit is never left with fewer to answer"),
 };
 const struct config_section config_table_model = {.path = "providers[].models[]",
                                                   .size = sizeof(struct config_model),
@@ -345,6 +356,62 @@ static const struct config_row log_rows[] = {
      .help = "auto: text on a terminal, else JSON"},
 };
 
+#define TRIM_LIMIT(key_, from, per, what)                                                          \
+    {                                                                                              \
+        .key = #key_, .type = CONFIG_INTEGER, AT(config_trim, key_), .optional = true,             \
+        .least = (from), .most = CONFIG_MAX_LIMIT, .value = CONFIG_ABSENT, .unit = (per),          \
+        .help = (what)                                                                             \
+    }
+
+static const struct config_row trim_rows[] = {
+    {.key = "name",
+     .type = CONFIG_TEXT,
+     AT(config_trim, name),
+     .required = true,
+     .most = TRIM_NAME_BYTES - 1,
+     .accept = config_text_name,
+     .help = "for trim and x-sluice-trim"},
+    {.key = "preset",
+     .type = CONFIG_TEXT,
+     AT(config_trim, preset),
+     .optional = true,
+     .most = TRIM_NAME_BYTES - 1,
+     .accept = config_text_preset,
+     .help = "what it starts from: aggressive, balanced or conservative"},
+    {.key = "strategies",
+     .type = CONFIG_NAMES,
+     LIST_AT(config_trim, strategies, strategy_count),
+     .optional = true,
+     .most = TRIM_NAME_BYTES - 1,
+     .accept = config_text_strategy,
+     .help = "in this order; left out: those of its preset"},
+    TRIM_LIMIT(max_context_tokens, 1, "tokens", "what deletion cuts down to; left out: no limit"),
+    TRIM_LIMIT(max_messages, 1, "messages", "that window and relevant leave, system not counted"),
+    TRIM_LIMIT(max_age_s, 1, "s", "window: older messages go, where their times are known"),
+    TRIM_LIMIT(keep_turns, 1, "turns", "the last ones, which most strategies leave alone"),
+    TRIM_LIMIT(max_tool_result_chars, 1, "characters", "truncate: of each result"),
+    TRIM_LIMIT(reset_threshold, 1, "tokens", "reset: above it only the last two turns stay"),
+};
+static const struct config_section trim_section = {
+    .path = "trim_policies[]", .size = sizeof(struct config_trim), COUNT(trim_rows), trim_rows};
+
+static const struct config_row summaries_rows[] = {
+    {.key = "model",
+     .type = CONFIG_TEXT,
+     AT(config, summaries.model),
+     .optional = true,
+     .most = MODEL_NAME_BYTES - 1,
+     .accept = config_text_name,
+     .help =
+         "a cheap model that sums up old turns for the strategy summarize; left out: none does"},
+    INTEGER(config, summaries.timeout_ms, "timeout_ms", RANGE(1, HOUR_MS, 20000), "ms",
+            "a request waits so long for a summary; then results of tools are cut instead"),
+    INTEGER(config, summaries.ttl_s, "ttl_s", RANGE(1, 31536000, 86400), "s",
+            "summaries are kept so long"),
+    INTEGER(config, summaries.max_tokens, "max_tokens", RANGE(16, 100000, 1024), "tokens",
+            "of a summary"),
+};
+
 #define SECTION(name)                                                                              \
     static const struct config_section name##_section = {                                          \
         .path = #name, .size = 0, COUNT(name##_rows), name##_rows}
@@ -355,6 +422,7 @@ SECTION(http);
 SECTION(queue);
 SECTION(jobs);
 SECTION(log);
+SECTION(summaries);
 
 static const struct config_row rows[] = {
     {.key = "listen",
@@ -386,6 +454,15 @@ static const struct config_row rows[] = {
      .of = &provider_section,
      .computed = "from OPENAI_API_KEY and ANTHROPIC_API_KEY",
      .help = "where requests go"},
+    {.key = "trim_policies",
+     .type = CONFIG_LIST,
+     LIST_AT(config, trims, trim_count),
+     .of = &trim_section,
+     .help = "ways of trimming beside the presets"},
+    {.key = "summaries",
+     .type = CONFIG_SECTION,
+     .of = &summaries_section,
+     .help = "made by a model, for trimming"},
     {.key = "http", .type = CONFIG_SECTION, .of = &http_section, .help = "towards clients"},
     {.key = "queue", .type = CONFIG_SECTION, .of = &queue_section, .help = "waiting"},
     {.key = "jobs", .type = CONFIG_SECTION, .of = &jobs_section, .help = "durable jobs"},

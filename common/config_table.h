@@ -24,6 +24,7 @@ enum config_type {
     CONFIG_SECRET,  /* text whose SHA-256 is kept in a char * as hex, and nothing else */
     CONFIG_SECTION, /* a map whose fields lie in the same struct */
     CONFIG_LIST,    /* a list of maps: pointer at offset, size_t at count_offset */
+    CONFIG_NAMES,   /* a list of texts: char ** at offset, size_t at count_offset */
 };
 
 struct config_section;

@@ -150,3 +150,26 @@ bool config_text_is_loopback(const char *listen)
     return starts_with(listen, "unix:") || starts_with(listen, "127.") ||
            starts_with(listen, "[::1]:");
 }
+
+static bool is_one_of(const char *const *names, const char *text)
+{
+    while (*names && strcmp(*names, text) != 0)
+        names++;
+    return *names != NULL;
+}
+
+const char *config_text_preset(const char *text)
+{
+    static const char *const names[] = {"aggressive", "balanced", "conservative", NULL};
+    return is_one_of(names, text) ? NULL : "must be aggressive, balanced or conservative";
+}
+
+const char *config_text_strategy(const char *text)
+{
+    static const char *const names[] = {"window",    "tool_results", "truncate",
+                                        "deletion",  "selective",    "relevant",
+                                        "summarize", "reset",        NULL};
+    return is_one_of(names, text) ? NULL
+                                  : "must be window, tool_results, truncate, deletion, selective, "
+                                    "relevant, summarize or reset";
+}

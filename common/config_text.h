@@ -16,6 +16,8 @@ const char *config_text_url(const char *text);      /* http or https, no user, q
 const char *config_text_redis(const char *text);    /* "", redis://... or unix://... */
 const char *config_text_listen(const char *text);   /* 127.0.0.1:8080, [::1]:0, unix:PATH */
 const char *config_text_sha256(const char *text);   /* 64 lower-case hex digits */
+const char *config_text_preset(const char *text);   /* a built-in way of trimming */
+const char *config_text_strategy(const char *text); /* a strategy of trimming */
 const char *config_text_scopes(const char *text);   /* of proxy, jobs, permits, stats, admin */
 const char *config_text_line(const char *text);     /* printable, not empty */
 

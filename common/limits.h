@@ -67,6 +67,15 @@
 #define TRANSCRIPT_MAX_MESSAGES   20000       /* of a request that is trimmed */
 #define TRANSCRIPT_MAX_BLOCKS     65536       /* and their texts, calls, results and media */
 #define COUNT_MEMO_SETS           16384       /* remembered counts of messages: sets of 4 */
+#define COUNT_MAX_FRESH_BYTES     (128 * KIB) /* of one call, counted to the token at once */
+#define ANCHOR_SETS               4096        /* remembered bills of conversations: sets of 4 */
+#define GAUGE_MAX_MODELS          1024        /* that are calibrated, each for itself */
+#define TRIM_MAX_BODY_BYTES       (4 * MIB)   /* a larger request is not trimmed on its way */
+#define SUMMARIES_MAX_KEPT        256         /* in memory; others are asked of Redis */
+#define SUMMARY_MAX_BYTES         (64 * KIB)  /* of one */
+#define SUMMARY_MAX_BLOCK_BYTES   (4 * KIB)   /* of a call or result that is summed up; texts 4 x */
+#define TRIM_NAME_BYTES           48          /* of a preset or policy */
+#define TRIM_MAX_POLICIES         64          /* trim_policies of the configuration */
 #define COUNT_MAX_IMAGE_BYTES     (64 * KIB)  /* of an image, decoded to look for its size */
 #define TOKENS_MAX_FILE_BYTES     (64 * MIB)  /* one input of `sluice tokens` */
 #define TOKENS_MAX_REPORT_BYTES   (64 * MIB)  /* its --json; more than ARG_MAX allows */
@@ -101,6 +110,7 @@
 #define FAIR_MAX_TOKENS         1000000000000 /* fair cost of one ticket */
 #define JOB_MAX_LISTED          200000 /* jobs of a tenant in a pool that its list remembers */
 #define JOB_MAX_METADATA_BYTES  (16 * KIB)
+#define SESSION_NAME_BYTES      128 /* of x-sluice-session */
 #define IDEMPOTENCY_KEY_BYTES   255
 #define REQUEST_ID_BYTES        128
 #define JOB_MAX_LINES           10000 /* of one NDJSON body */

@@ -191,7 +191,8 @@ enum submit_result {
     SUBMIT_TOO_LARGE,
     SUBMIT_FULL,
     SUBMIT_KNOWN,
-    SUBMIT_TENANT_FULL
+    SUBMIT_TENANT_FULL,
+    SUBMIT_CIRCUIT, /* the provider wants money first; only of the pools in Redis */
 };
 
 struct pool;

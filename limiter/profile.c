@@ -5,38 +5,43 @@
 #define DAY_S     86400
 #define MINUTE_MS 60000
 
+/* rpm and rpd are the same everywhere: a request is a request, and counts when it failed, too. */
+#define REQUESTS(name)                                                                             \
+    {                                                                                              \
+        name, COST_REQUEST, SETTLE_REQUEST, DIM_KEEP                                               \
+    }
+#define INPUT                                                                                      \
+    {                                                                                              \
+        "itpm", COST_INPUT, SETTLE_UNCACHED, DIM_REFUND                                            \
+    }
+#define OUTPUT                                                                                     \
+    {                                                                                              \
+        "otpm", COST_OUTPUT, SETTLE_OUTPUT, DIM_ACCRUE                                             \
+    }
+
+/* All six dimensions, where tokens of both kinds cost and settle by the rules given. */
+#define DIMS(cost, settle, rule)                                                                   \
+    .dims = {REQUESTS("rpm"), {"tpm", cost, settle, rule}, INPUT, OUTPUT,                          \
+             REQUESTS("rpd"), {"tpd", cost, settle, rule}},                                        \
+    .dim_count = 6
+
 static const struct profile profiles[] = {
-    {
-        .name = "openai",
-        .dims = {{"rpm", COST_REQUEST, SETTLE_REQUEST, DIM_KEEP},
-                 {"tpm", COST_SUM_MAX, SETTLE_KEEP_OUTPUT, DIM_REFUND},
-                 {"itpm", COST_INPUT, SETTLE_UNCACHED, DIM_REFUND},
-                 {"otpm", COST_OUTPUT, SETTLE_OUTPUT, DIM_ACCRUE},
-                 {"rpd", COST_REQUEST, SETTLE_REQUEST, DIM_KEEP},
-                 {"tpd", COST_SUM_MAX, SETTLE_KEEP_OUTPUT, DIM_REFUND}},
-        .dim_count = 6,
-        .reserves_max_output = true,
-    },
-    {
-        .name = "anthropic",
-        .dims = {{"rpm", COST_REQUEST, SETTLE_REQUEST, DIM_KEEP},
-                 {"itpm", COST_INPUT, SETTLE_UNCACHED, DIM_REFUND},
-                 {"otpm", COST_OUTPUT, SETTLE_OUTPUT, DIM_ACCRUE},
-                 {"tpm", COST_SUM, SETTLE_TOTAL, DIM_REFUND},
-                 {"rpd", COST_REQUEST, SETTLE_REQUEST, DIM_KEEP},
-                 {"tpd", COST_SUM, SETTLE_TOTAL, DIM_REFUND}},
-        .dim_count = 6,
-    },
-    {
-        .name = "generic",
-        .dims = {{"rpm", COST_REQUEST, SETTLE_REQUEST, DIM_KEEP},
-                 {"tpm", COST_SUM, SETTLE_TOTAL, DIM_REFUND},
-                 {"itpm", COST_INPUT, SETTLE_UNCACHED, DIM_REFUND},
-                 {"otpm", COST_OUTPUT, SETTLE_OUTPUT, DIM_ACCRUE},
-                 {"rpd", COST_REQUEST, SETTLE_REQUEST, DIM_KEEP},
-                 {"tpd", COST_SUM, SETTLE_TOTAL, DIM_REFUND}},
-        .dim_count = 6,
-    },
+    {.name = "openai",
+     DIMS(COST_SUM_MAX, SETTLE_KEEP_OUTPUT, DIM_REFUND),
+     .reserves_max_output = true,
+     .dialect = HINT_OPENAI},
+    {.name = "azure",
+     DIMS(COST_SUM_MAX, SETTLE_KEEP_OUTPUT, DIM_KEEP),
+     .reserves_max_output = true,
+     .dialect = HINT_AZURE},
+    {.name = "anthropic", DIMS(COST_SUM, SETTLE_TOTAL, DIM_REFUND), .dialect = HINT_ANTHROPIC},
+    {.name = "gemini", DIMS(COST_INPUT, SETTLE_INPUT, DIM_REFUND), .dialect = HINT_NONE},
+    {.name = "groq", DIMS(COST_SUM, SETTLE_UNCACHED_TOTAL, DIM_REFUND), .dialect = HINT_GROQ},
+    {.name = "mistral", DIMS(COST_SUM, SETTLE_TOTAL, DIM_REFUND), .dialect = HINT_MISTRAL},
+    {.name = "openrouter", DIMS(COST_SUM, SETTLE_TOTAL, DIM_REFUND), .dialect = HINT_OPENROUTER},
+    {.name = "ollama", DIMS(COST_SUM, SETTLE_TOTAL, DIM_REFUND), .dialect = HINT_NONE},
+    {.name = "vllm", DIMS(COST_SUM, SETTLE_TOTAL, DIM_REFUND), .dialect = HINT_NONE},
+    {.name = "generic", DIMS(COST_SUM, SETTLE_TOTAL, DIM_REFUND), .dialect = HINT_GENERIC},
 };
 
 const struct profile *profile_find(const char *name)
@@ -162,6 +167,10 @@ static int64_t actual_of(enum profile_settle rule, const struct profile_estimate
         return most(u->input, (u->input_bytes + 3) / 4) + most(reserved->max_output, u->output);
     case SETTLE_TOTAL:
         return u->input + u->output;
+    case SETTLE_INPUT:
+        return u->input;
+    case SETTLE_UNCACHED_TOTAL:
+        return most(u->input - u->cache_read, 0) + u->output;
     case SETTLE_REQUEST:
     default:
         return 1;

@@ -14,6 +14,13 @@
  *              (platform.claude.com rate limits page, 2026). A predicted output is reserved so
  *              that many streams cannot collide, and settled to what was produced.
  *   generic    input + output, settled to what was used.
+ *   azure      as openai ("estimated max processed-token count": prompt + max_tokens + best_of);
+ *              nothing is known to come back.
+ *   gemini     tokens per minute count input only.
+ *   groq       input + output; what is read from the cache is free.
+ *   mistral    input + output, settled to what was used.
+ *   openrouter input + output; its free models count requests of a day.
+ *   ollama, vllm  no limits of their own but how many run at a time.
  *
  *   units      tokens, requests; periods in ticks (limiter/pool.h)
  *   threads    none; all tables are constant.
@@ -21,6 +28,7 @@
 #ifndef LIMITER_PROFILE_H
 #define LIMITER_PROFILE_H
 
+#include "limiter/hint.h"
 #include "limiter/pool.h"
 
 enum profile_cost {
@@ -37,6 +45,8 @@ enum profile_settle {
     SETTLE_OUTPUT,      /* output */
     SETTLE_KEEP_OUTPUT, /* input as charged by characters or usage, and the reserved output */
     SETTLE_TOTAL,       /* input and output */
+    SETTLE_INPUT,
+    SETTLE_UNCACHED_TOTAL, /* output, and input that was not read from a cache */
 };
 
 struct profile_dim {
@@ -50,7 +60,8 @@ struct profile {
     const char *name;
     struct profile_dim dims[POOL_MAX_DIMS];
     size_t dim_count;
-    bool reserves_max_output; /* lowering max_tokens makes a request cheaper here */
+    bool reserves_max_output;  /* lowering max_tokens makes a request cheaper here */
+    enum hint_dialect dialect; /* of its headers */
 };
 
 /* NULL when there is none of that name. */

@@ -58,6 +58,7 @@ void call_bury(struct call *c)
 {
     /* Out of the index first: a grant that comes now must find nobody, and so be given back. */
     scheduler_remove_call(c->sched, c->held.id);
+    call_drop_order(c);
     if (c->submitting)
         return; /* the answer of the submit buries it */
     event_del(c->timer);
@@ -98,6 +99,9 @@ void call_settle(struct call *c, enum ticket_state state, const struct call_fail
     o.unsent = c->outcome.unsent;
     o.pause_dim = c->outcome.pause_dim[0] ? c->outcome.pause_dim : NULL;
     o.pause_ms = c->outcome.pause_ms;
+    char news[STORE_NEWS_BYTES];
+    call_news(c, news);
+    o.news = news;
     if (c->sink.result)
         o.field_count = c->sink.result(c->arg, failure, fields);
     pool_agent_release(c->pool->agent, &c->held);
@@ -124,8 +128,10 @@ static void take_unsent(struct call *c)
 void call_succeed(struct call *c)
 {
     bool good = c->status < 400 && !c->watch.failed;
-    if (c->usage.known)
+    if (c->usage.known) {
         quantile_add(&c->pool->output, c->usage.output);
+        gauge_learn(scheduler_gauge(c->sched), &c->fit.size, c->usage.input);
+    }
     count_end(c, good ? COUNT_succeeded : COUNT_failed);
     call_enter(c, CALL_DONE);
     call_settle(c, good ? TICKET_DONE : TICKET_FAILED, NULL);
@@ -221,7 +227,8 @@ static void send_request(struct call *c)
 static void count_grant(const struct call *c)
 {
     struct pool_stats *stats = pool_agent_stats(c->pool->agent);
-    pool_stats_add(stats, c->waited ? COUNT_delayed : COUNT_admitted, 1);
+    bool shrunk = c->fit.shrunk || c->spec.was_shrunk;
+    pool_stats_add(stats, shrunk ? COUNT_shrunk : c->waited ? COUNT_delayed : COUNT_admitted, 1);
     pool_stats_add(stats, COUNT_tokens_reserved, c->fair_cost);
     pool_stats_wait(stats, c->queue_ms);
 }
@@ -305,6 +312,7 @@ void call_discard(struct call *c)
 void call_free(struct list *grave)
 {
     struct call *c = LIST_ITEM(grave, struct call, grave);
+    call_drop_order(c);
     if (c->timer)
         event_free(c->timer);
     if (c->pool)
@@ -333,6 +341,7 @@ struct call *call_new(struct scheduler *s, const struct call_spec *spec,
     *c = (struct call){.sched = s, .sink = *sink, .arg = arg, .born_us = clock_mono_us()};
     list_init(&c->held.link);
     list_init(&c->grave);
+    list_init(&c->summary.link);
     buf_init(&c->sent, HTTP_MAX_BODY_BYTES + KIB);
     buf_init(&c->reply, UPSTREAM_MAX_BODY_BYTES);
     sse_init(&c->events);

@@ -60,6 +60,12 @@ struct call_spec {
     const struct http_header *headers; /* of the client, to be passed on; copied */
     size_t header_count;
     const char *caller_key; /* NULL: none. Passed on where the provider has no key of its own */
+    const char *trim;       /* NULL: as tenant and model have it; none: nothing is cut */
+    const char *session;    /* the caller's name of the conversation; NULL none */
+    int64_t deadline_ms;    /* from now, until it is granted; 0 none */
+    bool never_shrink;      /* it is refused where it would be made smaller to fit */
+    bool prepared;          /* a job that was trimmed, and perhaps shrunk, when it was queued */
+    bool was_shrunk;
     bool is_job;
     struct pool_view *pool; /* jobs: the pool that granted it; NULL: by routing */
 
@@ -73,6 +79,12 @@ struct call_spec {
 /* Reads and routes the request. NULL with *failure set when it cannot be served. */
 struct call *call_new(struct scheduler *s, const struct call_spec *spec,
                       const struct call_sink *sink, void *arg, struct call_failure *failure);
+/* Whether it has been through all stages; else it needs a summary first. call_start() sees to that
+ * by itself; who only wants its ticket (jobs) must ask for it. fn is told once, perhaps at once,
+ * unless the call is cancelled or discarded. */
+bool call_is_ready(const struct call *c);
+void call_make_ready(struct call *c, void (*fn)(void *arg, const struct call_failure *failure),
+                     void *arg);
 /* Sends its ticket to the queue. */
 void call_start(struct call *c);
 /* What a job's ticket has been through before this grant, on any instance. */
@@ -104,16 +116,31 @@ int call_status(const struct call *c);     /* of the provider's answer */
 const char *call_reply_header(const struct call *c, const char *name);
 void call_reply_headers(const struct call *c,
                         void (*fn)(void *arg, const char *name, const char *value), void *arg);
-const char *call_decision(const struct call *c); /* admitted, delayed */
+const char *call_decision(const struct call *c); /* admitted, delayed, shrunk */
 int64_t call_queue_ms(const struct call *c);     /* waited so far */
 int64_t call_upstream_ms(const struct call *c);  /* of the last attempt, to its first byte */
 int64_t call_overhead_us(const struct call *c); /* spent here, queue left out, before it was sent */
 int64_t call_input_estimate(const struct call *c);
+int64_t call_trimmed(const struct call *c); /* tokens that were cut from its input */
+/* "balanced (tool_results, deletion)"; NULL: nothing was cut. */
+#define CALL_CUT_BYTES 192
+const char *call_cut(const struct call *c, char out[CALL_CUT_BYTES]);
+/* The same as a JSON object (policy, stages, tokens, max_tokens, shrunk), for records; appends
+ * nothing when nothing was cut. 0 or what buf_add() gives. */
+int call_cut_json(const struct call *c, struct buf *out) MUST_CHECK;
+int64_t call_lowered_output(const struct call *c); /* its new maximum; -1: it is as it came */
+bool call_is_shrunk(const struct call *c);
+/* What a job is to keep in place of the body that was given: what was cut is left out, and the
+ * model is named as it came. Borrowed; 0 or -ENOMEM. */
+int call_keep_body(struct call *c, const char **ret, size_t *ret_len) MUST_CHECK;
 const struct profile_estimate *call_estimate(const struct call *c);
 int64_t call_input_bytes(const struct call *c); /* of its text */
 const struct config_provider *call_provider(const struct call *c);
 int64_t call_attempts(const struct call *c); /* requests sent to the provider so far */
 const struct wire_usage *call_usage(const struct call *c);
+/* Makes one that was not submitted smaller, where its pool, as a peek just told, would hold it past
+ * its deadline. False: it would, and no form of it is small enough. */
+bool call_fit_deadline(struct call *c, const struct store_turn *pool) MUST_CHECK;
 /* Its ticket, for a submit elsewhere (jobs): cost and class filled in, fields left empty. */
 void call_ticket(struct call *c, struct store_ticket *ret);
 

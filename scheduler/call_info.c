@@ -1,6 +1,13 @@
 #include "scheduler/call_internal.h"
 
 #include "common/clock.h"
+#include "common/limits.h"
+#include "scheduler/prompt/trim_policy.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 const char *call_id(const struct call *c)
 {
@@ -62,7 +69,89 @@ void call_reply_headers(const struct call *c,
 
 const char *call_decision(const struct call *c)
 {
+    if (c->fit.shrunk || c->spec.was_shrunk)
+        return "shrunk";
     return c->waited ? "delayed" : "admitted";
+}
+
+bool call_is_shrunk(const struct call *c)
+{
+    return c->fit.shrunk;
+}
+
+int64_t call_trimmed(const struct call *c)
+{
+    return c->fit.trimmed;
+}
+
+int64_t call_lowered_output(const struct call *c)
+{
+    return c->fit.output_lowered ? c->request.max_output_tokens : -1;
+}
+
+const char *call_cut(const struct call *c, char out[CALL_CUT_BYTES])
+{
+    const char *between = " (";
+    if (!c->fit.policy)
+        return NULL;
+    int n = snprintf(out, CALL_CUT_BYTES, "%s", c->fit.policy);
+    for (unsigned s = 0; s <= TRIM_STAGE_COUNT && n > 0 && n < CALL_CUT_BYTES; s++) {
+        if (!(c->fit.stages & 1U << s))
+            continue;
+        const char *name = s < TRIM_STAGE_COUNT ? trim_stage_name((enum trim_stage)s) : "repair";
+        n += snprintf(out + n, (size_t)(CALL_CUT_BYTES - n), "%s%s", between, name);
+        between = ", ";
+    }
+    if (n > 0 && n < CALL_CUT_BYTES - 1 && c->fit.stages)
+        (void)snprintf(out + n, (size_t)(CALL_CUT_BYTES - n), ")");
+    return out;
+}
+
+int call_cut_json(const struct call *c, struct buf *out)
+{
+    const char *between = "";
+    const struct call_fit *f = &c->fit;
+    if (!f->policy && !f->output_lowered)
+        return 0;
+    (void)buf_addf(out, "{\"policy\":%s%s%s,\"stages\":[", f->policy ? "\"" : "",
+                   f->policy ? f->policy : "null", f->policy ? "\"" : "");
+    for (unsigned s = 0; s <= TRIM_STAGE_COUNT; s++) {
+        if (!(f->stages & 1U << s))
+            continue;
+        const char *name = s < TRIM_STAGE_COUNT ? trim_stage_name((enum trim_stage)s) : "repair";
+        (void)buf_addf(out, "%s\"%s\"", between, name);
+        between = ",";
+    }
+    (void)buf_addf(out, "],\"tokens\":%" PRId64 ",\"max_tokens\":", f->trimmed);
+    if (f->output_lowered)
+        (void)buf_addf(out, "%" PRId64, c->request.max_output_tokens);
+    else
+        (void)buf_adds(out, "null");
+    return buf_addf(out, ",\"shrunk\":%s}", f->shrunk ? "true" : "false");
+}
+
+int call_keep_body(struct call *c, const char **ret, size_t *ret_len)
+{
+    struct json_span came = json_span_of(c->spec.body, c->spec.body_len);
+    struct json_span model = json_get(came, "model");
+    struct buf name, changed;
+    *ret = c->spec.body;
+    *ret_len = c->spec.body_len;
+    if (!c->fit.policy && !c->fit.output_lowered)
+        return 0;
+    /* By the name that forced a provider, which only routing reads, it must be found again. */
+    buf_init(&name, KIB);
+    buf_init(&changed, HTTP_MAX_BODY_BYTES + KIB);
+    int rc = json_text(model, &name);
+    if (rc == 0 && strcmp(name.data, c->model) != 0) {
+        rc = wire_request_set_model(&c->request, name.data, &changed);
+        if (rc == 0)
+            rc = call_replace_body(c, &changed);
+    }
+    buf_release(&name);
+    *ret = c->request.body.at;
+    *ret_len = c->request.body.len;
+    return rc < 0 ? -ENOMEM : 0;
 }
 
 int64_t call_queue_ms(const struct call *c)
@@ -113,6 +202,14 @@ const struct wire_usage *call_usage(const struct call *c)
     return c->streaming ? &c->watch.usage : &c->usage;
 }
 
+static int64_t deadline_left_ms(const struct call *c)
+{
+    int64_t left = c->spec.deadline_ms - (clock_mono_us() - c->born_us) / 1000;
+    if (c->spec.deadline_ms == 0)
+        return 0;
+    return left > 1 ? left : 1;
+}
+
 void call_ticket(struct call *c, struct store_ticket *ret)
 {
     const struct config *config = c->plan->config;
@@ -124,6 +221,7 @@ void call_ticket(struct call *c, struct store_ticket *ret)
         .weight = c->spec.weight,
         .fair_cost = c->fair_cost,
         .aging_ms = config->queue.aging_ms,
+        .deadline_in_ms = deadline_left_ms(c),
     };
     /* Again at each submit: a reload may have changed the pool's dimensions and their order. */
     struct pool_limits limits;

@@ -4,21 +4,29 @@
  *   call.c            its life: grant, cancel, end; the one writer of state
  *   call_preflight.c  reading the request: the stages it goes through before it has a price
  *   call_route.c      of these, which provider, row and pool serve it
+ *   call_fit.c        of these, what is cut so that it fits
+ *   call_prepare.c    of these, a summary that it waits for
  *   call_submit.c     its ticket on the way to the queue, and what the queue answers
  *   call_request.c    what is sent to the provider
  *   call_reply.c      what comes back: whole or streamed, retry or settle
+ *   call_news.c       what the answer told of limits
  *   call_info.c       what others may see of it
  */
 #ifndef SCHEDULER_CALL_INTERNAL_H
 #define SCHEDULER_CALL_INTERNAL_H
 
 #include "scheduler/call.h"
+#include "scheduler/gauge.h"
 #include "scheduler/provider/sse.h"
 #include "scheduler/retry.h"
+#include "scheduler/summaries.h"
 
 #include <event2/util.h>
 
 #define CALL_MAX_HEADERS 64
+/* Of the time left: a smaller form is not planned to the last moment. */
+#define CALL_MARGIN_PART 8
+#define CALL_MAX_FORMS   16 /* of a request, that are tried until one fits */
 
 struct event;
 
@@ -28,6 +36,27 @@ enum call_place {
     PLACE_UNSURE, /* perhaps in Redis: a submit was not answered */
     PLACE_STORE,  /* in Redis, where it stays over an outage */
     PLACE_LOCAL,  /* in this instance, while Redis is away (scheduler/pool_local.h) */
+};
+
+/* How large it is, and what was cut so that it is no larger. */
+struct call_fit {
+    struct gauge_reading size; /* of what is sent */
+    int64_t trimmed;           /* tokens of input that were cut, as counted */
+    const char *policy;        /* by which; NULL: nothing was */
+    unsigned stages;           /* that cut: a bit for each, the one behind them for repair */
+    bool output_lowered;       /* the most it may answer, to request.max_output_tokens */
+    bool shrunk;               /* as it would not have fitted */
+    unsigned forms;            /* tried so far */
+    int64_t spent;             /* tokens that a summary for it took */
+};
+
+/* What the answer of the last transfer told of limits. */
+struct call_told {
+    bool answered;             /* whole, or by an error */
+    enum wire_failure failure; /* with answered */
+    struct hints hints;
+    char dimension[8], reason[48];
+    int64_t retry_after_ms;
 };
 
 struct call {
@@ -50,6 +79,12 @@ struct call {
     char *model;     /* decoded, without a forced provider */
     struct buf sent; /* the body to send when it differs from the client's */
     bool hide_usage;
+    struct call_fit fit;
+    struct summary_order *order; /* it waits for this one; NULL: none */
+    struct summary_wait summary;
+    bool ordered; /* a summary: it is asked for once only */
+    void (*on_ready)(void *arg, const struct call_failure *failure);
+    void *ready_arg;
     struct profile_estimate estimate;
     int64_t cost[POOL_MAX_DIMS];
     int64_t fair_cost;
@@ -82,6 +117,7 @@ struct call {
     int64_t attempts, refusals; /* that count, and those that only wait */
     int64_t sends;              /* transfers of this call */
     int64_t sent_us, first_us;
+    struct call_told told;
     struct retry_plan outcome; /* of the last transfer: what its settle says */
 };
 
@@ -103,11 +139,36 @@ void call_bury(struct call *c);
 /* call_submit.c */
 void call_on_timer(evutil_socket_t fd, short what, void *arg);
 
+/* call_news.c */
+void call_told(struct call *c, const struct wire_answer *answer);
+/* While the provider says that there is no money: nothing is sent to it. */
+void call_refuse_circuit(const struct call *c, const struct store_turn *turn,
+                         struct call_failure *ret);
+void call_news(const struct call *c, char out[STORE_NEWS_BYTES]); /* for its settle */
+
 /* call_preflight.c */
 int call_read(struct call *c, struct call_failure *failure) MUST_CHECK;
 /* Another body is to be sent, and c->request tells of it from now on. Takes changed, also when
  * it fails: nothing is different then. */
 int call_replace_body(struct call *c, struct buf *changed) MUST_CHECK;
+
+/* The estimate and the cost, of the request as it is now. */
+void call_price(struct call *c);
+
+/* The stages behind one that could not go on; a ready call has been through all. */
+int call_read_on(struct call *c, struct call_failure *failure) MUST_CHECK;
+
+/* call_prepare.c */
+struct trim_summarizer call_summarizer(struct call *c);
+void call_not_ready_in_time(struct call *c);
+void call_drop_order(struct call *c);
+
+/* call_fit.c */
+int call_fit(struct call *c, struct call_failure *failure) MUST_CHECK;
+void call_measure(struct call *c);
+/* It would be granted late_ms too late, by this limit: makes it smaller by so much. False: it
+ * cannot, and is as it was. */
+bool call_fit_sooner(struct call *c, const char *dim, int64_t late_ms) MUST_CHECK;
 
 /* call_route.c */
 int call_route(struct call *c, struct call_failure *failure) MUST_CHECK;

@@ -1,5 +1,7 @@
 #include "scheduler/call_internal.h"
 
+#include "common/limits.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -73,15 +75,13 @@ static int take_priority(struct call *c, struct call_failure *f)
 }
 
 /* What it will cost: the input as estimated, the output it asks for and the one foreseen. */
-static int price(struct call *c, struct call_failure *f)
+void call_price(struct call *c)
 {
     const struct wire_request *r = &c->request;
     struct profile_estimate *e = &c->estimate;
     const struct store_pool *pool = pool_agent_pool(c->pool->agent);
 
-    e->input = wire_estimate_input(c->spec.endpoint, r, c->model, c->row->chars_per_token);
-    if (c->spec.input_tokens > 0)
-        e->input = c->spec.input_tokens;
+    e->input = c->spec.input_tokens > 0 ? c->spec.input_tokens : c->fit.size.reserved;
     if (c->spec.endpoint != WIRE_EMBEDDINGS) {
         int64_t each =
             r->max_output_tokens >= 0 ? r->max_output_tokens : c->row->default_output_tokens;
@@ -94,18 +94,32 @@ static int price(struct call *c, struct call_failure *f)
     struct pool_limits limits;
     pool_limits_of_tenant(&pool->limits, c->spec.tenant, &limits);
     profile_reserve(c->pool->profile, &limits, e, c->cost, &c->fair_cost);
+}
+
+static int price(struct call *c, struct call_failure *f)
+{
     (void)f;
+    call_price(c);
     return 0;
 }
 
 /* In the order of the design: each stage may change the body, by call_replace_body(), or refuse the
  * request. The usage option comes last before the price, so that no stage sees what is ours. */
 static int (*const stages[])(struct call *c, struct call_failure *failure) = {
-    call_route,
-    take_priority,
-    ask_usage,
-    price,
+    call_route, take_priority, call_fit, ask_usage, price,
 };
+
+/* From the stage on that has to be done again: the first that may have to wait. */
+static int run_stages(struct call *c, size_t from, struct call_failure *failure)
+{
+    struct counter *counter = gauge_counter(scheduler_gauge(c->sched));
+    int rc = 0;
+    counter_at_most(counter, COUNT_MAX_FRESH_BYTES);
+    for (size_t i = from; i < sizeof(stages) / sizeof(stages[0]) && rc == 0 && !c->order; i++)
+        rc = stages[i](c, failure);
+    counter_whole(counter);
+    return rc;
+}
 
 int call_read(struct call *c, struct call_failure *failure)
 {
@@ -115,7 +129,13 @@ int call_read(struct call *c, struct call_failure *failure)
         call_failure_set(failure, 400, "invalid_request", "%s", e.text);
         return rc;
     }
-    for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]) && rc == 0; i++)
-        rc = stages[i](c, failure);
-    return rc;
+    return run_stages(c, 0, failure);
+}
+
+int call_read_on(struct call *c, struct call_failure *failure)
+{
+    size_t from = 0;
+    while (stages[from] != call_fit)
+        from++;
+    return run_stages(c, from, failure);
 }

@@ -1,6 +1,7 @@
 #include "scheduler/call_internal.h"
 
 #include "common/clock.h"
+#include "scheduler/provider/wire_rules.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@ void call_reply_reset(struct call *c)
     c->streaming = c->refused = c->broken = false;
     c->first_us = 0;
     c->refusal = (struct wire_answer){.failure = WIRE_OK, .retry_after_ms = -1};
+    c->told = (struct call_told){.failure = WIRE_SERVER};
 }
 
 static void on_headers(void *arg, struct http_transfer *t, int status)
@@ -29,6 +31,8 @@ static void on_headers(void *arg, struct http_transfer *t, int status)
     const char *type = http_reply_header(t, "content-type");
     c->status = status;
     c->first_us = clock_mono_us();
+    struct hint_source source = {reply_header, t};
+    hints_read(c->pool->profile->dialect, &source, clock_wall_ms(), &c->told.hints);
     c->streaming = status < 300 && type && strncasecmp(type, "text/event-stream", 17) == 0;
 }
 
@@ -44,7 +48,7 @@ static struct wire_answer classify(const struct call *c, struct http_transfer *t
                                    const char *body, size_t len)
 {
     struct wire_reply reply = {status, reply_header, t, body, len};
-    return wire_classify(wire_format_of(c->spec.endpoint), &reply, clock_wall_ms());
+    return wire_classify_by(wire_rules_find(c->pool->profile->name), &reply, clock_wall_ms());
 }
 
 /* A provider may quote the key that it refuses; the service's own is not the caller's to see. */
@@ -87,7 +91,8 @@ static void on_event(void *arg, const struct sse_event *event)
         /* Nothing is out yet, so this is an answer like any other: perhaps to be repeated. */
         c->refusal = classify(c, c->transfer, 200, event->data, event->data_len);
         if (c->refusal.failure == WIRE_OK)
-            c->refusal = (struct wire_answer){WIRE_SERVER, true, -1, ""};
+            c->refusal = (struct wire_answer){
+                .failure = WIRE_SERVER, .may_retry = true, .retry_after_ms = -1};
         c->refused = true;
         (void)buf_add(&c->reply, event->raw, event->raw_len);
         return;
@@ -181,6 +186,8 @@ static void unsuccessful(struct call *c, enum http_result result, const struct w
         .output_given = c->started,
     };
     count_answer(c, result, answer->failure);
+    if (result == HTTP_DONE)
+        call_told(c, answer);
     c->outcome = retry_decide(&what, scheduler_rand(c->sched));
     c->attempts += c->outcome.counts || !c->outcome.again;
     c->refusals += c->outcome.again && !c->outcome.counts;
@@ -208,9 +215,10 @@ static void stream_done(struct call *c, enum http_result result, const char *det
         unsuccessful(c, HTTP_DONE, &c->refusal, "error event");
     else if (c->watch.failed && c->started)
         call_succeed(c); /* its own error event has told the client; nothing to add */
-    else if (result == HTTP_DONE && c->watch.finished)
+    else if (result == HTTP_DONE && c->watch.finished) {
+        call_told(c, &c->refusal); /* none: its failure is WIRE_OK */
         call_succeed(c);
-    else
+    } else
         unsuccessful(c, result == HTTP_DONE ? HTTP_BROKEN : result, &none,
                      detail && *detail ? detail : "stream cut");
 }
@@ -234,6 +242,7 @@ static void answered(struct call *c, struct http_transfer *t, enum http_result r
         return;
     }
     wire_usage_read(c->spec.endpoint, c->reply.data, c->reply.len, &c->usage);
+    call_told(c, &answer);
     pass_answer(c);
 }
 

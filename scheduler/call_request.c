@@ -52,8 +52,9 @@ int call_copy_spec(struct call *c, const struct call_spec *spec)
         return -ENOSPC;
     for (size_t i = 0; i < n; i++)
         bytes += strlen(spec->headers[i].name) + strlen(spec->headers[i].value) + 2;
-    if (spec->caller_key)
-        bytes += strlen(spec->caller_key) + 1;
+    const char *const texts[] = {spec->caller_key, spec->trim, spec->session};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        bytes += texts[i] ? strlen(texts[i]) + 1 : 0;
     char *at = c->texts = malloc(bytes);
     if (!at)
         return -ENOMEM;
@@ -62,6 +63,10 @@ int call_copy_spec(struct call *c, const struct call_spec *spec)
     c->spec.tenant = put(&at, spec->tenant);
     if (spec->caller_key)
         c->spec.caller_key = put(&at, spec->caller_key);
+    if (spec->trim)
+        c->spec.trim = put(&at, spec->trim);
+    if (spec->session)
+        c->spec.session = put(&at, spec->session);
     for (size_t i = 0; i < n; i++) {
         c->headers[i].name = put(&at, spec->headers[i].name);
         c->headers[i].value = put(&at, spec->headers[i].value);

@@ -1,14 +1,17 @@
 /*
  * call_state: the life of one request inside an instance, as a table.
  *
+ *   PREPARING
+ *       |
  *   SUBMITTING --> QUEUED --> SENDING --> STREAMING --> DONE
  *       |            ^  |        |  |                    ^
  *       |            |  |        |  +---- whole reply ---+
- *       +------------|--|---> SENDING (granted at once)
+ *       +------------|--|---> SENDING (granted at once; a granted job comes from PREPARING)
  *                    +-----------+  refused or failed, to be repeated: back in the queue
  *
  * FAILED and CANCELLED can be reached from any state that is not final.
  *
+ *   PREPARING   it is read, and made smaller; for a summary it may have to wait
  *   SUBMITTING  its ticket is on the way to Redis
  *   QUEUED      its ticket waits there (or its backoff does); it holds no tokens, no slot
  *   SENDING     granted: a transfer owns it, nothing of the reply is out yet
@@ -23,6 +26,7 @@
 
 /* clang-format off */
 #define CALL_STATES(X) \
+    X(PREPARING)       \
     X(SUBMITTING)      \
     X(QUEUED)          \
     X(SENDING)         \

@@ -54,6 +54,8 @@ static void refuse(struct call *c, const struct store_turn *turn)
         f.retry_after_ms = 5000;
     } else if (turn->submit == SUBMIT_TENANT_FULL) {
         call_failure_tenant_full(&f, c->spec.tenant, pool, turn);
+    } else if (turn->submit == SUBMIT_CIRCUIT) {
+        call_refuse_circuit(c, turn, &f);
     } else {
         call_failure_too_large(&f, c->spec.tenant, pool_agent_pool(c->pool->agent), c->cost, turn);
     }
@@ -68,7 +70,47 @@ static void wait_in_queue(struct call *c)
     call_enter_queue(c);
 }
 
+/* ---- too late: a smaller form takes its place, or it is refused at once */
+
+static bool is_late(const struct call *c, const struct store_turn *turn)
+{
+    /* Without Redis the wait is foreseen from a share that may grow again at any moment. */
+    return c->place == PLACE_STORE && !c->spec.is_job && turn->eta_ms > call_wait_left_ms(c);
+}
+
 static void submit(struct call *c);
+static bool take_new_id(struct call *c);
+
+/* The larger ticket goes first: whether it waits still or was granted meanwhile, it is taken out
+ * or given back under its own id, which nobody here knows any more. When this process dies in
+ * between, both end with it. So of all forms at most one is ever sent. */
+static bool take_smaller(struct call *c, const struct store_turn *turn)
+{
+    int64_t left = call_wait_left_ms(c), late = turn->eta_ms - left;
+    if (!call_fit_sooner(c, turn->detail, late + left / CALL_MARGIN_PART))
+        return false;
+    pool_agent_abandon(c->pool->agent, c->held.id);
+    if (!take_new_id(c))
+        return false;
+    call_price(c);
+    submit(c);
+    return true;
+}
+
+static void give_up_late(struct call *c, const struct store_turn *turn)
+{
+    struct call_failure f;
+    int64_t left = call_wait_left_ms(c);
+    pool_agent_cancel(c->pool->agent, c->held.id, NULL, NULL);
+    call_failure_set(&f, 504, "queue_timeout",
+                     "The request would wait about %" PRId64 " ms in the queue of %s (%s), and may "
+                     "wait %" PRId64 " ms (x-sluice-deadline-ms, x-sluice-max-wait-ms)%s; nothing "
+                     "was sent to the provider.",
+                     turn->eta_ms, pool_agent_pool(c->pool->agent)->id, turn->detail, left,
+                     c->spec.never_shrink ? "" : ", also in a smaller form");
+    f.retry_after_ms = turn->eta_ms - left > 1000 ? turn->eta_ms - left : 1000;
+    fail_submit(c, &f);
+}
 
 static bool take_new_id(struct call *c)
 {
@@ -129,6 +171,11 @@ static void submitted(struct call *c, const struct store_turn *turn)
         call_granted(c, turn->fence);
         break;
     case SUBMIT_QUEUED:
+        if (first && is_late(c, turn)) {
+            if (!take_smaller(c, turn))
+                give_up_late(c, turn);
+            break;
+        }
         wait_in_queue(c);
         if (first)
             c->sink.queued(c->arg, turn->eta_ms, turn->detail);
@@ -212,6 +259,10 @@ void call_on_timer(evutil_socket_t fd, short what, void *arg)
         call_fail(c, &f);
         return;
     }
+    if (c->state == CALL_PREPARING) {
+        call_not_ready_in_time(c);
+        return;
+    }
     if (c->state == CALL_SUBMITTING) {
         submit(c);
         return;
@@ -230,9 +281,22 @@ void call_on_timer(evutil_socket_t fd, short what, void *arg)
     call_fail(c, &f);
 }
 
+static void on_ready(void *arg, const struct call_failure *failure)
+{
+    struct call *c = arg;
+    call_enter(c, CALL_SUBMITTING);
+    if (failure)
+        fail_submit(c, failure);
+    else
+        submit(c);
+}
+
 void call_start(struct call *c)
 {
     c->starting = true;
-    submit(c);
+    if (call_is_ready(c))
+        on_ready(c, NULL);
+    else
+        call_make_ready(c, on_ready, c);
     c->starting = false;
 }

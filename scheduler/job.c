@@ -16,6 +16,7 @@
 /* Of the index behind the last job: one may wait a month for its deadline. */
 #define INDEX_TTL_MS           (INT64_C(31) * 86400000)
 #define NUMBER_BYTES           24
+#define CUT_BYTES              1024
 #define FINGERPRINT_TEXT_BYTES 256
 
 /* One job on its way into the queue. */
@@ -25,12 +26,15 @@ struct submission {
     struct call *call; /* never started: it has read, routed and priced the request */
     char id[TICKET_ID_BYTES];
     char *metadata, *key;
+    const char *body; /* that is kept: as it came, or with less in it; the call's */
+    size_t body_len;
+    struct buf cut; /* how it was cut, JSON; empty: it was not */
     char fingerprint[DIGEST_HEX_BYTES];
     int64_t deadline_ms, created_us;
     struct event *again;
     int tries;
     int64_t copies; /* of the accepted job beside the first, as confirmed */
-    bool claimed, replayed;
+    bool claimed, replayed, never_shrink;
     job_fn fn;
     void *arg;
 };
@@ -69,6 +73,7 @@ static void submission_free(struct submission *s)
         call_discard(s->call);
     if (s->again)
         event_free(s->again);
+    buf_release(&s->cut);
     free(s->metadata);
     free(s->key);
     free(s);
@@ -239,9 +244,11 @@ static void submit(struct submission *s)
     struct store_ticket t;
     struct store_field fields[STORE_MAX_FIELDS];
     char created[NUMBER_BYTES], input[NUMBER_BYTES];
+    char trimmed[NUMBER_BYTES];
     size_t n = 0, body_len = 0;
     const char *path = wire_path(call_endpoint(s->call));
-    const char *body = call_body(s->call, &body_len);
+    const char *body = s->body;
+    body_len = s->body_len;
 
     call_ticket(s->call, &t);
     (void)snprintf(created, sizeof(created), "%" PRId64, s->created_us);
@@ -253,6 +260,13 @@ static void submit(struct submission *s)
     fields[n++] = field("cr", created, strlen(created));
     fields[n++] = field("in", input, strlen(input));
     fields[n++] = field("tr", "0", 1);
+    if (s->cut.len > 0) {
+        (void)snprintf(trimmed, sizeof(trimmed), "%" PRId64, call_trimmed(s->call));
+        fields[n++] = field("tt", trimmed, strlen(trimmed));
+        fields[n++] = field("ct", s->cut.data, s->cut.len);
+    }
+    if (call_is_shrunk(s->call))
+        fields[n++] = field("sh", "1", 1);
     if (s->metadata)
         fields[n++] = field("md", s->metadata, strlen(s->metadata));
     t.id = s->id;
@@ -308,10 +322,12 @@ static void on_claimed(void *arg, enum redis_status status, const char *existing
     submit(s);
 }
 
-static void claim(struct submission *s, const char *tenant)
+static void claim(struct submission *s)
 {
+    struct store_ticket t;
+    call_ticket(s->call, &t);
     struct job_claim c = {
-        .tenant = tenant,
+        .tenant = t.tenant,
         .key = s->key,
         .fingerprint = s->fingerprint,
         .id = s->id,
@@ -359,6 +375,9 @@ static struct call *check(struct jobs *j, const struct job_spec *spec, struct ca
         .class = spec->class,
         .class_given = spec->class_given,
         .is_job = true,
+        .trim = spec->trim,
+        .never_shrink = spec->never_shrink,
+        .deadline_ms = spec->deadline_ms,
     };
     struct call *c = call_new(j->scheduler, &call, &sink, NULL, f);
     if (c && call_is_stream(c)) {
@@ -389,6 +408,65 @@ static void take_fingerprint(struct submission *s, const struct job_spec *spec, 
     digest_hex(text, (size_t)n, s->fingerprint, DIGEST_HEX_BYTES - 1);
 }
 
+/* What goes into the record, as the call is now. */
+static bool keep(struct submission *s)
+{
+    buf_clear(&s->cut);
+    return call_keep_body(s->call, &s->body, &s->body_len) == 0 &&
+           call_cut_json(s->call, &s->cut) == 0;
+}
+
+static void go_on(struct submission *s)
+{
+    if (s->key)
+        claim(s);
+    else
+        submit(s);
+}
+
+/* A look at the pool before the ticket is made, since one that stands in the queue keeps its id,
+ * which may be promised to an Idempotency-Key. When nothing is known, it is left to its deadline:
+ * it may still be early enough, and ends as expired when it is not. */
+static void on_peek(void *arg, struct store_pool *pool, const struct store_turn *turn)
+{
+    struct submission *s = arg;
+    struct call_failure f;
+    if (turn->status != REDIS_OK || call_fit_deadline(s->call, turn)) {
+        if (keep(s)) {
+            go_on(s);
+            return;
+        }
+        call_failure_set(&f, 503, "out_of_memory", "Sluice is out of memory.");
+        refused(s, &f);
+        return;
+    }
+    if (!s->never_shrink) {
+        go_on(s);
+        return;
+    }
+    call_failure_set(&f, 504, "queue_timeout",
+                     "This job would not start within its deadline of %" PRId64 " ms: what %s "
+                     "holds, or has waiting, is too much.",
+                     s->deadline_ms, pool->id);
+    refused(s, &f);
+}
+
+/* The request is as small as policy has it. */
+static void on_ready(void *arg, const struct call_failure *failure)
+{
+    struct submission *s = arg;
+    struct store_look look = {.id = NULL};
+    struct call_failure f;
+    call_failure_set(&f, 503, "out_of_memory", "Sluice is out of memory.");
+    if (failure || !keep(s))
+        refused(s, failure ? failure : &f);
+    else if (s->deadline_ms > 0)
+        pool_store_peek(scheduler_options(s->jobs->scheduler)->store, pool_agent_pool(agent_of(s)),
+                        &look, on_peek, s);
+    else
+        go_on(s);
+}
+
 static bool fill(struct submission *s, const struct job_spec *spec, size_t body_len,
                  const char *body)
 {
@@ -397,6 +475,7 @@ static bool fill(struct submission *s, const struct job_spec *spec, size_t body_
     j->last_created_us = now_us > j->last_created_us ? now_us : j->last_created_us + 1;
     s->created_us = j->last_created_us;
     s->deadline_ms = spec->deadline_ms;
+    s->never_shrink = spec->never_shrink;
     key_new_id(pool_agent_pool(agent_of(s))->hash, s->id);
     s->again = evtimer_new(scheduler_options(j->scheduler)->base, on_again, s);
     s->metadata = spec->metadata ? strdup(spec->metadata) : NULL;
@@ -421,6 +500,7 @@ void job_submit(struct jobs *j, const struct job_spec *spec, job_fn fn, void *ar
         return;
     }
     *s = (struct submission){.jobs = j, .call = c, .fn = fn, .arg = arg};
+    buf_init(&s->cut, CUT_BYTES);
     list_add_last(&j->submissions, &s->link);
     const char *body = call_body(c, &len);
     if (!fill(s, spec, len, body)) {
@@ -428,10 +508,10 @@ void job_submit(struct jobs *j, const struct job_spec *spec, job_fn fn, void *ar
         refused(s, &f);
         return;
     }
-    if (s->key)
-        claim(s, spec->tenant);
+    if (call_is_ready(c))
+        on_ready(s, NULL);
     else
-        submit(s);
+        call_make_ready(c, on_ready, s);
 }
 
 /* ---- changes */

@@ -35,8 +35,10 @@ struct job_record {
     const char *binding;   /* what it waits for */
     const char *decision;
     int64_t input_tokens;
-    int64_t status_code; /* of the answer; 0 none */
-    const char *body;    /* of the answer */
+    int64_t trimmed_tokens; /* cut from its input when it was queued */
+    const char *cut;        /* how: JSON; "" nothing was */
+    int64_t status_code;    /* of the answer; 0 none */
+    const char *body;       /* of the answer */
     size_t body_len;
     const char *usage, *error, *metadata; /* JSON */
     const char *durability;               /* of one just accepted: how safe it is; else NULL */
@@ -59,6 +61,8 @@ struct job_spec {
     int64_t deadline_ms;         /* from now; 0 none */
     const char *metadata;        /* JSON text; NULL none */
     const char *idempotency_key; /* NULL none */
+    const char *trim;            /* as of struct call_spec */
+    bool never_shrink;
 };
 void job_submit(struct jobs *j, const struct job_spec *spec, job_fn fn, void *arg);
 

@@ -8,7 +8,8 @@
  * Fields that a job keeps in its ticket's record beside those of storage/lua/lib.lua:
  *   ep endpoint path   rq request body     ten tenant     mdl model      md metadata (JSON)
  *   cr created, µs     in input estimate   tr attempts    rs answer      rc its status code
- *   us usage (JSON)    er error (JSON)     dc decision
+ *   us usage (JSON)    er error (JSON)     dc decision       sh 1: it was shrunk
+ *   tt trimmed tokens  ct how it was cut (JSON)
  */
 #ifndef SCHEDULER_JOB_INTERNAL_H
 #define SCHEDULER_JOB_INTERNAL_H

@@ -9,8 +9,8 @@
 
 /* What is read of a record, in this order behind the four words of peek. */
 static const char *const fields[] = {
-    "ep", "mdl", "cl", "ten", "cr", "t1", "t2", "tr",
-    "in", "rc",  "rs", "us",  "er", "md", "dc", "at",
+    "ep", "mdl", "cl", "ten", "cr", "t1", "t2", "tr", "in",
+    "rc", "rs",  "us", "er",  "md", "dc", "at", "tt", "ct",
 };
 enum {
     F_EP,
@@ -29,6 +29,8 @@ enum {
     F_METADATA,
     F_DECISION,
     F_FENCE,
+    F_TRIMMED,
+    F_CUT,
     F_COUNT,
 };
 _Static_assert(sizeof(fields) / sizeof(fields[0]) == F_COUNT, "one place for each field");
@@ -103,6 +105,8 @@ static void read_record(const struct store_turn *turn, const char *id, struct jo
         .binding = binding ? binding : "",
         .decision = text_at(turn, F_DECISION, NULL),
         .input_tokens = int_at(turn, F_INPUT),
+        .trimmed_tokens = int_at(turn, F_TRIMMED),
+        .cut = text_at(turn, F_CUT, NULL),
         .status_code = int_at(turn, F_CODE),
         .usage = text_at(turn, F_USAGE, NULL),
         .error = text_at(turn, F_ERROR, NULL),

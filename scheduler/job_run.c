@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const fields[] = {"ep", "rq", "ten", "w",  "cl",
-                                     "tr", "at", "t0",  "t1", "cancel"};
+static const char *const fields[] = {"ep", "rq", "ten", "w",      "cl", "tr",
+                                     "at", "t0", "t1",  "cancel", "sh"};
 enum {
     F_EP,
     F_REQUEST,
@@ -21,6 +21,7 @@ enum {
     F_QUEUED,
     F_STARTED,
     F_CANCEL,
+    F_SHRUNK,
     F_COUNT
 };
 _Static_assert(sizeof(fields) / sizeof(fields[0]) == F_COUNT, "one place for each field");
@@ -199,6 +200,8 @@ static void begin(struct run *r, const struct store_turn *turn)
         .class = (enum pool_class)int_at(turn, F_CLASS, 1),
         .max_wait_ms = INT64_MAX / 4,
         .is_job = true,
+        .prepared = true,
+        .was_shrunk = int_at(turn, F_SHRUNK, 0) != 0,
         .pool = scheduler_pool_of(r->jobs->scheduler, r->agent),
         .body = malloc(len + 1),
         .body_len = len,

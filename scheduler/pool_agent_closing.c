@@ -18,6 +18,7 @@ struct closing {
     struct store_field fields[STORE_MAX_FIELDS];
     char id[TICKET_ID_BYTES];
     char pause_dim[8];
+    char news[STORE_NEWS_BYTES];
     pool_store_fn fn;
     void *arg;
     bool sent;
@@ -68,6 +69,9 @@ static void on_closed(void *arg, struct store_pool *pool, const struct store_tur
         send_closing(c);
         return;
     }
+    if (turn->moves && *turn->moves)
+        log_write(LOG_INFO, "limits followed the provider", "pool", a->pool.id, "ticket", c->id,
+                  "hint", turn->moves, NULL);
     if (turn->status == REDIS_ERROR && ++c->refusals == AGENT_MOST_REFUSALS)
         log_write(LOG_ERROR, "redis does not take a settle; its lease will end", "ticket", c->id,
                   "pool", a->pool.id, NULL);
@@ -137,6 +141,10 @@ static struct closing *closing_new(struct pool_agent *a, const struct store_outc
     if (o->pause_dim) {
         (void)snprintf(c->pause_dim, sizeof(c->pause_dim), "%s", o->pause_dim);
         c->outcome.pause_dim = c->pause_dim;
+    }
+    if (o->news) {
+        (void)snprintf(c->news, sizeof(c->news), "%s", o->news);
+        c->outcome.news = c->news;
     }
     char *at = (char *)(c + 1);
     for (size_t i = 0; i < o->field_count; i++) {

@@ -6,7 +6,9 @@
 #include "common/map.h"
 #include "scheduler/budget.h"
 #include "scheduler/call.h"
+#include "scheduler/gauge.h"
 #include "scheduler/pool_local.h"
+#include "scheduler/summaries.h"
 
 #include <event2/event.h>
 #include <stdio.h>
@@ -22,6 +24,8 @@ struct scheduler {
     struct scheduler_options options;
     struct plan *plan;
     struct rand rand;
+    struct gauge *gauge;
+    struct summaries *summaries;
     struct map calls; /* id -> struct call */
     struct map pools; /* pool hash -> struct pool_view */
     struct list graves;
@@ -38,7 +42,7 @@ struct scheduler {
 
 /* ---- pools */
 
-static const struct profile *profile_of(const struct config_provider *provider)
+const struct profile *scheduler_profile(const struct config_provider *provider)
 {
     const struct profile *p = profile_find(provider->profile);
     return p ? p : profile_find("generic");
@@ -173,7 +177,7 @@ static struct pool_view *add_pool(struct scheduler *s, const struct config_provi
     struct store_pool pool;
     if (!v)
         return NULL;
-    v->profile = profile_of(provider);
+    v->profile = scheduler_profile(provider);
     if (budget_make(s->plan->config, v->profile, &row->limits, &budget) < 0) {
         free(v);
         return NULL;
@@ -272,6 +276,7 @@ static void add_configured_pools(struct scheduler *s)
     for (size_t i = 0; i < c->provider_count; i++) {
         const struct config_provider *p = &c->providers[i];
         for (size_t k = 0; k < p->model_count && p->api_key; k++) {
+            gauge_prepare(s->gauge, p->models[k].name);
             if (!scheduler_pool(s, p, &p->models[k], "default"))
                 log_write(LOG_ERROR, "a pool could not be made", "provider", p->name, "pool",
                           p->models[k].pool, NULL);
@@ -398,6 +403,8 @@ void scheduler_stop(struct scheduler *s)
 {
     size_t at = 0;
     s->draining = true;
+    summaries_stop(s->summaries);
+    gauge_stop(s->gauge);
     for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at))
         pool_agent_stop(v->agent);
 }
@@ -444,6 +451,16 @@ const struct scheduler_options *scheduler_options(const struct scheduler *s)
     return &s->options;
 }
 
+struct summaries *scheduler_summaries(struct scheduler *s)
+{
+    return s->summaries;
+}
+
+struct gauge *scheduler_gauge(struct scheduler *s)
+{
+    return s->gauge;
+}
+
 struct rand *scheduler_rand(struct scheduler *s)
 {
     return &s->rand;
@@ -464,7 +481,7 @@ static void reconfigure(struct scheduler *s, const struct config_provider *p,
         struct budget budget;
         if (strcmp(v->provider, p->name) != 0 || strcmp(v->group, row->pool) != 0)
             continue;
-        v->profile = profile_of(p);
+        v->profile = scheduler_profile(p);
         if (budget_make(s->plan->config, v->profile, &row->limits, &budget) < 0) {
             log_write(LOG_ERROR, "no memory for a pool's new limits; the old ones stay", "pool",
                       pool_agent_pool(v->agent)->id, NULL);
@@ -507,8 +524,14 @@ struct scheduler *scheduler_new(const struct scheduler_options *options, struct 
     struct plan *plan = plan_new(config);
     if (s)
         s->undertaker = evtimer_new(options->base, on_undertaker, s);
-    if (!s || !plan || !s->undertaker) {
+    struct gauge_options gauge = {options->base, options->calibrations, options->seed};
+    if (s)
+        s->summaries = summaries_new(s, options->summaries);
+    if (!s || !plan || !s->undertaker || !s->summaries || gauge_new(&gauge, &s->gauge) < 0) {
         plan_drop(plan);
+        summaries_free(s ? s->summaries : NULL);
+        if (s && s->undertaker)
+            event_free(s->undertaker);
         free(s);
         return NULL;
     }
@@ -536,6 +559,8 @@ void scheduler_free(struct scheduler *s)
     }
     map_release(&s->pools);
     map_release(&s->calls);
+    gauge_free(s->gauge);
+    summaries_free(s->summaries);
     event_free(s->undertaker);
     plan_drop(s->plan);
     free(s);

@@ -22,12 +22,17 @@
 struct event_base;
 struct http_client;
 struct call;
+struct gauge;
 struct scheduler;
+struct summaries;
+struct summary_store;
 
 struct scheduler_options {
     struct event_base *base;
     struct pool_store *store;
     struct job_store *jobs;
+    struct summary_store *summaries;        /* NULL: they are kept in memory only */
+    struct calibration_store *calibrations; /* NULL: what is learned of counts stays here */
     struct http_client *http;
     const char *instance;
     uint64_t seed;
@@ -112,6 +117,10 @@ struct pool_view *scheduler_next_pool(const struct scheduler *s, size_t *at); /*
 /* ---- what calls need */
 const struct scheduler_options *scheduler_options(const struct scheduler *s);
 struct rand *scheduler_rand(struct scheduler *s);
+struct summaries *scheduler_summaries(struct scheduler *s);
+struct gauge *scheduler_gauge(struct scheduler *s);
+/* The rules of a provider; those of "generic" where it names none that is known. */
+const struct profile *scheduler_profile(const struct config_provider *provider);
 int scheduler_add_call(struct scheduler *s, struct call *c, const char *id) MUST_CHECK;
 void scheduler_remove_call(struct scheduler *s, const char *id);
 /* Ended calls are freed from the loop, so that whoever is still on the stack may touch them. */

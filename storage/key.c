@@ -42,6 +42,18 @@ struct key key_idempotency(const char *tenant, const char *given)
     return make("sluice:idem:%zu:%s:%s", strlen(tenant), tenant, sum);
 }
 
+struct key key_calibration(const char *provider, const char *model)
+{
+    char sum[DIGEST_HEX_BYTES];
+    digest_hex(model, strlen(model), sum, 32);
+    return make("sluice:cal:%zu:%s:%.32s", strlen(provider), provider, sum);
+}
+
+struct key key_summary(const char *tenant, const char *digest)
+{
+    return make("sluice:sum:%zu:%s:%.64s", strlen(tenant), tenant, digest);
+}
+
 struct key key_instance(const char *instance)
 {
     return make("sluice:{insts}:%s", instance);

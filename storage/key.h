@@ -9,6 +9,8 @@
  *   sluice:{POOL}:w      written ahead of WAIT, never read; TTL 1 min.
  *   sluice:pools         HASH short hash -> pool id. Owner: never removed; one field a pool.
  *   sluice:idem:T:H      an Idempotency-Key of a tenant. TTL: of job results.
+ *   sluice:cal:P:H       what was learned of a provider's model. TTL: 30 days from the last change.
+ *   sluice:sum:T:H        the summary of a tenant's turns, by digest. TTL: summaries.ttl_s.
  *   sluice:{insts}:ID    what an instance tells of itself, JSON. TTL 15 s. Read by one MGET, so in
  *                        one slot with:
  *   sluice:{insts}       ZSET of instance ids by last heartbeat. Owner: trimmed at each heartbeat.
@@ -45,6 +47,8 @@ struct key {
 struct key key_pool(const char *pool, const char *part); /* part: "b", "stats", … */
 struct key key_jobs(const char *pool, const char *tenant);
 struct key key_idempotency(const char *tenant, const char *given);
+struct key key_calibration(const char *provider, const char *model);
+struct key key_summary(const char *tenant, const char *digest); /* hex */
 struct key key_instance(const char *instance);
 struct key key_instance_channel(const char *instance);
 struct key key_tenant(const char *tenant); /* LENGTH:NAME, as the scripts want it */

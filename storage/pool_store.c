@@ -24,7 +24,7 @@ struct args {
     struct key bucket, tenant;
     char dims[POOL_MAX_DIMS * 9];
     char costs[POOL_MAX_DIMS * 21], pauses[POOL_MAX_DIMS * 21];
-    char pause[40], kind[32];
+    char news[STORE_NEWS_BYTES + 48], kind[32];
     bool durable;
 };
 
@@ -147,6 +147,7 @@ static void read_result(struct store_turn *turn)
     } words[] = {
         {"granted", SUBMIT_GRANTED}, {"queued", SUBMIT_QUEUED}, {"too_large", SUBMIT_TOO_LARGE},
         {"full", SUBMIT_FULL},       {"known", SUBMIT_KNOWN},   {"tenant_full", SUBMIT_TENANT_FULL},
+        {"circuit", SUBMIT_CIRCUIT},
     };
     const struct redisReply *r = turn->items;
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -156,6 +157,8 @@ static void read_result(struct store_turn *turn)
     const char *text = reply_text(reply_at(r, turn->submit == SUBMIT_QUEUED ? 3 : 1), NULL);
     turn->detail = text ? text : "";
     turn->detail_number = reply_int(reply_at(r, 2), 0);
+    text = strcmp(turn->result, "settled") == 0 ? reply_text(reply_at(r, 2), NULL) : NULL;
+    turn->moves = text ? text : "";
     switch (turn->submit) {
     case SUBMIT_GRANTED:
         turn->fence = reply_int(reply_at(r, 1), 0);
@@ -240,7 +243,8 @@ static void on_reply(void *arg, enum redis_status status, const struct redisRepl
             return;
         }
     }
-    struct store_turn turn = {.status = status, .result = "", .detail = "", .binding = ""};
+    struct store_turn turn = {
+        .status = status, .result = "", .detail = "", .binding = "", .moves = ""};
     if (status == REDIS_OK && op->script == SCRIPT_CONFIGURE)
         op->pool->configured = true;
     else if (status == REDIS_OK)
@@ -255,7 +259,7 @@ static void on_reply(void *arg, enum redis_status status, const struct redisRepl
 static void refuse_locally(struct store_pool *pool, pool_store_fn fn, void *arg)
 {
     struct store_turn turn = {
-        .status = REDIS_BUSY_LOCAL, .result = "", .detail = "", .binding = ""};
+        .status = REDIS_BUSY_LOCAL, .result = "", .detail = "", .binding = "", .moves = ""};
     if (fn)
         fn(arg, pool, &turn);
 }
@@ -473,9 +477,11 @@ void pool_store_settle(struct pool_store *s, struct store_pool *pool, const stru
     struct args a;
     begin(&a, s, pool, most);
     join_costs(&pool->limits, o->actual, a.costs, sizeof(a.costs));
-    a.pause[0] = '\0';
+    int paused = 0;
     if (o->pause_dim)
-        (void)snprintf(a.pause, sizeof(a.pause), "%s %" PRId64, o->pause_dim, o->pause_ms);
+        paused =
+            snprintf(a.news, sizeof(a.news), "pause %s %" PRId64 ";", o->pause_dim, o->pause_ms);
+    (void)snprintf(a.news + paused, sizeof(a.news) - (size_t)paused, "%s", o->news ? o->news : "");
     add_text(&a, o->id);
     add_int(&a, o->fence);
     add_text(&a, settled_state(o->state));
@@ -483,7 +489,7 @@ void pool_store_settle(struct pool_store *s, struct store_pool *pool, const stru
     add_text(&a, o->unsent ? "0" : "1");
     add_text(&a, a.costs);
     add_int(&a, o->fair_actual);
-    add_text(&a, a.pause);
+    add_text(&a, a.news);
     add_fields(&a, o->fields, o->field_count);
     call(s, pool, SCRIPT_SETTLE, &a, fn, arg);
 }

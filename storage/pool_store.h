@@ -52,8 +52,10 @@ struct store_turn {
     const char *result;        /* the script's own first word: "settled", "stale", "queued", … */
     int64_t fence, seq;        /* granted, known; fence: cancelled */
     int64_t eta_ms, ahead;     /* queued */
-    const char *detail;        /* dimension, state or binding of the result; "" none */
-    int64_t detail_number;     /* capacity of too_large; what may wait, of tenant_full */
+    const char *detail;        /* dimension, state, binding or reason of the result; "" none */
+    int64_t detail_number;     /* capacity of too_large; what may wait, of tenant_full; circuit: ms
+                                  until it is tried again */
+    const char *moves;         /* settled: what the news moved, for people; "" or NULL nothing */
     int64_t wait_ms;           /* as struct pool_turn */
     const char *binding;       /* dimension name, "max_parallel_requests", or "" */
     struct store_grant grants[DISPATCH_MAX_GRANTS];
@@ -100,11 +102,14 @@ struct store_outcome {
     int64_t fair_actual;
     const char *pause_dim; /* NULL: no pause; "*": every dimension */
     int64_t pause_ms;
+    const char *news; /* what the answer told of limits, as storage/lua/adapt.lua reads it; may be
+                         NULL; at most STORE_NEWS_BYTES - 1 */
     const struct store_field *fields;
     size_t field_count;
 };
 
 #define STORE_MAX_FIELDS 24
+#define STORE_NEWS_BYTES 512
 
 struct pool_store_options {
     struct redis_link *link; /* kept */

@@ -125,7 +125,8 @@ static void print_pool(const json_t *pool, const struct terminal *t)
     if (number(pool, "paused_ms") > 0)
         (void)fprintf(t->out, "  paused for %s", duration_text(number(pool, "paused_ms"), paused));
     if (circuit && strcmp(circuit, "closed") != 0)
-        (void)fprintf(t->out, "  circuit %s", circuit);
+        (void)fprintf(t->out, "  circuit %s, tried in %s", circuit,
+                      duration_text(number(pool, "circuit_ms"), paused));
     (void)fputc('\n', t->out);
     print_limits(json_object_get(pool, "limits"), t);
     print_queue(json_object_get(pool, "queue"), t);

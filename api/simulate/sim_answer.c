@@ -86,8 +86,7 @@ static void add_common(struct sim_call *call, bool rates)
         add_header(call->http, "openai-organization", "org-simulated");
     }
     if (rates && !call->sim->options.no_headers)
-        sim_rate_headers(call->profile, call->scopes, call->scope_count, sim_now_us(),
-                         clock_wall_ms(), &sink);
+        sim_rate_headers(call->profile, &call->rates, &sink);
 }
 
 void sim_answer_refusal(struct sim_call *call, const struct sim_refusal *r, int64_t wait_us,

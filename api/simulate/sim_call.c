@@ -312,7 +312,9 @@ static void admit(struct sim_call *call, struct sim_call_record *record)
     struct sim_refused why = {.wait_us = 0};
     find_scopes(call, now_us);
     call->cost = sim_request_cost(&call->request, &call->sim->options);
-    if (!sim_admit(call->scopes, call->scope_count, &call->cost, now_us, &why)) {
+    bool admitted = sim_admit(call->scopes, call->scope_count, &call->cost, now_us, &why);
+    sim_rates_take(&call->rates, call->scopes, call->scope_count, now_us, clock_wall_ms());
+    if (!admitted) {
         struct sim_refusal refusal;
         sim_limit_refusal(call->profile, call->request.model, &why, &refusal);
         sim_tally_refused(&call->tallies, &why);

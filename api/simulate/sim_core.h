@@ -70,7 +70,8 @@ struct sim_call {
     size_t scope_count;
     struct sim_tallies tallies;
     struct sim_cost cost;
-    int64_t seq; /* in the ledger */
+    struct sim_rates rates; /* as it was admitted or refused */
+    int64_t seq;            /* in the ledger */
     int64_t started_us, stream_us;
     bool admitted, streaming, closing;
     enum sim_plan plan;

@@ -39,9 +39,20 @@ void sim_status_refusal(enum sim_profile profile, int status, struct sim_refusal
 void sim_error_body(enum sim_profile profile, const struct sim_refusal *r, const char *request_id,
                     struct buf *out);
 
+/* The limits as one moment shows them: headers are a snapshot of when a request was admitted or
+ * refused, and not of when its answer begins. */
+struct sim_rate {
+    int64_t limit, remaining, reset_us; /* limit 0: not limited */
+};
+struct sim_rates {
+    struct sim_rate dims[SIM_RATE_DIMS];
+    int64_t wall_ms;
+};
+void sim_rates_take(struct sim_rates *r, struct sim_scope **scopes, size_t count, int64_t now_us,
+                    int64_t wall_ms);
 /* Limit, remaining and reset of every limited dimension, in the profile's names. */
-void sim_rate_headers(enum sim_profile profile, struct sim_scope **scopes, size_t count,
-                      int64_t now_us, int64_t wall_ms, const struct sim_header_sink *sink);
+void sim_rate_headers(enum sim_profile profile, const struct sim_rates *r,
+                      const struct sim_header_sink *sink);
 /* retry-after and its kin. Nothing for SIM_NEVER. */
 void sim_retry_headers(enum sim_profile profile, int64_t wait_us,
                        const struct sim_header_sink *sink);

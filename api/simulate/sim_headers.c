@@ -4,27 +4,35 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One dimension as the headers tell it. */
-struct rate_view {
-    int64_t limit, remaining, reset_us;
-};
-
-/* Of several scopes the one that binds first. False: not limited. */
-static bool view(struct sim_scope **scopes, size_t count, enum sim_dim dim, int64_t now_us,
-                 struct rate_view *ret)
+/* Of several scopes the one that binds first; limit 0: not limited. */
+static struct sim_rate binding(struct sim_scope **scopes, size_t count, enum sim_dim dim,
+                               int64_t now_us)
 {
-    bool found = false;
+    struct sim_rate found = {.limit = 0};
     for (size_t i = 0; i < count; i++) {
         struct sim_limit *l = &scopes[i]->limits[dim];
         if (l->limit == 0)
             continue;
         int64_t remaining = sim_limit_remaining(l, now_us);
-        if (found && remaining >= ret->remaining)
-            continue;
-        *ret = (struct rate_view){l->limit, remaining, sim_limit_reset_us(l, now_us)};
-        found = true;
+        if (found.limit == 0 || remaining < found.remaining)
+            found = (struct sim_rate){l->limit, remaining, sim_limit_reset_us(l, now_us)};
     }
     return found;
+}
+
+void sim_rates_take(struct sim_rates *r, struct sim_scope **scopes, size_t count, int64_t now_us,
+                    int64_t wall_ms)
+{
+    r->wall_ms = wall_ms;
+    for (enum sim_dim d = 0; d < SIM_RATE_DIMS; d++)
+        r->dims[d] = binding(scopes, count, d, now_us);
+}
+
+/* False: not limited. */
+static bool view(const struct sim_rates *r, enum sim_dim dim, struct sim_rate *ret)
+{
+    *ret = r->dims[dim];
+    return ret->limit > 0;
 }
 
 static void add_number(const struct sim_header_sink *sink, const char *name, int64_t value)
@@ -34,7 +42,7 @@ static void add_number(const struct sim_header_sink *sink, const char *name, int
     sink->add(sink->arg, name, text);
 }
 
-static void openai_three(enum sim_profile profile, const char *unit, const struct rate_view *v,
+static void openai_three(enum sim_profile profile, const char *unit, const struct sim_rate *v,
                          const struct sim_header_sink *sink)
 {
     char name[64], reset[SIM_DURATION_BYTES];
@@ -50,7 +58,7 @@ static void openai_three(enum sim_profile profile, const char *unit, const struc
     sink->add(sink->arg, name, reset);
 }
 
-static void anthropic_three(const char *unit, const struct rate_view *v, int64_t wall_ms,
+static void anthropic_three(const char *unit, const struct sim_rate *v, int64_t wall_ms,
                             const struct sim_header_sink *sink)
 {
     char name[64], reset[SIM_DURATION_BYTES];
@@ -65,20 +73,20 @@ static void anthropic_three(const char *unit, const struct rate_view *v, int64_t
     sink->add(sink->arg, name, reset);
 }
 
-static void anthropic_headers(struct sim_scope **scopes, size_t count, int64_t now_us,
-                              int64_t wall_ms, const struct sim_header_sink *sink)
+static void anthropic_headers(const struct sim_rates *r, const struct sim_header_sink *sink)
 {
-    struct rate_view v, input, output;
-    if (view(scopes, count, SIM_RPM, now_us, &v))
+    struct sim_rate v, input, output;
+    int64_t wall_ms = r->wall_ms;
+    if (view(r, SIM_RPM, &v))
         anthropic_three("requests", &v, wall_ms, sink);
-    bool has_input = view(scopes, count, SIM_ITPM, now_us, &input);
-    bool has_output = view(scopes, count, SIM_OTPM, now_us, &output);
+    bool has_input = view(r, SIM_ITPM, &input);
+    bool has_output = view(r, SIM_OTPM, &output);
     if (has_input)
         anthropic_three("input-tokens", &input, wall_ms, sink);
     if (has_output)
         anthropic_three("output-tokens", &output, wall_ms, sink);
     /* "the most restrictive limit currently in effect" */
-    bool has = view(scopes, count, SIM_TPM, now_us, &v);
+    bool has = view(r, SIM_TPM, &v);
     if (has_input && (!has || input.remaining < v.remaining)) {
         v = input;
         has = true;
@@ -91,19 +99,66 @@ static void anthropic_headers(struct sim_scope **scopes, size_t count, int64_t n
         anthropic_three("tokens", &v, wall_ms, sink);
 }
 
-void sim_rate_headers(enum sim_profile profile, struct sim_scope **scopes, size_t count,
-                      int64_t now_us, int64_t wall_ms, const struct sim_header_sink *sink)
+static void mistral_headers(const struct sim_rates *r, const struct sim_header_sink *sink)
 {
-    struct rate_view v;
+    struct sim_rate v;
+    if (!view(r, SIM_TPM, &v))
+        return;
+    add_number(sink, "x-ratelimitbysize-limit-minute", v.limit);
+    add_number(sink, "x-ratelimitbysize-remaining-minute", v.remaining);
+    add_number(sink, "ratelimitbysize-reset", (v.reset_us + 999999) / 1000000);
+}
+
+/* The IETF draft's two fields, with a policy for the minute and one for the day. */
+static void draft_headers(const struct sim_rates *r, const struct sim_header_sink *sink)
+{
+    static const struct {
+        enum sim_dim dim;
+        const char *name;
+        int seconds;
+    } policies[] = {{SIM_RPM, "requests", 60},
+                    {SIM_TPM, "tokens", 60},
+                    {SIM_RPD, "requests-day", 86400},
+                    {SIM_TPD, "tokens-day", 86400}};
+    char policy[256] = "", state[256] = "";
+    for (size_t i = 0; i < 4; i++) {
+        struct sim_rate v;
+        size_t p = strlen(policy), s = strlen(state);
+        if (!view(r, policies[i].dim, &v))
+            continue;
+        (void)snprintf(policy + p, sizeof(policy) - p, "%s\"%s\";q=%" PRId64 ";w=%d", p ? ", " : "",
+                       policies[i].name, v.limit, policies[i].seconds);
+        (void)snprintf(state + s, sizeof(state) - s, "%s\"%s\";r=%" PRId64 ";t=%" PRId64,
+                       s ? ", " : "", policies[i].name, v.remaining,
+                       (v.reset_us + 999999) / 1000000);
+    }
+    if (*policy) {
+        sink->add(sink->arg, "ratelimit-policy", policy);
+        sink->add(sink->arg, "ratelimit", state);
+    }
+}
+
+void sim_rate_headers(enum sim_profile profile, const struct sim_rates *r,
+                      const struct sim_header_sink *sink)
+{
+    struct sim_rate v;
     if (profile == SIM_PROFILE_ANTHROPIC) {
-        anthropic_headers(scopes, count, now_us, wall_ms, sink);
+        anthropic_headers(r, sink);
+        return;
+    }
+    if (profile == SIM_PROFILE_MISTRAL) {
+        mistral_headers(r, sink);
+        return;
+    }
+    if (profile == SIM_PROFILE_GENERIC) {
+        draft_headers(r, sink);
         return;
     }
     /* At Groq the request headers always mean the day, and a day of tokens has none. */
     enum sim_dim requests = profile == SIM_PROFILE_GROQ ? SIM_RPD : SIM_RPM;
-    if (view(scopes, count, requests, now_us, &v))
+    if (view(r, requests, &v))
         openai_three(profile, "requests", &v, sink);
-    if (view(scopes, count, SIM_TPM, now_us, &v))
+    if (view(r, SIM_TPM, &v))
         openai_three(profile, "tokens", &v, sink);
 }
 

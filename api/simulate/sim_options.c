@@ -201,7 +201,8 @@ static int set_number(struct sim_options *o, const char *name, const char *value
 
 static int set_choice(struct sim_options *o, const char *name, const char *value, bool *ret_known)
 {
-    static const char *const profiles[] = {"openai", "azure", "groq", "anthropic"};
+    static const char *const profiles[] = {"openai",    "azure",   "groq",
+                                           "anthropic", "mistral", "generic"};
     static const char *const rules[] = {"sum", "max", "input"};
     static const char *const settles[] = {"keep", "refund"};
     int i;

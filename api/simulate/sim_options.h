@@ -20,6 +20,8 @@ enum sim_profile {
     SIM_PROFILE_AZURE,
     SIM_PROFILE_GROQ,
     SIM_PROFILE_ANTHROPIC,
+    SIM_PROFILE_MISTRAL,
+    SIM_PROFILE_GENERIC, /* headers of the IETF draft */
     SIM_PROFILES
 };
 enum sim_cost_rule { SIM_COST_SUM, SIM_COST_MAX, SIM_COST_INPUT, SIM_COST_RULES };

@@ -14,6 +14,8 @@ struct counter {
     struct tokenizers *tokenizers;
     struct count_memo *memo;
     struct buf scratch;
+    struct count_budget budget;
+    bool limited;
     uint64_t seed;
 };
 
@@ -40,6 +42,22 @@ void counter_free(struct counter *c)
     count_memo_free(c->memo);
     buf_release(&c->scratch);
     free(c);
+}
+
+void counter_at_most(struct counter *c, size_t bytes)
+{
+    c->budget = (struct count_budget){.left = bytes, .rough = c->budget.rough};
+    c->limited = true;
+}
+
+void counter_whole(struct counter *c)
+{
+    c->limited = false;
+}
+
+uint64_t counter_rough(const struct counter *c)
+{
+    return c->budget.rough;
 }
 
 int counter_model(struct counter *c, const char *model, struct count_model *ret)
@@ -91,7 +109,11 @@ static struct count_size size_of(struct counter *c, const struct count_model *m,
     struct content_hash key = content_hash(value.at, value.len, c->seed + (m->salt << 2) + what);
     if (count_memo_find(c->memo, key, &size))
         return size;
-    struct count_sum s = {.tokenizer = m->tokenizer, .family = m->family, .scratch = &c->scratch};
+    struct count_sum s = {.tokenizer = m->tokenizer,
+                          .family = m->family,
+                          .scratch = &c->scratch,
+                          .budget = c->limited ? &c->budget : NULL};
+    uint64_t rough = c->budget.rough;
     if (what == MESSAGE)
         add_message(&s, value);
     else if (what == TOOLS)
@@ -101,7 +123,8 @@ static struct count_size size_of(struct counter *c, const struct count_model *m,
     else
         count_sum_content(&s, value);
     size = (struct count_size){clamp(s.text), clamp(s.flat)};
-    count_memo_put(c->memo, key, size);
+    if (!c->limited || c->budget.rough == rough)
+        count_memo_put(c->memo, key, size);
     return size;
 }
 

@@ -28,6 +28,16 @@ struct tokenizer;
 int counter_new(uint64_t seed, struct counter **ret) MUST_CHECK; /* 0 or -ENOMEM */
 void counter_free(struct counter *c);                            /* accepts NULL */
 
+/* Until counter_whole(), at most so many bytes that are not remembered are counted to the token,
+ * so that one request cannot hold the loop; what is beyond them is estimated on the high side,
+ * and not remembered. */
+void counter_at_most(struct counter *c, size_t bytes);
+/* Counts all again. */
+void counter_whole(struct counter *c);
+
+/* Texts that were estimated so far; grows only. */
+uint64_t counter_rough(const struct counter *c);
+
 /* A model's way of counting; valid while the counter is. */
 struct count_model {
     struct tokenizer *tokenizer;

@@ -2,13 +2,34 @@
 
 #include "common/json_byte.h"
 #include "common/limits.h"
+#include "common/utf8.h"
 #include "scheduler/provider/wire_content.h"
 
 #include <string.h>
 
+/* Half a token for each byte while nothing was counted: few texts have more. */
+static uint64_t at_density(const struct count_budget *b, size_t bytes)
+{
+    if (b->bytes == 0)
+        return (bytes + 1) / 2;
+    return (uint64_t)((double)bytes * (double)b->tokens / (double)b->bytes * 8 / 7) + 1;
+}
+
 static void add(struct count_sum *s, const char *bytes, size_t len)
 {
-    s->text += tokenizer_count(s->tokenizer, bytes, len);
+    struct count_budget *b = s->budget;
+    size_t now = b && b->left < len ? utf8_floor(bytes, len, b->left) : len;
+    size_t tokens = tokenizer_count(s->tokenizer, bytes, now);
+    s->text += tokens;
+    if (!b)
+        return;
+    b->left -= now;
+    b->bytes += now;
+    b->tokens += tokens;
+    if (now < len) {
+        b->rough++;
+        s->text += at_density(b, len - now);
+    }
 }
 
 void count_sum_scratch(struct count_sum *s)

@@ -14,10 +14,19 @@
 
 #include <stdint.h>
 
+/* How much may be counted to the token. What is beyond is taken at the density of what was
+ * counted, and a seventh more, since texts differ. */
+struct count_budget {
+    size_t left;            /* bytes */
+    uint64_t bytes, tokens; /* counted so far */
+    uint64_t rough;         /* texts that were not counted whole */
+};
+
 struct count_sum {
     struct tokenizer *tokenizer;
     const struct count_family *family;
     struct buf *scratch;
+    struct count_budget *budget; /* NULL: all is counted */
     uint64_t text, flat;
 };
 

@@ -38,6 +38,17 @@ static bool can_clear(const struct trim_state *s, uint32_t k)
            !s->blocks[k].dropped && !is_kept_tool(s, b);
 }
 
+/* With a limit to meet, the turns go keep_turns at a time, or every request of a conversation would
+ * lose the cache of what stands behind the boundary. A policy that always cuts means its figure as
+ * it is. */
+static uint32_t first_kept_turn(const struct trim_state *s)
+{
+    uint32_t turn = trim_kept_turn(s);
+    if (s->policy->always || s->policy->keep_turns > UINT32_MAX)
+        return turn;
+    return turn - turn % (uint32_t)s->policy->keep_turns;
+}
+
 /* The first message whose step is young enough: all of them when there are few. */
 static uint32_t first_kept_step(const struct trim_state *s)
 {
@@ -108,7 +119,7 @@ static int64_t possible_saving(const struct trim_state *s, uint32_t turn, uint32
 
 void trim_tool_results(struct trim_state *s)
 {
-    uint32_t turn = trim_kept_turn(s), step = first_kept_step(s);
+    uint32_t turn = first_kept_turn(s), step = first_kept_step(s);
     if (s->policy->min_saving_tokens > 0 &&
         possible_saving(s, turn, step) < s->policy->min_saving_tokens)
         return;

@@ -15,6 +15,7 @@
 
 #include "common/buf.h"
 #include "common/json_scan.h"
+#include "limiter/hint.h"
 #include "scheduler/provider/wire_text.h"
 
 #include <stdbool.h>
@@ -88,6 +89,13 @@ int wire_request_ask_usage(enum wire_endpoint endpoint, const struct wire_reques
 int wire_request_set_model(const struct wire_request *r, const char *model,
                            struct buf *out) MUST_CHECK;
 
+/* The body with at most so many tokens of output asked for, whatever the endpoint calls them; one
+ * that asked for fewer by one of its names keeps that. All other bytes as they were. wire_output.c
+ */
+int wire_request_set_output(enum wire_endpoint endpoint, const struct wire_request *r,
+                            int64_t tokens, struct buf *out) MUST_CHECK;
+/* Of the output, what a request sets apart for thinking: less is refused. 0: nothing. */
+int64_t wire_request_thinking(enum wire_endpoint endpoint, const struct wire_request *r);
 /* The body without a member (each that has this name); the others as they were, the white space
  * between them left out. */
 int wire_request_drop(const struct wire_request *r, const char *name, struct buf *out) MUST_CHECK;
@@ -170,7 +178,9 @@ struct wire_answer {
     enum wire_failure failure;
     bool may_retry;         /* wire_failure_may_retry(), unless x-should-retry says otherwise */
     int64_t retry_after_ms; /* 0..WIRE_MAX_RETRY_AFTER_MS; -1: not told */
-    char dimension[8]; /* limit the text names: "rpm", "tpm", "itpm", "otpm", "rpd", "tpd"; "" */
+    char dimension[8];  /* limit the text names: "rpm", "tpm", "itpm", "otpm", "rpd", "tpd"; "" */
+    char reason[48];    /* the provider's own name for it ("insufficient_quota"); "" none */
+    struct hints hints; /* limits that the body tells */
 };
 
 /* What came from the provider. */
@@ -186,6 +196,10 @@ struct wire_reply {
  * date against now_wall_ms, x-should-retry) and error body. A wait is taken from, in this
  * order: retry-after-ms, retry-after, the error's details, its text ("try again in 6.2s"), the
  * calendar (a spend limit ends with the month, Gemini's daily quota at midnight Pacific). */
+struct wire_rules;
+struct wire_answer wire_classify_by(const struct wire_rules *rules, const struct wire_reply *reply,
+                                    int64_t now_wall_ms);
+/* By the rules of the format's own provider. */
 struct wire_answer wire_classify(enum wire_format format, const struct wire_reply *reply,
                                  int64_t now_wall_ms);
 

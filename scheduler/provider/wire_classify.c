@@ -1,8 +1,11 @@
 #include "scheduler/provider/wire.h"
 
 #include "common/limits.h"
+#include "scheduler/provider/wire_quota.h"
+#include "scheduler/provider/wire_rules.h"
 #include "scheduler/provider/wire_time.h"
 
+#include <ctype.h>
 #include <stddef.h>
 #include <string.h>
 #include <strings.h>
@@ -122,55 +125,47 @@ static bool number_behind(const struct fault *f, const char *word, int64_t *ret)
 
 /* ---- kinds */
 
-/* By the error's type or code, of either format: the names do not clash. */
-static const struct {
-    const char *name;
-    enum wire_failure failure;
-} by_name[] = {
-    {"insufficient_quota", WIRE_QUOTA},
-    {"credit_balance_exhausted", WIRE_QUOTA},
-    {"organization_spend_limit_exceeded", WIRE_QUOTA},
-    {"project_spend_limit_exceeded", WIRE_QUOTA},
-    {"organization_usage_limit_exceeded", WIRE_QUOTA},
-    {"billing_hard_limit_reached", WIRE_QUOTA},
-    {"billing_not_active", WIRE_QUOTA},
-    {"billing_error", WIRE_QUOTA},
-    {"enforced_spend_limit_reached", WIRE_QUOTA},
-    {"slow_down", WIRE_RAMP},
-    {"limit_burst_rate", WIRE_RAMP},
-    {"overloaded_error", WIRE_OVERLOAD},
-    {"server_is_overloaded", WIRE_OVERLOAD},
-    {"capacity_exceeded", WIRE_OVERLOAD},
-    {"service_unavailable_error", WIRE_OVERLOAD},
-    {"rate_limit_error", WIRE_RATE},
-    {"rate_limit_exceeded", WIRE_RATE},
-    {"tokens", WIRE_RATE},
-    {"requests", WIRE_RATE},
-    {"authentication_error", WIRE_AUTH},
-    {"invalid_api_key", WIRE_AUTH},
-    {"permission_error", WIRE_AUTH},
-    {"invalid_request_error", WIRE_CLIENT},
-    {"invalid_prompt", WIRE_CLIENT},
-    {"not_found_error", WIRE_CLIENT},
-    {"request_too_large", WIRE_CLIENT},
-    {"server_error", WIRE_SERVER},
-    {"api_error", WIRE_SERVER},
-    {"timeout_error", WIRE_SERVER},
-};
-
 /* WIRE_OK when the name is not known. */
 static enum wire_failure named(struct json_span name)
 {
-    for (size_t i = 0; i < sizeof(by_name) / sizeof(by_name[0]); i++)
-        if (json_equals(name, by_name[i].name))
-            return by_name[i].failure;
-    return WIRE_OK;
+    struct json_span text = json_inside(name);
+    return text.at ? wire_rules_name(text.at, text.len) : WIRE_OK;
+}
+
+static struct json_span details_code(const struct fault *f)
+{
+    return json_get(json_get(f->error, "details"), "error_code");
+}
+
+static bool matches(const struct wire_rule *rule, int status, const struct fault *f)
+{
+    if (rule->status != 0 && rule->status != status)
+        return false;
+    if (rule->name && !json_equals(f->code, rule->name) && !json_equals(f->type, rule->name) &&
+        !json_equals(json_get(f->error, "status"), rule->name) &&
+        !json_equals(details_code(f), rule->name))
+        return false;
+    return !rule->text || says(f, rule->text);
+}
+
+/* The profile's own row for this answer; NULL: it has none. */
+static const struct wire_rule *own_rule(const struct wire_rules *rules, int status,
+                                        const struct fault *f)
+{
+    for (size_t i = 0; i < WIRE_RULES_MAX; i++) {
+        const struct wire_rule *rule = &rules->rows[i];
+        if (rule->status == 0 && !rule->name && !rule->text)
+            return NULL;
+        if (matches(rule, status, f))
+            return rule;
+    }
+    return NULL;
 }
 
 /* The code is the narrower of the two, but a type that speaks of money wins. */
 static enum wire_failure named_by_body(const struct fault *f)
 {
-    enum wire_failure details = named(json_get(json_get(f->error, "details"), "error_code"));
+    enum wire_failure details = named(details_code(f));
     if (details != WIRE_OK)
         return details;
     enum wire_failure type = named(f->type), code = named(f->code);
@@ -198,31 +193,18 @@ static enum wire_failure refused_by_limit(const struct fault *f)
     return says(f, "acceleration limit") ? WIRE_RAMP : WIRE_RATE;
 }
 
-/* Anthropic answers 400 when money is out: a limit that the account set itself, or its
- * balance. To repeat it is as pointless as with the others. */
-static enum wire_failure bad_request(enum wire_format format, const struct fault *f)
-{
-    bool money = says(f, "You have reached your specified API usage limits") ||
-                 says(f, "Your credit balance is too low");
-    return format == WIRE_ANTHROPIC && money ? WIRE_QUOTA : WIRE_CLIENT;
-}
-
 /* An error event inside a stream came with status 200: only its body tells. */
-static enum wire_failure without_status(enum wire_format format, const struct fault *f)
+static enum wire_failure without_status(const struct fault *f)
 {
     enum wire_failure failure = named_by_body(f);
     if (failure == WIRE_RATE)
         return refused_by_limit(f);
-    if (failure == WIRE_CLIENT)
-        return bad_request(format, f);
     return failure == WIRE_OK ? WIRE_SERVER : failure;
 }
 
-static enum wire_failure by_status(enum wire_format format, int status, const struct fault *f)
+static enum wire_failure by_status(int status, const struct fault *f)
 {
     switch (status) {
-    case 400:
-        return bad_request(format, f);
     case 401:
     case 403:
         return WIRE_AUTH;
@@ -244,16 +226,18 @@ static enum wire_failure by_status(enum wire_format format, int status, const st
     }
 }
 
-static enum wire_failure classify(enum wire_format format, int status, const struct fault *f)
+static enum wire_failure classify(const struct wire_rules *rules, int status, const struct fault *f)
 {
-    if (status >= 200 && status < 300) {
-        if (!f->error.at)
-            return WIRE_OK;
-        if (f->status == 0)
-            return without_status(format, f);
+    bool in_stream = status >= 200 && status < 300;
+    if (in_stream && !f->error.at)
+        return WIRE_OK;
+    if (in_stream && f->status != 0)
         status = f->status;
-    }
-    return by_status(format, status, f);
+    const struct wire_rule *rule = own_rule(rules, status, f);
+    /* A row about a limit does not know of a request that is larger than it. */
+    if (rule && (rule->failure != WIRE_RATE || !is_too_large(f)))
+        return rule->failure;
+    return in_stream && f->status == 0 ? without_status(f) : by_status(status, f);
 }
 
 /* ---- which limit */
@@ -290,6 +274,24 @@ static void name_dimension(const struct fault *f, char *ret, size_t room)
     size_t len = strnlen(found, room - 1);
     memcpy(ret, found, len);
     ret[len] = '\0';
+}
+
+/* What the provider calls it, for people: its code, else its type. Only plain names. */
+static void name_reason(const struct fault *f, char *ret, size_t room)
+{
+    const struct json_span names[] = {details_code(f), f->code, f->type};
+    ret[0] = '\0';
+    for (size_t i = 0; i < 3 && !*ret; i++) {
+        struct json_span name = json_kind(names[i]) == JSON_STR ? json_inside(names[i]) : names[i];
+        size_t len = 0;
+        while (name.at && len < name.len && len < room - 1 &&
+               (isalnum((unsigned char)name.at[len]) || strchr("_.-", name.at[len])))
+            len++;
+        if (len == 0 || len < name.len || (name.len == 4 && memcmp(name.at, "null", 4) == 0))
+            continue;
+        memcpy(ret, name.at, len);
+        ret[len] = '\0';
+    }
 }
 
 /* ---- how long */
@@ -382,18 +384,27 @@ static bool may_retry(const struct wire_reply *reply, const struct wire_answer *
     return may || (strcasecmp(advice, "true") == 0 && answer->failure == WIRE_CLIENT);
 }
 
-struct wire_answer wire_classify(enum wire_format format, const struct wire_reply *reply,
-                                 int64_t now_wall_ms)
+struct wire_answer wire_classify_by(const struct wire_rules *rules, const struct wire_reply *reply,
+                                    int64_t now_wall_ms)
 {
     struct fault f = read_fault(reply->body, reply->len);
     struct wire_answer answer = {
-        .failure = classify(format, reply->status, &f),
+        .failure = classify(rules, reply->status, &f),
         .retry_after_ms = -1,
     };
     if (answer.failure == WIRE_OK)
         return answer;
     name_dimension(&f, answer.dimension, sizeof(answer.dimension));
+    name_reason(&f, answer.reason, sizeof(answer.reason));
     find_wait(reply, &f, now_wall_ms, &answer);
     answer.may_retry = may_retry(reply, &answer);
+    wire_quota_read(f.error, &answer.hints);
     return answer;
+}
+
+struct wire_answer wire_classify(enum wire_format format, const struct wire_reply *reply,
+                                 int64_t now_wall_ms)
+{
+    const char *profile = format == WIRE_ANTHROPIC ? "anthropic" : "openai";
+    return wire_classify_by(wire_rules_find(profile), reply, now_wall_ms);
 }

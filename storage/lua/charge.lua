@@ -21,6 +21,7 @@ if tonumber(redis.call('GET', key) or '0') < tonumber(ARGV[4]) then
     elseif tokens[i] > 0 then
       log_extra(d, p.ms, tokens[i]) -- what comes back has no time here: it may have left already
     end
+    p.X[i] = p.X[i] + tokens[i]
     if pauses[i] > 0 then
       d.W = math.max(d.W, p.ms + pauses[i])
       redis.call('HSET', p.key, d.name .. ':W', int(d.W))

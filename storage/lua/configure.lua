@@ -11,6 +11,7 @@ local key, pre = KEYS[1], string.sub(KEYS[1], 1, -2)
 local known = redis.call('HGET', key, 'dims')
 local text = redis.call('HGET', key, 'cfg')
 local before = text and cjson.decode(text).dim or {}
+local ad = cjson.decode(redis.call('HGET', key, 'ad') or '{}')
 local base, set, names, kept, rows = {}, {}, {}, {}, {}
 
 -- What was earned until now was earned under the old limits.
@@ -39,7 +40,9 @@ local function set_state(d, old, empty)
     refill_old(old)
   end
   if d.A and old and old.A and same then
-    d.L, d.T = old.L + (d.C - old.C) * d.P, old.T
+    -- old.C is the learned capacity, which goes on unless the limit is another one
+    local learned = old.ad and not d.forgets
+    d.L, d.T = learned and old.L or old.L + (d.C - old.C) * d.P, old.T
   elseif d.A and old and not old.A then
     local held = math.min(old.L, d.C * d.P)
     start_log(d, same and d.C - math.floor(held / d.P) or d.C, math.max(ms, old.T + old.U - 1))
@@ -64,11 +67,19 @@ for i = 10, #ARGV, 8 do
   local R, P, U, C = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4])
   local old, v = before[name], redis.call('HMGET', key, name .. ':L', name .. ':T', name .. ':W')
   local d = {name = name, R = R, P = P, U = U, C = C, A = ARGV[i + 7] == 'w' or nil, W = v[3] or '0'}
+  if old and ad.d and (old.R ~= R or old.P ~= P or old.U ~= U or old.C ~= C or old.A and 'w' ~= ARGV[i + 7]
+    or not old.A and d.A) then
+    d.forgets = ad.d[name] -- learned for another limit
+  end
   if old then
     old.name, old.L, old.T = name, tonumber(v[1]), tonumber(v[2])
+    adapt_open(old, ad.d and ad.d[name])
   end
   d.key = pre .. 'w:' .. name
   set_state(d, old, not known and ARGV[2] == 'empty')
+  if d.forgets then
+    ad.d[name] = nil
+  end
   rows[#rows + 1] = format('"%s":{"R":%d,"P":%d,"U":%d,"C":%d,"M":%d,"F":"%s"%s}', name, R, P, U, C,
     tonumber(ARGV[i + 5]), ARGV[i + 6], d.A and ',"A":"w"' or '')
   for _, pair in ipairs({{'L', int(d.L)}, {'T', int(d.T)}, {'W', d.W}, {'G', d.G and int(d.G)}}) do
@@ -133,6 +144,10 @@ local dims = table.concat(names, ',')
 redis.call('HSET', pre .. 'm', 'h:id', '') -- a hold was counted by the old limits
 local cfg = '{' .. table.concat(base, ',') .. ',"dim":{' .. table.concat(rows, ',') .. '}}'
 redis.call('HSET', key, 'cfg', cfg, 'dims', dims, unpack(set))
+redis.call('HSET', key, 'ad', adapt_text({ad = ad, dims = {}}))
+if known ~= dims then
+  redis.call('HDEL', key, 'X') -- in the order of the dimensions
+end
 redis.call('HSETNX', key, 'nq', 0)
 redis.call('HSETNX', key, 'seq', 0)
 redis.call('HSETNX', key, 'svc', 1000)

@@ -1,4 +1,4 @@
--- lib: what every script shares, after dim.lua and tenant.lua.
+-- lib: what every script shares, after dim.lua, adapt.lua and tenant.lua.
 --
 -- The rules (refill, need, order, hold, bypass) are those of limiter/pool.h, word for word; this is
 -- the copy that decides. All keys of a pool carry its hash tag, so one script may touch them all:
@@ -10,7 +10,7 @@
 --                  R P U C M F (r refund, k keep, a accrue), A: w a sliding window. State: nq tickets queued, seq of
 --                  the last grant, svc mean ms of a running ticket; for a dimension d: d:L
 --                  level d:T d:W, of a window d:G: what was charged then or before is not in its
---                  log any more. dims: the names that are configured
+--                  log any more. dims: the names that are configured. ad, X: see adapt.lua
 --   w:d      LIST  of a window: time, amount, time, amount … of its log, the oldest first
 --   m        HASH  fair tags: v; v0 S0 F0 … for the classes 0-2; bp busy periods so far;
 --                  hold: h:id h:t h:u:d, of a window h:g:d, tokens that left it since
@@ -29,9 +29,9 @@
 --   j:ID     HASH  a ticket: st state, kd call|job|permit MS (a lease of its own, at whose end it
 --                  has expired and is not queued again), cl tn w ord dl fc (fair cost), c:d cost,
 --                  at fence, tr 1 while it counts in its tenant's run, ls leases lost, fv fair cost
---                  charged in busy
---                  period fb, ow owner, seq, t0 t1 t2 ms of
---                  submit, last grant, end; other fields are the caller's and never read here
+--                  charged in busy period fb, ow owner, seq, x (see adapt.lua), t0 t1 t2 ms of
+--                  submit, last grant, end; hint what its answer moved; other fields are the caller's
+--                  and never read here
 --
 -- ARGV begins with: owner (instance id), the most grants, dimensions as 'rpm,tpm'. A tenant is
 -- given as LENGTH:NAME and treated as opaque. Times are ms unless they end in _us.
@@ -68,11 +68,18 @@ local function open_pool(owner, most, names)
     dims[n] = name
     want[3 * n + 2], want[3 * n + 3], want[3 * n + 4] = name .. ':L', name .. ':T', name .. ':W'
   end
+  want[#want + 1], want[#want + 2] = 'ad', 'X'
   local v = redis.call('HMGET', key, unpack(want))
   if not v[1] then
     return nil
   end
   local p = cjson.decode(v[1])
+  p.ad, p.X = cjson.decode(v[#want - 1] or '{}'), {}
+  p.K0 = p.K
+  p.K = slots_now(p)
+  for x in string.gmatch(v[#want] or '', '[^,]+') do
+    p.X[#p.X + 1] = tonumber(x)
+  end
   p.key, p.pre, p.owner, p.most = key, string.sub(key, 1, -2), owner, tonumber(most)
   p.grants, p.count, p.wait, p.binding = {}, 0, -3, ''
   p.us = now_us()
@@ -84,6 +91,8 @@ local function open_pool(owner, most, names)
     if not d then
       return nil
     end
+    p.X[i] = p.X[i] or 0
+    adapt_open(d, p.ad.d and p.ad.d[dims[i]])
     d.name, d.L, d.T, d.W = dims[i], tonumber(v[3 * i + 2]), tonumber(v[3 * i + 3]), tonumber(v[3 * i + 4])
     if d.A then
       d.key = p.pre .. 'w:' .. dims[i]
@@ -125,7 +134,7 @@ end
 
 local function never_fits(p, cost)
   for i, d in ipairs(p.dims) do
-    if cost[i] > d.C then
+    if cost[i] > adapt_largest(d) then
       return d
     end
   end
@@ -147,7 +156,17 @@ local function charge(p, cost)
       log_add(d, p.ms, cost[i])
     end
     d.L = d.L - cost[i] * d.P
+    p.X[i] = p.X[i] + cost[i]
   end
+end
+
+-- The tokens charged so far, for a ticket to remember.
+local function charged(p)
+  local x = {}
+  for i = 1, #p.dims do
+    x[i] = int(p.X[i])
+  end
+  return table.concat(x, ',')
 end
 
 -- ---- tags and hold, read once and written once
@@ -195,6 +214,10 @@ local function save(p)
         redis.call('HINCRBY', p.pre .. 'm', 'h:g:' .. d.name, int(d.left))
       end
     end
+  end
+  a[n + 1], a[n + 2] = 'X', charged(p)
+  if p.ad_moved then
+    a[n + 3], a[n + 4] = 'ad', adapt_text(p)
   end
   redis.call('HSET', p.key, unpack(a))
   save_quotas(p)

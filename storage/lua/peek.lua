@@ -1,8 +1,10 @@
 -- peek: looks at a pool, or at one ticket of it, and changes nothing.
 -- ARGV: owner, 0, dims, id ('' for the pool alone), fields of the record to give back …
 -- RESULT for a pool:   {'pool', running, eta_ms of a new ticket, binding, depth and oldest ms of
---                      each class …, ms until the last pause of a dimension is over}; then, with a
---                      tenant for the fields that has limits: its running, max_parallel, queued,
+--                      each class …, ms until the last pause of a dimension is over, {closed|open|half_open,
+--                      ms until the circuit lets a ticket through, why, slots (0 no limit), then for each
+--                      dimension: limit told by the provider or learned (0 neither), rate, capacity …}}; then,
+--                      with a tenant for the fields that has limits: its running, max_parallel, queued,
 --                      max_queue, and name, capacity, remaining, full_in_ms of each dimension …
 -- RESULT for a ticket: {state, eta_ms, ahead, binding, values of the asked fields …}; {'none'}
 
@@ -83,6 +85,14 @@ for _, d in ipairs(p.dims) do
   pause = math.max(pause, d.W - p.ms)
 end
 result[#result + 1] = int(pause)
+local t, now = p.ad.t, circuit_wait(p)
+local state = not t and 'closed' or ((now == 0 or t[4] ~= '') and 'half_open' or 'open')
+local learned = {state, int(now or 0), t and t[3] or '', int(p.K)}
+for _, d in ipairs(p.dims) do
+  local told = d.ad and (d.ad.rate > 0 and d.R or d.ad.told) or 0
+  learned[#learned + 1], learned[#learned + 2], learned[#learned + 3] = int(told), int(d.R), int(d.C)
+end
+result[#result + 1] = learned
 
 -- What a tenant has left.
 local function own_levels(tenant)

@@ -82,7 +82,8 @@ local function start(p, t, fair)
   end
   redis.call('ZADD', p.pre .. 'inf', int(p.ms + (permit_lease(t.kd) or p.lease)), t.id)
   redis.call('HSET', p.pre .. 'j:' .. t.id, 'st', 'running', 'at', int(t.at), 'fv', int(fair and t.fc or 0),
-    'fb', int(t.fb or -1), 'ow', t.ow, 'seq', int(p.seq), 't1', int(p.ms))
+    'fb', int(t.fb or -1), 'ow', t.ow, 'seq', int(p.seq), 'x', charged(p), 't1', int(p.ms))
+  circuit_probe(p, t.id)
   tell(p, t.id, t.kd, 'running')
   if t.ow ~= p.owner then
     redis.call('PUBLISH', 'sluice:i:' .. t.ow,
@@ -236,6 +237,11 @@ local function turn(p)
   while p.nq > 0 do
     if p.count >= p.most then
       p.wait = 0
+      return
+    end
+    local open_ms = circuit_wait(p)
+    if open_ms and open_ms > 0 then
+      p.wait, p.binding = open_ms, 'circuit'
       return
     end
     if slots_full(p) then

@@ -1,9 +1,10 @@
 -- settle: a granted ticket ends, once. Corrects the charge, frees the slot, grants what fits now.
 -- ARGV: owner, most, dims, id, fence, state (done|failed|cancelled, or queued: again at its old place),
 --       delay ms (with queued), sent (0: the provider never saw it, all comes back), actual costs
---       '1,480' (-1 unknown), fair actual (-1 unknown), pause ('' or 'tpm 1500' or '* 1500': nothing of
---       this dimension, or of any, before so many ms), then fields of the record: name value …
--- RESULT: {'settled'} or {'stale', state}: it does not run under this fence, nothing was corrected
+--       '1,480' (-1 unknown), fair actual (-1 unknown), news ('' or 'pause tpm 1500;limit rpm 60 59 0 0':
+--       what the answer told, see adapt.lua), then fields of the record: name value …
+-- RESULT: {'settled', state, what moved (for people)} or {'stale', state}: it does not run under this
+--         fence, nothing was corrected
 
 local p = open_pool(ARGV[1], ARGV[2], ARGV[3])
 if not p then
@@ -16,22 +17,22 @@ if not t or t.st ~= 'running' or t.at ~= tonumber(ARGV[5]) then
   return reply(p, {'stale', t and t.st or 'none'})
 end
 local state, unsent, actual, fair = ARGV[6], ARGV[8] == '0', costs(ARGV[9]), tonumber(ARGV[10])
+adapt_told(p, t, ARGV[11])
+local spent = {}
 for i, d in ipairs(p.dims) do
   local a = unsent and 0 or actual[i]
+  spent[i] = a >= 0 and a or t.cost[i]
   if a >= 0 then
     settle_dim(p, d, t, t.cost[i], a, unsent)
+    if a > t.cost[i] or unsent or d.F ~= 'k' then
+      p.X[i] = p.X[i] + a - t.cost[i]
+    end
   end
 end
 end_own(p, t, actual, unsent)
+local moves = adapt_done(p, spent)
 if t.fv > 0 and t.fb == tags(p).bp and (unsent or fair >= 0) then
   move_tags(p, t, (unsent and 0 or fair) - t.fv)
-end
-local paused, pause_ms = string.match(ARGV[11], '^(%S+) (%d+)$')
-for _, d in ipairs(p.dims) do
-  if paused == '*' or paused == d.name then
-    d.W = math.max(d.W, p.ms + tonumber(pause_ms))
-    redis.call('HSET', p.key, d.name .. ':W', int(d.W))
-  end
 end
 redis.call('ZREM', p.pre .. 'inf', t.id)
 p.svc = p.svc + math.floor((math.max(p.ms - t.t1, 0) - p.svc) / 16)
@@ -39,6 +40,9 @@ p.svc = p.svc + math.floor((math.max(p.ms - t.t1, 0) - p.svc) / 16)
 local key = p.pre .. 'j:' .. t.id
 if #ARGV > 11 then
   redis.call('HSET', key, unpack(ARGV, 12))
+end
+if moves ~= '' then
+  redis.call('HSET', key, 'hint', moves)
 end
 local cancelled = state == 'queued' and redis.call('HEXISTS', key, 'cancel') == 1
 if cancelled then
@@ -57,4 +61,4 @@ else
 end
 dispatch(p)
 save(p)
-return reply(p, {'settled', state})
+return reply(p, {'settled', state, moves})

@@ -5,6 +5,7 @@
 -- RESULT: {'granted', fence, seq} {'queued', eta_ms, ahead, binding} {'too_large', dim, capacity}
 --         (dim and binding: 'tpm' of the pool, 'tenant:tpm' of the tenant)
 --         {'full', queued} {'tenant_full', queued, max_queue} {'known', state, fence, seq}
+--         {'circuit', why, ms}: a call, while the provider says that there is no money
 
 local p = open_pool(ARGV[1], ARGV[2], ARGV[3])
 if not p then
@@ -45,14 +46,21 @@ if known[1] then
 end
 local over = never_fits(p, t.cost)
 if over then
-  return reply(p, {'too_large', over.name, int(over.C)})
+  return reply(p, {'too_large', over.name, int(adapt_largest(over))})
 end
 local own = quota(p, tenant)
 over = own and own_over(own, t.cost)
 if over then
   return reply(p, {'too_large', 'tenant:' .. over.name, int(over.C)})
 end
-if p.nq == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost) == 0 and not slots_full(p)
+for i, d in ipairs(p.dims) do
+  t.cost[i] = math.min(t.cost[i], d.C) -- a learned rate may be below what one request costs
+end
+local open_ms = circuit_wait(p) or 0
+if open_ms > 0 and kind == 'call' then
+  return reply(p, {'circuit', p.ad.t[3], int(open_ms)})
+end
+if p.nq == 0 and open_ms == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost) == 0 and not slots_full(p)
   and (not own or own_wait(p, own, t.cost) == 0) then
   -- the fast path: one read, one lease, one record, one write
   charge(p, t.cost)
@@ -61,10 +69,12 @@ if p.nq == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost) == 0 and not sl
   a[18] = 1 -- at: the first fence
   local n = #a
   a[n + 1], a[n + 2], a[n + 3], a[n + 4] = 'seq', int(p.seq), 't1', int(p.ms)
+  a[n + 5], a[n + 6] = 'x', charged(p)
   if own then
     own_charge(own, t.cost)
-    a[n + 5], a[n + 6] = 'tr', 1
+    a[n + 7], a[n + 8] = 'tr', 1
   end
+  circuit_probe(p, id)
   redis.call('HSET', key, unpack(a))
   redis.call('ZADD', p.pre .. 'inf', int(p.ms + (permit_lease(kind) or p.lease)), id)
   if kind ~= 'job' then

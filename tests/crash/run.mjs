@@ -4,7 +4,6 @@
 import assert from 'node:assert/strict';
 import { getJson, simulatorCalls, sleep, until } from '../support/program.mjs';
 import { seeded } from '../support/random.mjs';
-import { check } from './checker.mjs';
 import { Cluster } from './cluster.mjs';
 import { Submitter } from './submitter.mjs';
 
@@ -84,8 +83,7 @@ class Killer {
 const sum = (list) => list.reduce((a, b) => a + b, 0);
 
 function judge(submitter, killer, jobs, calls) {
-    const counts = check(submitter.history,
-        jobs.map((job) => ({ n: job.metadata.n, status: job.status })));
+    const counts = submitter.judge(jobs);
     const distinct = new Set(calls.map((call) => call.body_hash)).size;
     const extra = calls.length - jobs.length;
     const inFlight = { service: sum(killer.inFlight.service), redis: sum(killer.inFlight.redis) };

@@ -4,7 +4,6 @@
 import assert from 'node:assert/strict';
 import { getJson, simulatorCalls, sleep, until } from '../support/program.mjs';
 import { seeded } from '../support/random.mjs';
-import { check } from './checker.mjs';
 import { Fleet } from './fleet.mjs';
 import { Submitter } from './submitter.mjs';
 
@@ -77,7 +76,7 @@ class Storm {
 }
 
 function judge(submitter, storm, jobs, calls, ledger) {
-    const counts = check(submitter.history, jobs.map((job) => ({ n: job.metadata.n, status: job.status })));
+    const counts = submitter.judge(jobs);
     // The simulator keeps the newest records only; the count of calls is of all.
     const distinct = ledger.calls > calls.length ? jobs.length : new Set(calls.map((call) => call.body_hash)).size;
     console.log(`submitted ${counts.attempted}, accepted ${counts.acknowledged}; lost ${counts.lost}, ` +

@@ -1,17 +1,22 @@
 // Submits numbered jobs, one by one and as NDJSON, with and without Idempotency-Key, and writes
 // down what it was told. What was not answered is submitted again when it has a key; without
 // one another element takes its place, as nobody can know whether the first arrived.
+import { join } from 'node:path';
+import { check } from '../support/checker.mjs';
+import { History } from '../support/history.mjs';
 import { sleep } from '../support/program.mjs';
 
 const MAX_LINES = 25;
 const AGAIN_MS = 5;
 
 export class Submitter {
-    constructor(cluster, random, wanted) {
+    constructor(cluster, random, wanted, models = ['gpt-4o']) {
+        this.models = models;
         this.cluster = cluster;
         this.random = random;
         this.wanted = wanted; // accepted jobs
-        this.history = [];
+        this.history = new History(join(cluster.folder, 'history.jsonl'));
+        this.clients = 0;
         this.next = 1;
         this.reserved = 0; // accepted, or on their way
         this.accepted = 0;
@@ -23,13 +28,19 @@ export class Submitter {
         const text = `Job ${n}. ${'Lorem ipsum dolor sit amet. '.repeat(n % 8)}`;
         return JSON.stringify({
             endpoint: '/v1/chat/completions',
-            body: { model: 'gpt-4o', max_tokens: 16, messages: [{ role: 'user', content: text }] },
+            body: { model: this.models[n % this.models.length], max_tokens: 16, messages: [{ role: 'user', content: text }] },
             metadata: { n },
         });
     }
 
-    note(type, numbers) {
-        for (const n of numbers) this.history.push({ type, n });
+    note(who, outcome, numbers) {
+        for (const n of numbers) this.history.note(who, 'submit', n, outcome);
+    }
+
+    // jobs: as the service lists them when all is over.
+    judge(jobs) {
+        this.history.finish(jobs.map((job) => ({ id: job.metadata.n, status: job.status })));
+        return check(this.history.entries);
     }
 
     // Each line: true accepted, false refused, undefined not known.
@@ -56,13 +67,13 @@ export class Submitter {
         });
     }
 
-    async submit(numbers, many, key) {
+    async submit(who, numbers, many, key) {
         for (let first = true; ; first = false) {
             if (!first) this.retries++;
-            this.note('invoke', numbers);
+            this.note(who, 'invoke', numbers);
             const told = await this.post(numbers, many, key);
             numbers.forEach((n, i) =>
-                this.note(told[i] ? 'ok' : told[i] === false ? 'fail' : 'info', [n]));
+                this.note(who, told[i] ? 'ok' : told[i] === false ? 'fail' : 'info', [n]));
             const unknown = told.some((line) => !line);
             if (!unknown || (!key && told.some((line) => line !== false))) return told;
             await sleep(AGAIN_MS);
@@ -80,6 +91,7 @@ export class Submitter {
 
     // mayGoOn(accepted) holds the submitter back, so that jobs arrive all the time.
     async run(mayGoOn) {
+        const who = `client-${++this.clients}`;
         while (this.reserved < this.wanted) {
             if (!mayGoOn(this.accepted)) {
                 await sleep(AGAIN_MS);
@@ -87,9 +99,9 @@ export class Submitter {
             }
             const { numbers, many, keyed } = this.take();
             const key = keyed ? `key-${numbers[0]}` : null;
-            const told = await this.submit(numbers, many, key);
+            const told = await this.submit(who, numbers, many, key);
             // A client that never read the answer asks again: nothing may be done twice.
-            if (key && this.random.below(5) === 0) await this.submit(numbers, many, key);
+            if (key && this.random.below(5) === 0) await this.submit(who, numbers, many, key);
             const accepted = told.filter(Boolean).length;
             this.accepted += accepted;
             this.reserved -= numbers.length - accepted;

@@ -99,8 +99,8 @@ static struct asked ask_for(enum access_scope scope, const char *config, const c
         fail_msg("%s", e.text);
     struct event_base *base = event_base_new();
     assert_int_equal(redis_address_parse(redis.url, &address, &e), 0);
-    struct redis_conn *conn = redis_conn_new(base, &address, on_redis, &a, &e);
-    a.access = access_new(base, conn);
+    struct redis_link *link = redis_link_new(base, &address, on_redis, &a, &e);
+    a.access = access_new(base, link);
     assert_int_equal(access_configure(a.access, a.config), 0);
     struct server *server = server_new(base, &options, on_request, &a, &e);
     assert_non_null(server);
@@ -113,7 +113,7 @@ static struct asked ask_for(enum access_scope scope, const char *config, const c
     assert_int_equal(write(fd, text, (size_t)n), n);
     assert_true(wait_loop(base, is_done, &a));
     server_free(server);
-    redis_conn_free(conn);
+    redis_link_free(link);
     access_free(a.access);
     event_base_free(base);
     (void)close(fd);

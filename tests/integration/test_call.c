@@ -132,8 +132,9 @@ static void a_refusal_that_outlasts_the_wait_is_told_at_once(void **state)
     assert_string_equal(c.body, RATE_BODY);
     CORE_UNTIL(k, core_is(k, c.id, "failed"));
     core_call_begin(k, &next, CORE_BODY, WAIT_MS); /* and the pause holds for all */
-    CORE_UNTIL(k, next.queued == 1);
-    core_call_cancel(&next);
+    CORE_UNTIL(k, core_call_over(&next));
+    assert_int_equal(next.failure.status, 504);
+    assert_true(next.failure.retry_after_ms > 3000000);
     CORE_UNTIL(k, core_queued(k) == 0);
 }
 

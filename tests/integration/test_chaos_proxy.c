@@ -243,7 +243,7 @@ static bool start_program(struct program *p, struct rig *r, const char *control)
 static void the_program_takes_lines_and_ends_with_its_input(void **state)
 {
     struct rig *r = *state;
-    struct program p;
+    struct program p = {.pid = 0};
     struct redis_probe probe;
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     char text[256] = "", url[128], answer[CHAOS_LINE_BYTES] = "";

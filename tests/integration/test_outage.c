@@ -489,7 +489,7 @@ static void a_charge_brings_the_pauses_along(void **state)
     struct store_charge c = {.number = 1, .tokens = {1}, .pause_ms = {3600000}};
     core_kit_start(k, "rpm: 6000", NULL);
     assert_string_equal(charge(k, &t, &c), "charged");
-    core_call_begin(k, &call, CORE_BODY, WAIT_MS);
+    core_call_begin(k, &call, CORE_BODY, 2 * 3600000);
     CORE_UNTIL(k, call.queued == 1);
     core_call_cancel(&call);
     assert_clean(k);

@@ -50,7 +50,7 @@ static struct rig begin(void **state, const char *limits)
 /* What is still on its way must be answered before the rest is torn down. */
 static void finish(struct rig *r)
 {
-    CORE_UNTIL(r->k, scheduler_active(r->k->scheduler) == 0 && redis_conn_pending(r->k->conn) == 0);
+    CORE_UNTIL(r->k, scheduler_active(r->k->scheduler) == 0 && redis_link_pending(r->k->link) == 0);
     permits_free(r->all);
 }
 
@@ -142,7 +142,7 @@ static struct pool_agent *agent(struct rig *r)
     return scheduler_next_pool(r->k->scheduler, &at)->agent;
 }
 
-static void on_reaped(void *arg, struct store_pool *pool, const struct store_turn *turn)
+static void on_done_turn(void *arg, struct store_pool *pool, const struct store_turn *turn)
 {
     (void)pool;
     assert_int_equal(turn->status, REDIS_OK);
@@ -152,7 +152,15 @@ static void on_reaped(void *arg, struct store_pool *pool, const struct store_tur
 static void reap(struct rig *r)
 {
     bool done = false;
-    pool_store_reap(r->k->store, pool_agent_pool(agent(r)), 16, on_reaped, &done);
+    pool_store_reap(r->k->store, pool_agent_pool(agent(r)), 16, on_done_turn, &done);
+    CORE_UNTIL(r->k, done);
+}
+
+static void extend(struct rig *r, const char *id, int64_t ms)
+{
+    bool done = false;
+    struct store_look what = {.id = id};
+    pool_store_permit(r->k->store, pool_agent_pool(agent(r)), &what, ms, on_done_turn, &done);
     CORE_UNTIL(r->k, done);
 }
 
@@ -233,6 +241,7 @@ static void an_expired_permit_frees_its_slot_and_keeps_its_tokens(void **state)
     CORE_UNTIL(r.k, look(&r, &w).status == PERMIT_EXPIRED);
     struct told late = settle(&r, &w, "{\"usage\":{\"input_tokens\":1}}"); /* not reaped yet */
     refused(&late, 409, "permit_expired");
+    extend(&r, t.id, 60000); /* a lease that has ended is not made longer */
     reap(&r);
     assert_true(core_is(r.k, t.id, "expired"));
     assert_int_equal(core_running(r.k), 0);
@@ -345,13 +354,13 @@ static void who_leaves_takes_the_ticket_out_or_gives_it_back(void **state)
     struct rig r = begin(state, LIMITS);
     struct told t;
     permit_leave(ask_for(&r, &t, 5000, 20000, 0)); /* granted in this moment */
-    CORE_UNTIL(r.k, redis_conn_pending(r.k->conn) == 0);
+    CORE_UNTIL(r.k, redis_link_pending(r.k->link) == 0);
     CORE_UNTIL(r.k, core_running(r.k) == 0);
     assert_in_range(core_level(r.k, "tpm"), 6000, 6000);
 
     assert_true(take(&r, 5000, 0, 0).found);
     struct permit *p = ask_for(&r, &t, 5000, 20000, 0);
-    CORE_UNTIL(r.k, core_queued(r.k) == 1 && redis_conn_pending(r.k->conn) == 0);
+    CORE_UNTIL(r.k, core_queued(r.k) == 1 && redis_link_pending(r.k->link) == 0);
     permit_leave(p);
     CORE_UNTIL(r.k, core_queued(r.k) == 0);
     assert_int_equal(t.calls, 0);

@@ -104,6 +104,7 @@ void core_kit_start(struct core_kit *k, const char *limits, const char *more)
     struct scheduler_options options = {.base = k->base, .instance = k->instance, .seed = 1};
     options.store = k->store = pool_store_new(&store, &e);
     options.jobs = k->job_store = job_store_new(k->link, COMMAND_MS);
+    options.calibrations = k->calibrations = calibration_store_new(k->link, COMMAND_MS);
     options.http = k->http = http_client_new(k->base);
     k->scheduler = scheduler_new(&options, core_kit_config(k, limits, more));
     k->jobs = jobs_new(k->scheduler);
@@ -127,6 +128,7 @@ static void stop(struct core_kit *k)
     scheduler_free(k->scheduler);
     pool_store_free(k->store);
     job_store_free(k->job_store);
+    calibration_store_free(k->calibrations);
 }
 
 int core_kit_teardown(void **state)

@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "scheduler/call.h"
 #include "scheduler/job.h"
+#include "storage/calibration_store.h"
 #include "tests/support/fake_provider.h"
 #include "tests/support/redis_fixture.h"
 
@@ -36,6 +37,7 @@ struct core_kit {
     struct redis_link *link, *channel;
     struct pool_store *store;
     struct job_store *job_store;
+    struct calibration_store *calibrations;
     struct http_client *http;
     struct scheduler *scheduler;
     struct jobs *jobs;

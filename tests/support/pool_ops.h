@@ -39,6 +39,7 @@ struct pool_op {
     struct pool_outcome outcome; /* its id and fence are those above */
     int pause_dim;               /* settle: -1 all, -2 no pause */
     int64_t pause_ms;
+    const char *news;          /* settle: instead of the pause; NULL none */
     struct pool_limits limits; /* configure */
 };
 

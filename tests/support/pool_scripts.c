@@ -62,7 +62,7 @@ static int set_clock(char *text, size_t size)
 
 static int join(const char *name, char *text, size_t size)
 {
-    const char *const parts[] = {"dim", "tenant", "lib", "queue", "eta", name};
+    const char *const parts[] = {"dim", "adapt", "tenant", "lib", "queue", "eta", name};
     size_t used = 0;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         if (read_file(parts[i], text + used, size - used) < 0)
@@ -209,8 +209,8 @@ static void add_settle(struct words *w, const struct pool_scripts *s, const stru
     const char *dim = op->pause_dim >= 0 ? s->limits.dims[op->pause_dim].name : "*";
     w->pause[0] = '\0';
     if (op->pause_dim >= -1)
-        (void)snprintf(w->pause, sizeof(w->pause), "%s %" PRId64, dim, op->pause_ms);
-    add(w, w->pause);
+        (void)snprintf(w->pause, sizeof(w->pause), "pause %s %" PRId64, dim, op->pause_ms);
+    add(w, op->news ? op->news : w->pause);
 }
 
 static void add_tenants(struct words *w, const struct pool_limits *l)

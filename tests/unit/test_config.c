@@ -240,6 +240,7 @@ static void assert_same_field(const struct config_row *row, const void *a, const
         break;
     case CONFIG_SECRET:
     case CONFIG_LIST:
+    case CONFIG_NAMES:
     case CONFIG_SECTION:
         break;
     }

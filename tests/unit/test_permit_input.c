@@ -166,6 +166,28 @@ static void what_is_wrong_is_named_with_its_value_and_the_bound(void **state)
     }
 }
 
+static void of_two_patterns_that_fit_alike_the_models_name_decides(void **state)
+{
+    static const char stars[] =
+        "providers:\n- {name: a, format: anthropic, models: [{name: '*'}]}\n"
+        "- {name: o, format: openai, models: [{name: '*'}]}\n";
+    static const char claude[] = "{\"model\":\"claude-x\",\"input_tokens\":1}";
+    static const char other[] = "{\"model\":\"gpt-4o\",\"input_tokens\":1}";
+    struct config *c = NULL;
+    struct permit_input in;
+    struct call_failure f;
+    struct error e;
+    (void)state;
+    assert_int_equal(config_parse("t", stars, strlen(stars), &c, &e), 0);
+    assert_int_equal(permit_input_read(claude, strlen(claude), c, &in, &f), 0);
+    assert_int_equal(in.endpoint, WIRE_MESSAGES);
+    permit_input_release(&in);
+    assert_int_equal(permit_input_read(other, strlen(other), c, &in, &f), 0);
+    assert_int_equal(in.endpoint, WIRE_CHAT);
+    permit_input_release(&in);
+    config_free(c);
+}
+
 static void a_model_that_nobody_serves_is_not_found(void **state)
 {
     static const char one[] = "providers: [{name: a, format: anthropic, models: [{name: x}]}]\n";
@@ -205,6 +227,7 @@ int main(void)
         cmocka_unit_test(the_format_follows_from_what_is_told),
         cmocka_unit_test(numbers_are_taken_at_their_bounds),
         cmocka_unit_test(what_is_wrong_is_named_with_its_value_and_the_bound),
+        cmocka_unit_test(of_two_patterns_that_fit_alike_the_models_name_decides),
         cmocka_unit_test(a_model_that_nobody_serves_is_not_found),
         cmocka_unit_test(a_renewal_may_be_empty),
     };

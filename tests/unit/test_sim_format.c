@@ -64,7 +64,9 @@ static void rates(enum sim_profile profile, struct lines *lines)
     sim_limit_charge(&scope.limits[SIM_TPM], 16, 0);
     sim_limit_charge(&scope.limits[SIM_RPD], 1, 0);
     *lines = (struct lines){.len = 0};
-    sim_rate_headers(profile, scopes, 1, 0, INT64_C(1767225600000), &sink);
+    struct sim_rates taken;
+    sim_rates_take(&taken, scopes, 1, 0, INT64_C(1767225600000));
+    sim_rate_headers(profile, &taken, &sink);
     sim_scope_release(&scope);
 }
 
@@ -84,6 +86,16 @@ static void rate_headers_have_each_providers_form(void **state)
     rates(SIM_PROFILE_GROQ, &lines); /* requests are those of the day */
     assert_non_null(strstr(lines.text, "x-ratelimit-limit-requests: 1000\n"));
     assert_non_null(strstr(lines.text, "x-ratelimit-reset-requests: 1m26.4s\n"));
+    rates(SIM_PROFILE_MISTRAL, &lines);
+    assert_string_equal(lines.text, "x-ratelimitbysize-limit-minute: 150000\n"
+                                    "x-ratelimitbysize-remaining-minute: 149984\n"
+                                    "ratelimitbysize-reset: 1\n");
+    rates(SIM_PROFILE_GENERIC, &lines);
+    assert_string_equal(lines.text,
+                        "ratelimit-policy: \"requests\";q=60;w=60, \"tokens\";q=150000;w=60, "
+                        "\"requests-day\";q=1000;w=86400\n"
+                        "ratelimit: \"requests\";r=59;t=1, \"tokens\";r=149984;t=1, "
+                        "\"requests-day\";r=999;t=87\n");
     rates(SIM_PROFILE_ANTHROPIC, &lines); /* tokens to the nearest thousand */
     assert_string_equal(lines.text, "anthropic-ratelimit-requests-limit: 60\n"
                                     "anthropic-ratelimit-requests-remaining: 59\n"

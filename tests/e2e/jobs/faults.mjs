@@ -69,7 +69,7 @@ suite('jobs: faults of the provider', {}, (stand, test) => {
   test('what can never fit is refused at once', async () => {
     const { status, body } = await jobs.post(chatJob('x', {
       body: { model: 'gpt-4o', max_tokens: 90000000, messages: [{ role: 'user', content: 'x' }] },
-    }));
+    }), { 'x-sluice-shrink': 'never' });
     assert.equal(status, 413);
     assert.match(body.error.message, /tpm/);
   });

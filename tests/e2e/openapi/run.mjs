@@ -67,6 +67,18 @@ const plain = [
   ["get", "/v1/jobs/{id}", "/v1/jobs/job_0?wait=x", 400],
   ["delete", "/v1/jobs/{id}", "/v1/jobs/job_0", 404],
   ["get", "/v1/jobs/{id}/events", "/v1/jobs/job_0/events", 404],
+  ["post", "/v1/permits", "/v1/permits", 400, { body: {} }],
+  ["post", "/v1/permits", "/v1/permits", 404, { body: { model: "nobody's", input_tokens: 1 } }],
+  ["post", "/v1/permits", "/v1/permits", 413, { body: { model: "wall", input_tokens: 5000 } }],
+  ["get", "/v1/permits/{id}", "/v1/permits/permit_0", 404],
+  ["delete", "/v1/permits/{id}", "/v1/permits/permit_0", 404],
+  ["post", "/v1/permits/{id}/settle", "/v1/permits/permit_0/settle", 404, { body: {} }],
+  ["post", "/v1/permits/{id}/renew", "/v1/permits/permit_0/renew", 400, { body: { ttl_ms: 1 } }],
+  ["post", "/v1/admission/check", "/v1/admission/check", 200,
+    { body: { endpoint: "/v1/chat/completions", body: chat("gpt-4o") } }],
+  ["post", "/v1/admission/check", "/v1/admission/check", 200,
+    { body: { model: "wall", input_tokens: 5000 } }],
+  ["post", "/v1/admission/check", "/v1/admission/check", 400, { body: {} }],
 ];
 
 test("the service answers as its document says", async (t) => {
@@ -128,6 +140,31 @@ test("the service answers as its document says", async (t) => {
       const list = await ask(url, "get", "/v1/jobs?limit=2");
       assert.equal(list.body.has_more, true);
       check("get", "/v1/jobs", list);
+    });
+
+    await t.test("permits: asked for, renewed, settled, released, refused", async () => {
+      const body = { model: "gpt-4o", input_tokens: 10, max_output_tokens: 5, priority: 128 };
+      const asked = await ask(url, "post", "/v1/permits", { body });
+      const path = `/v1/permits/${asked.body.id}`;
+      check("post", "/v1/permits", asked);
+      check("get", "/v1/permits/{id}", await ask(url, "get", path));
+      const renewed = await ask(url, "post", `${path}/renew`, { body: { ttl_ms: 90000 } });
+      check("post", "/v1/permits/{id}/renew", renewed);
+      const usage = { input_tokens: 9, output_tokens: 4, cache_read_tokens: 0 };
+      const settled = await ask(url, "post", `${path}/settle`, { body: { usage, status: 200 } });
+      check("post", "/v1/permits/{id}/settle", settled);
+      assert.deepEqual([renewed.body.status, settled.body.status], ["granted", "settled"]);
+      for (const [method, described, at] of [["delete", "/v1/permits/{id}", path],
+        ["post", "/v1/permits/{id}/renew", `${path}/renew`],
+        ["post", "/v1/permits/{id}/settle", `${path}/settle`]]) {
+        const late = await ask(url, method, at, { body: method === "post" ? {} : undefined });
+        assert.equal(late.status, 409, late.text);
+        check(method, described, late);
+      }
+      const other = await ask(url, "post", "/v1/permits", { body });
+      const released = await ask(url, "delete", `/v1/permits/${other.body.id}`);
+      assert.equal(released.body.status, "released");
+      check("delete", "/v1/permits/{id}", released);
     });
 
     await t.test("an answer that the document does not describe is found", () => {

@@ -63,7 +63,9 @@ suite("errors: the service's own", OWN, (stand, test) => {
   });
 
   test('what can never fit a limit is 413 at once, with the limit in the message', async () => {
-    const error = await failure(asked({ model: 'limited', max_tokens: 5000 }));
+    const error = await failure(openai(stand).chat.completions.create(
+      chat('Hello', { model: 'limited', max_tokens: 5000 }),
+      { headers: { 'x-sluice-shrink': 'never' } }));
     is(error, OpenAI.APIError, 413, /tpm.*2000/);
     assert.equal(error.headers.get('x-should-retry'), 'false');
     const other = await failure(told({ model: 'limited', max_tokens: 5, system: 'x '.repeat(9000) }));

@@ -1,0 +1,5 @@
+import './fits.mjs';
+import './policies.mjs';
+import './deadlines.mjs';
+import './conversations.mjs';
+import './summaries.mjs';
