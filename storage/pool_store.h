@@ -181,10 +181,10 @@ struct store_look {
     size_t field_count;
     const char *tenant; /* with the pool, and instead of fields: what it has left; or NULL */
 };
-/* A tenant's part, behind the eleven fixed items of a pool: running, max_parallel_requests, queued,
+/* A tenant's part, behind the twelve fixed items of a pool: running, max_parallel_requests, queued,
  * max_queue (0: no limit), then for each of its dimensions name, capacity, remaining, full_in_ms.
  * Not there when it has no limits. */
-#define STORE_PEEK_TENANT 11
+#define STORE_PEEK_TENANT 12
 void pool_store_peek(struct pool_store *s, struct store_pool *pool, const struct store_look *look,
                      pool_store_fn fn, void *arg);
 

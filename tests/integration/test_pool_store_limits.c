@@ -115,11 +115,6 @@ static void a_window_tells_what_is_left_and_when_all_has_left(void **state)
     assert_in_range(k->turn.levels[0].full_in_ms, 50000, 60000);
     assert_int_equal(submit(k, "b", "b", 30), SUBMIT_QUEUED);
     assert_in_range(k->turn.eta_ms, 50000, 60000); /* a bucket would say 10 s */
-    struct store_outcome o = {.id = "a", .fence = 1, .state = TICKET_DONE, .actual = {10}};
-    pool_store_settle(k->store, &k->pool, &o, 16, on_turn, k);
-    wait_for(k);
-    assert_int_equal(k->turn.grant_count, 1);
-    assert_int_equal(k->turn.levels[0].remaining, 20);
 }
 
 static void a_tenants_own_limit_is_told_as_its_own(void **state)
