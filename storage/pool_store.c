@@ -366,7 +366,6 @@ static void write_tenant(struct buf *out, const struct pool_limits *l, const str
     (void)buf_adds(out, "}}");
 }
 
-/* Sticky errors: one that did not fit shows in the last addition. */
 static int write_tenants(struct buf *out, const struct pool_limits *l)
 {
     (void)buf_adds(out, "{");
@@ -382,7 +381,6 @@ void pool_store_configure(struct pool_store *s, struct store_pool *pool, pool_st
     const struct pool_limits *l = &pool->limits;
     struct args a = {.count = 0, .used = 0, .durable = false};
     struct buf tenants;
-
     buf_init(&tenants, STORE_MAX_TENANTS_BYTES);
     if (write_tenants(&tenants, l) < 0) {
         buf_release(&tenants);
