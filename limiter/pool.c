@@ -292,6 +292,15 @@ size_t pool_reap(struct pool *p, int64_t now_ms)
     return count;
 }
 
+void pool_charge(struct pool *p, const int64_t *tokens, int64_t now_ms)
+{
+    gate_refill(&p->gate, now_ms);
+    for (size_t i = 0; i < p->gate.count; i++) {
+        int64_t back = tokens[i] < 0 ? -tokens[i] : 0, more = tokens[i] > 0 ? tokens[i] : 0;
+        dim_settle(&p->gate.dims[i], back, more, true);
+    }
+}
+
 void pool_pause(struct pool *p, int dim, int64_t until_ms)
 {
     for (size_t i = 0; i < p->gate.count; i++) {

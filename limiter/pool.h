@@ -249,6 +249,9 @@ bool pool_heartbeat(struct pool *p, const char *id, int64_t fence, int64_t now_m
  * CANCELLED when it was marked, EXPIRED when it is a permit. The number of tickets. Takes no turn:
  * dispatch after it. */
 size_t pool_reap(struct pool *p, int64_t now_ms);
+/* Books what was granted elsewhere, in the order of the limits: as debt when the level does not
+ * hold it; negative tokens come back. Takes no turn: dispatch after it. */
+void pool_charge(struct pool *p, const int64_t *tokens, int64_t now_ms);
 /* Pauses a dimension (all when dim < 0) until the given time, never shortening a pause. */
 void pool_pause(struct pool *p, int dim, int64_t until_ms);
 

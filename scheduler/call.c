@@ -97,6 +97,7 @@ void call_settle(struct call *c, enum ticket_state state, const struct call_fail
                                    c->usage.known ? &usage : NULL, o.actual);
     o.delay_ms = c->outcome.delay_ms;
     o.unsent = c->outcome.unsent;
+    o.is_call = !c->spec.is_job;
     o.pause_dim = c->outcome.pause_dim[0] ? c->outcome.pause_dim : NULL;
     o.pause_ms = c->outcome.pause_ms;
     char news[STORE_NEWS_BYTES];
@@ -169,7 +170,7 @@ void call_cancel(struct call *c)
     else if (c->submitting)
         c->abandoned = true;
     else if (waiting)
-        pool_agent_cancel(c->pool->agent, c->held.id, NULL, NULL);
+        pool_agent_abandon(c->pool->agent, c->held.id);
     call_bury(c);
 }
 

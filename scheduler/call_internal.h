@@ -93,6 +93,7 @@ struct call {
     struct event *timer; /* queue wait, or a failure that must not be told at once */
     bool starting;       /* inside call_start() */
     bool submitting;     /* a submit is unanswered: the call must stay in memory */
+    bool asks_again;     /* asked for meanwhile: to be submitted once more after the answer */
     bool abandoned;      /* ended while submitting: the answer takes the ticket out */
     bool waited;
     enum call_place place;

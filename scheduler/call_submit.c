@@ -35,7 +35,7 @@ static void store_failed(struct call *c, enum redis_status status)
                      "the provider. Try again in a moment.",
                      redis_status_name(status));
     f.retry_after_ms = 1000;
-    if (status == REDIS_LOST)
+    if (c->place == PLACE_UNSURE) /* by this submit, or one before it */
         pool_agent_abandon(c->pool->agent, c->held.id);
     fail_submit(c, &f);
 }
@@ -213,6 +213,8 @@ static void on_submitted(void *arg, struct store_pool *pool, const struct store_
         submitted(c, turn);
     else if (c->abandoned)
         take_back(c, turn);
+    if (c->asks_again && !c->submitting)
+        call_ask_again(c);
     if (call_state_is_final(c->state) && list_is_empty(&c->grave))
         call_bury(c);
 }
@@ -227,6 +229,9 @@ static void submit(struct call *c)
         if (!take_new_id(c))
             log_write(LOG_ERROR, "no memory to index a call", "id", c->held.id, NULL);
     }
+    /* Its fences begin again where it goes now, and a grant may be heard before the answer. */
+    if (c->place == PLACE_LOCAL)
+        c->last_fence = 0;
     call_ticket(c, &t);
     c->submitting = true;
     pool_agent_submit(agent, &t, on_submitted, c);
@@ -235,6 +240,9 @@ static void submit(struct call *c)
 void call_ask_again(struct call *c)
 {
     const struct pool_agent *agent = c->pool->agent;
+    /* What was told while a submit is unanswered may be news of a grant that its answer, from
+     * before, does not know of. */
+    c->asks_again = c->submitting;
     if (c->state != CALL_QUEUED || c->submitting || pool_agent_is_local(agent, c->held.id))
         return;
     if (c->place == PLACE_LOCAL || pool_agent_is_central(agent))
@@ -273,7 +281,8 @@ void call_on_timer(evutil_socket_t fd, short what, void *arg)
             submit(c);
         return;
     }
-    pool_agent_cancel(c->pool->agent, c->held.id, NULL, NULL);
+    /* Nobody may have heard of a grant in this moment: it is given back, not left to its lease. */
+    pool_agent_abandon(c->pool->agent, c->held.id);
     call_failure_set(&f, 504, "queue_timeout",
                      "The request waited %" PRId64 " ms in the queue of %s and its budget did not "
                      "come free in time (x-sluice-max-wait-ms); nothing was sent to the provider.",

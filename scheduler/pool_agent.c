@@ -124,6 +124,9 @@ static void on_beat(void *arg, struct store_pool *pool, const struct store_turn 
         if (lease.id)
             a->hooks.on_lost(a->hooks.arg, a, &lease);
     }
+    /* Taken for dead, or forgotten with the pool's data: what waited here may be gone. */
+    if (strcmp(turn->result, "new") == 0 && a->waiting > 0 && a->up)
+        a->hooks.on_again(a->hooks.arg, a, NULL);
 }
 
 static void beat(struct pool_agent *a)

@@ -44,8 +44,9 @@ struct pool_agent_hooks {
     /* The lease under this fence was lost: somebody else may run the ticket now. It may come late:
      * the ticket may have ended, or been granted here anew, under a higher fence. */
     void (*on_lost)(void *arg, struct pool_agent *agent, const struct store_lease *lease);
-    /* Redis is back and knows what was granted without it: calls of this pool that wait submit
-     * their tickets again. id: only this call, whose repeat is due. NULL: all. */
+    /* Redis is back and knows what was granted without it, or may have dropped what waited: calls
+     * of this pool that wait submit their tickets again. id: only this call, whose repeat is due or
+     * did not arrive. NULL: all. */
     void (*on_again)(void *arg, struct pool_agent *agent, const char *id);
     /* Jobs that can be taken now; 0 while draining. With calls that wait here (expected) one
      * grant is asked for all the same, which may be a job's. */
@@ -98,7 +99,8 @@ void pool_agent_release(struct pool_agent *a, struct holding *h);
 void pool_agent_expect(struct pool_agent *a);
 void pool_agent_unexpect(struct pool_agent *a);
 /* Repeated until Redis has answered (or the agent is freed). fn may be NULL; it is told the
- * final answer. The outcome and its fields are copied. */
+ * final answer. The outcome and its fields are copied. When the end of a call comes too late, under
+ * a lease that was lost, its ticket is taken out all the same: nobody else will run it. */
 void pool_agent_settle(struct pool_agent *a, const struct store_outcome *o, pool_store_fn fn,
                        void *arg);
 /* Takes a waiting ticket out; repeated like a settle. fn may be NULL. */

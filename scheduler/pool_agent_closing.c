@@ -33,6 +33,25 @@ static void closing_free(struct closing *c)
 
 static void send_closing(struct closing *c);
 
+/* Turns the late end of a call, whose ticket was queued or granted again, into its cancel. */
+static bool must_take_out(struct closing *c, const struct store_turn *turn)
+{
+    bool stale = turn->status == REDIS_OK && strcmp(turn->result, "stale") == 0;
+    if (!stale || !c->outcome.is_call || c->outcome.state == TICKET_QUEUED || c->agent->stopped)
+        return false;
+    c->abandoned = true;
+    c->outcome.is_call = false;
+    c->outcome.fence = 0;
+    return true;
+}
+
+/* The lease was lost before the repeat was told: where the ticket stands now is to be asked. */
+static bool missed_repeat(const struct closing *c, const struct store_turn *turn)
+{
+    return turn->status == REDIS_OK && c->outcome.fence > 0 && c->outcome.state == TICKET_QUEUED &&
+           strcmp(turn->result, "stale") == 0;
+}
+
 /* The end of a closing, with what Redis answered or why it will not any more. */
 static void closing_end(struct closing *c, const struct store_turn *turn)
 {
@@ -64,9 +83,10 @@ static void on_closed(void *arg, struct store_pool *pool, const struct store_tur
     struct pool_agent *a = c->agent;
     (void)pool;
     c->sent = false;
-    if (must_give_back(c, turn)) {
+    if (must_give_back(c, turn) || must_take_out(c, turn)) {
         (void)pool_agent_end(a);
         send_closing(c);
+        pool_agent_take_turn(a, turn); /* the answer of a late settle may bring grants of others */
         return;
     }
     if (turn->moves && *turn->moves)
@@ -76,9 +96,15 @@ static void on_closed(void *arg, struct store_pool *pool, const struct store_tur
         log_write(LOG_ERROR, "redis does not take a settle; its lease will end", "ticket", c->id,
                   "pool", a->pool.id, NULL);
     if (turn->status == REDIS_OK || a->stopped || c->refusals == AGENT_MOST_REFUSALS) {
+        char id[TICKET_ID_BYTES];
+        bool missed = missed_repeat(c, turn);
+        memcpy(id, c->id, sizeof(id));
         closing_end(c, turn);
-        if (pool_agent_end(a))
-            pool_agent_take_turn(a, turn);
+        if (!pool_agent_end(a))
+            return;
+        pool_agent_take_turn(a, turn);
+        if (missed && !a->stopped)
+            a->hooks.on_again(a->hooks.arg, a, id);
         return;
     }
     if (pool_agent_end(a) && a->up)

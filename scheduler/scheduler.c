@@ -74,6 +74,7 @@ static void hand_out(void *arg, struct pool_agent *agent, const struct store_gra
         .state = grant->is_job ? TICKET_QUEUED : TICKET_CANCELLED,
         .delay_ms = HAND_BACK_MS,
         .unsent = true,
+        .is_call = !grant->is_job,
         .fair_actual = -1,
     };
     pool_agent_settle(agent, &o, NULL, NULL);

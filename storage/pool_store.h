@@ -98,6 +98,7 @@ struct store_outcome {
     enum ticket_state state; /* DONE FAILED CANCELLED QUEUED */
     int64_t delay_ms;
     bool unsent;
+    bool is_call;                  /* only this instance can run it: see pool_agent_settle() */
     int64_t actual[POOL_MAX_DIMS]; /* -1: unknown */
     int64_t fair_actual;
     const char *pause_dim; /* NULL: no pause; "*": every dimension */

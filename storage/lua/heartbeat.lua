@@ -1,13 +1,18 @@
 -- heartbeat: an instance lives, and so do the leases of what it runs.
 -- ARGV: owner, most (unused), dims, alive ms, then id fence …
--- RESULT: {'ok', id, fence …} the leases that it no longer holds
+-- RESULT: {'ok', id, fence …} the leases that it no longer holds; 'new' in the place of 'ok' when its
+--         heartbeat before this one is not known or had run out: calls of it that wait may have been
+--         dropped since, as a dead one's or with the data of the pool. (Beside the owner stands
+--         'b:OWNER', which only this script moves: a submit makes its owner count as alive again.)
 
 local p = open_pool(ARGV[1], 0, ARGV[3])
 if not p then
   return no_pool()
 end
-local result = {'ok'}
-redis.call('ZADD', p.pre .. 'own', 'GT', int(p.ms + tonumber(ARGV[4])), p.owner)
+local beat, till = 'b:' .. p.owner, int(p.ms + tonumber(ARGV[4]))
+local before = redis.call('ZSCORE', p.pre .. 'own', beat)
+local result = {before and tonumber(before) > p.ms and 'ok' or 'new'}
+redis.call('ZADD', p.pre .. 'own', 'GT', till, p.owner, till, beat)
 for i = 5, #ARGV, 2 do
   local v = redis.call('HMGET', p.pre .. 'j:' .. ARGV[i], 'st', 'at', 'kd')
   if v[1] == 'running' and v[2] == ARGV[i + 1] then

@@ -25,7 +25,8 @@
 --   delay    ZSET  ticket -> ms when its backoff ends
 --   inf      ZSET  ticket -> ms when its lease ends; ZCARD is the slots in use
 --   chg:OWNER STRING number of the last charge of an instance (see charge.lua)
---   own      ZSET  instance -> ms until which it counts as alive
+--   own      ZSET  instance -> ms until which it counts as alive; 'b:' instance -> the same by its
+--                  heartbeats alone
 --   j:ID     HASH  a ticket: st state, kd call|job|permit MS (a lease of its own, at whose end it
 --                  has expired and is not queued again), cl tn w ord dl fc (fair cost), c:d cost,
 --                  at fence, tr 1 while it counts in its tenant's run, ls leases lost, fv fair cost

@@ -48,6 +48,10 @@ local cancelled = state == 'queued' and redis.call('HEXISTS', key, 'cancel') == 
 if cancelled then
   state = 'cancelled'
 end
+if state == 'queued' and t.kd == 'call' then
+  -- granted at once, it may be the first that the pool hears of its owner: it waits for one that lives
+  redis.call('ZADD', p.pre .. 'own', 'GT', int(p.ms + 2 * p.lease), p.owner)
+end
 if state ~= 'queued' then
   finish(p, t, state)
 elseif tonumber(ARGV[7]) > 0 then
