@@ -296,8 +296,10 @@ void pool_charge(struct pool *p, const int64_t *tokens, int64_t now_ms)
 {
     gate_refill(&p->gate, now_ms);
     for (size_t i = 0; i < p->gate.count; i++) {
-        int64_t back = tokens[i] < 0 ? -tokens[i] : 0, more = tokens[i] > 0 ? tokens[i] : 0;
-        dim_settle(&p->gate.dims[i], back, more, true);
+        /* What comes back has no time, so that nothing of a window does: it may have left already.
+         */
+        struct dim_charge charge = {.cost = tokens[i] < 0 ? -tokens[i] : 0};
+        dim_settle(&p->gate.dims[i], &charge, tokens[i] > 0 ? tokens[i] : 0, true, now_ms);
     }
 }
 
