@@ -92,9 +92,8 @@ struct named_limit {
 
 #define LIMIT_COUNT 7
 
-static void limits_of(const struct config_model *m, struct named_limit ret[LIMIT_COUNT])
+static void limits_of(const struct config_limits *l, struct named_limit ret[LIMIT_COUNT])
 {
-    const struct config_limits *l = &m->limits;
     const struct named_limit all[LIMIT_COUNT] = {
         {"rpm", l->rpm},
         {"tpm", l->tpm},
@@ -128,7 +127,7 @@ static bool ends_with(const struct buf *out, char c)
 static void add_model_text(struct buf *out, const struct config_model *m)
 {
     struct named_limit limits[LIMIT_COUNT];
-    limits_of(m, limits);
+    limits_of(&m->limits, limits);
     const char *between = "";
     (void)buf_addf(out, "  %-24s pool %s: ", m->name, m->pool);
     for (size_t i = 0; i < LIMIT_COUNT; i++) {
@@ -137,7 +136,37 @@ static void add_model_text(struct buf *out, const struct config_model *m)
         (void)buf_addf(out, "%s%s %" PRId64, between, limits[i].name, limits[i].value);
         between = ", ";
     }
+    if (*between && m->limits.algorithm == CONFIG_SLIDING_WINDOW)
+        (void)buf_adds(out, " (sliding window)");
     (void)buf_adds(out, *between ? "\n" : "no limits\n");
+}
+
+/* Its own limits, when it has any. */
+static void add_tenant_text(struct buf *out, const struct config_tenant *t)
+{
+    struct named_limit limits[LIMIT_COUNT];
+    const char *between = "";
+    size_t before = out->len;
+    limits_of(&t->limits, limits);
+    (void)buf_addf(out, "  %-24s in each pool: ", t->name);
+    for (size_t i = 0; i < LIMIT_COUNT; i++) {
+        if (limits[i].value == CONFIG_ABSENT)
+            continue;
+        (void)buf_addf(out, "%s%s %" PRId64, between, limits[i].name, limits[i].value);
+        between = ", ";
+    }
+    if (t->max_share > 0) {
+        (void)buf_addf(out, "%smax_share %g", between, t->max_share);
+        between = ", ";
+    }
+    if (t->max_queue != CONFIG_ABSENT) {
+        (void)buf_addf(out, "%smax_queue %" PRId64, between, t->max_queue);
+        between = ", ";
+    }
+    if (*between)
+        (void)buf_adds(out, "\n");
+    else
+        out->len = before;
 }
 
 static void add_text(struct buf *out, const char *name, const struct config *c)
@@ -153,6 +182,8 @@ static void add_text(struct buf *out, const char *name, const struct config *c)
     else
         (void)buf_adds(out, "access   open, from this machine only\n");
     (void)buf_addf(out, "tenants  %zu\n", c->tenant_count);
+    for (size_t i = 0; i < c->tenant_count; i++)
+        add_tenant_text(out, &c->tenants[i]);
     for (size_t i = 0; i < c->provider_count; i++) {
         const struct config_provider *p = &c->providers[i];
         (void)buf_addf(out, "\n%s (%s, %s, key %s)\n", p->name, format_name(p->format), p->base_url,
@@ -180,7 +211,7 @@ static void add_string(struct buf *out, const char *key, const char *value)
 static void add_model_json(struct buf *out, const struct config_model *m)
 {
     struct named_limit limits[LIMIT_COUNT];
-    limits_of(m, limits);
+    limits_of(&m->limits, limits);
     (void)buf_adds(out, "{");
     add_string(out, "name", m->name);
     add_string(out, "pool", m->pool);

@@ -88,6 +88,8 @@ static void set_limits(struct exchange *x, struct pool_view *pool)
     bool tokens = false;
     for (size_t i = 0; i < n && i < p->limits.dim_count; i++) {
         const struct dim_limit *d = &p->limits.dims[i];
+        if (d->open)
+            continue;
         if (strcmp(d->name, "rpm") == 0)
             set_limit(x, "requests", d, &levels[i]);
         if (!tokens && (strcmp(d->name, "tpm") == 0 || strcmp(d->name, "itpm") == 0)) {

@@ -212,6 +212,8 @@ static void set_limits(struct stats_pool *out, const struct pool_limits *limits,
     set_circuit(out, learned);
     for (size_t i = 0; i < limits->dim_count; i++) {
         const struct dim_limit *d = &limits->dims[i];
+        if (d->open)
+            continue;
         struct stats_limit l = {.configured = d->rate, .capacity = d->capacity};
         set_learned(&l, learned, i);
         (void)snprintf(l.name, sizeof(l.name), "%s", d->name);

@@ -34,11 +34,13 @@ enum config_tool_mode {
     CONFIG_TOOLS_ANSWER,
     CONFIG_TOOLS_ERROR
 };
+enum config_algorithm { CONFIG_BUCKET, CONFIG_SLIDING_WINDOW };
 enum config_durability { CONFIG_EVERYSEC, CONFIG_ALWAYS, CONFIG_REPLICATED };
 
 struct config_limits { /* per minute, per day, or at once; CONFIG_ABSENT when not set */
     int64_t rpm, tpm, itpm, otpm, rpd, tpd;
     int64_t max_parallel_requests;
+    enum config_algorithm algorithm; /* of all of them, the daily ones too */
 };
 
 struct config_tool_calls { /* caps, CONFIG_ABSENT when not set; see scheduler/prompt/tool_cap.h */
@@ -99,6 +101,10 @@ struct config_tenant {
     int64_t weight; /* 1..1000, default 1 */
     struct config_tool_calls tool_calls;
     char *trim; /* goes before the model's; NULL: none of its own */
+    /* Its own, in each pool, beside the pool's; algorithm is not used. */
+    struct config_limits limits;
+    double max_share;  /* of each limit of a pool; 0: not limited */
+    int64_t max_queue; /* requests that wait in a pool; CONFIG_ABSENT */
 };
 
 struct config_key {

@@ -180,6 +180,11 @@ static int check_against(const struct check *k, const struct yaml_tree *at,
                                    "the pool \"%s\" has another %s in the row \"%s\": state the "
                                    "limits of a pool once, or the same in each row",
                                    m->pool, config_limit_name(i), before->name);
+    if (m->limits.algorithm != before->limits.algorithm)
+        return yaml_tree_error(k->name, key_of(at, "algorithm"), -EINVAL, k->e,
+                               "the pool \"%s\" has another algorithm in the row \"%s\": state it "
+                               "in each row that has limits",
+                               m->pool, before->name);
     return 0;
 }
 

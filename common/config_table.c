@@ -22,6 +22,7 @@
 _Static_assert(sizeof(enum config_format) == sizeof(int), "a choice is stored as int");
 _Static_assert(sizeof(enum config_outage) == sizeof(int), "a choice is stored as int");
 _Static_assert(sizeof(enum config_tool_mode) == sizeof(int), "a choice is stored as int");
+_Static_assert(sizeof(enum config_algorithm) == sizeof(int), "a choice is stored as int");
 _Static_assert(sizeof(enum config_durability) == sizeof(int), "a choice is stored as int");
 _Static_assert(PROVIDER_NAME_BYTES + ACCOUNT_NAME_BYTES + MODEL_NAME_BYTES <= POOL_NAME_BYTES,
                "\"provider:account:pool\" and its NUL fit the name of a pool");
@@ -30,6 +31,8 @@ static const char *const formats[] = {
     [CONFIG_OPENAI] = "openai", [CONFIG_ANTHROPIC] = "anthropic", NULL};
 static const char *const outages[] = {
     [CONFIG_LOCAL] = "local", [CONFIG_CLOSED] = "closed", [CONFIG_OPEN] = "open", NULL};
+static const char *const algorithms[] = {
+    [CONFIG_BUCKET] = "bucket", [CONFIG_SLIDING_WINDOW] = "sliding_window", NULL};
 static const char *const durabilities[] = {[CONFIG_EVERYSEC] = "everysec",
                                            [CONFIG_ALWAYS] = "always",
                                            [CONFIG_REPLICATED] = "replicated",
@@ -143,6 +146,13 @@ static const struct config_section model_tool_section = {
 static const struct config_row tenant_tool_rows[] = TOOL_CALL_ROWS(config_tenant);
 static const struct config_section tenant_tool_section = {
     .path = "tenants[].tool_calls", .size = 0, COUNT(tenant_tool_rows), tenant_tool_rows};
+#define OWN_LIMIT(name, per, what)                                                                 \
+    {                                                                                              \
+        .key = #name, .type = CONFIG_INTEGER, AT(config_tenant, limits.name), .optional = true,    \
+        .least = 1, .most = CONFIG_MAX_LIMIT, .value = CONFIG_ABSENT, .unit = (per),               \
+        .help = (what)                                                                             \
+    }
+
 #define TRIM_ROW(type_)                                                                            \
     {                                                                                              \
         .key = "trim", .type = CONFIG_TEXT, AT(type_, trim), .optional = true,                     \
@@ -164,6 +174,28 @@ static const struct config_row tenant_rows[] = {
      .type = CONFIG_SECTION,
      .of = &tenant_tool_section,
      .help = "caps of tool calls, as a model has them; the least holds"},
+    OWN_LIMIT(rpm, "requests/minute", "its own limit in each pool, beside the pool's"),
+    OWN_LIMIT(tpm, "tokens/minute", "the same for input and output tokens together"),
+    OWN_LIMIT(itpm, "tokens/minute", "for input tokens"),
+    OWN_LIMIT(otpm, "tokens/minute", "for output tokens"),
+    OWN_LIMIT(rpd, "requests/day", "for requests"),
+    OWN_LIMIT(tpd, "tokens/day", "for input and output tokens together"),
+    OWN_LIMIT(max_parallel_requests, "requests", "of it that run at once in a pool"),
+    {.key = "max_share",
+     .type = CONFIG_NUMBER,
+     AT(config_tenant, max_share),
+     .least_number = 0,
+     .most_number = 1,
+     .help = "of each limit of a pool, 0.25 for a quarter; 0: all of it"},
+    {.key = "max_queue",
+     .type = CONFIG_INTEGER,
+     AT(config_tenant, max_queue),
+     .optional = true,
+     .least = 1,
+     .most = QUEUE_MAX_DEPTH,
+     .value = CONFIG_ABSENT,
+     .unit = "requests",
+     .help = "of it that wait in a pool; one more is refused with 429"},
     TRIM_ROW(config_tenant),
 };
 static const struct config_section tenant_section = {
@@ -217,6 +249,12 @@ static const struct config_row model_rows[] = {
      .accept = config_text_name,
      .help = "models that may answer when this one cannot, in this order"},
     LIMITS(config_model),
+    {.key = "algorithm",
+     .type = CONFIG_CHOICE,
+     AT(config_model, limits.algorithm),
+     .choices = algorithms,
+     .value = CONFIG_BUCKET,
+     .help = "sliding_window for a provider that counts one: no burst above a limit in any minute"},
     {.key = "context_window",
      .type = CONFIG_INTEGER,
      AT(config_model, context_window),

@@ -98,29 +98,32 @@
 #define REDIS_MAX_LOG_BYTES    (4 * MIB) /* embedded server's log before it is rotated */
 
 /* Queue */
-#define POOL_MAX_DIMS          8   /* dimensions of one pool */
-#define POOL_NAME_BYTES        160 /* provider:account:pool */
-#define PROVIDER_NAME_BYTES    32  /* with MODEL_NAME_BYTES, "provider:pool" fits a pool's name */
-#define MODEL_NAME_BYTES       96  /* a model's name in the configuration, and a pool's */
-#define ACCOUNT_NAME_BYTES     32  /* of a key in the configuration, inside a pool's name */
-#define CALL_MAX_NOTES         8   /* failed attempts that a call or a job remembers */
-#define TENANT_NAME_BYTES      64
-#define TICKET_ID_BYTES        48     /* job_ + 8 hex of the pool + 24 hex */
-#define QUEUE_MAX_DEPTH        100000 /* tickets waiting in a pool; `queue.max_depth` */
-#define SHARE_MAX_DEPTH        10000  /* of those, in one instance while Redis is away */
-#define DISPATCH_MAX_GRANTS    16     /* grants of one script call */
-#define BYPASS_MAX_SCAN        16     /* flows looked at past a held head */
-#define DISPATCH_MAX_DROPS     64     /* tickets past their deadline that one call takes out */
-#define DISPATCH_MAX_DUE       64     /* delayed tickets that one call puts back */
-#define REAP_MAX_LEASES        100    /* ended leases that one call takes back */
-#define POOL_MAX_ENDED         16384  /* ended tickets that a pool in memory still knows */
-#define FAIR_MAX_TOKENS        1000000000000 /* fair cost of one ticket */
-#define JOB_MAX_LISTED         200000 /* jobs of a tenant in a pool that its list remembers */
-#define JOB_MAX_METADATA_BYTES (16 * KIB)
-#define SESSION_NAME_BYTES     128 /* of x-sluice-session */
-#define IDEMPOTENCY_KEY_BYTES  255
-#define REQUEST_ID_BYTES       128
-#define JOB_MAX_LINES          10000 /* of one NDJSON body */
+#define POOL_MAX_DIMS           8         /* dimensions of one pool */
+#define STORE_MAX_TENANTS_BYTES (4 * MIB) /* tenants' limits of a pool, as told to Redis */
+#define POOL_NAME_BYTES         160       /* provider:account:pool */
+#define PROVIDER_NAME_BYTES     32 /* with MODEL_NAME_BYTES, "provider:pool" fits a pool's name */
+#define MODEL_NAME_BYTES        96 /* a model's name in the configuration, and a pool's */
+#define ACCOUNT_NAME_BYTES      32 /* of a key in the configuration, inside a pool's name */
+#define CALL_MAX_NOTES          8  /* failed attempts that a call or a job remembers */
+#define TENANT_NAME_BYTES       64
+#define TICKET_ID_BYTES         48     /* job_ + 8 hex of the pool + 24 hex */
+#define QUEUE_MAX_DEPTH         100000 /* tickets waiting in a pool; `queue.max_depth` */
+#define SHARE_MAX_DEPTH         10000  /* of those, in one instance while Redis is away */
+#define DISPATCH_MAX_GRANTS     16     /* grants of one script call */
+#define BYPASS_MAX_SCAN         16     /* flows looked at past a held head */
+#define DISPATCH_MAX_DROPS      64     /* tickets past their deadline that one call takes out */
+#define DISPATCH_MAX_DUE        64     /* delayed tickets that one call puts back */
+#define REAP_MAX_LEASES         100    /* ended leases that one call takes back */
+#define POOL_MAX_ENDED          16384  /* ended tickets that a pool in memory still knows */
+#define WINDOW_MAX_ENTRIES      1024   /* of a sliding window's log; more are merged */
+#define WINDOW_QUANTA           512    /* parts of a window that are told apart then */
+#define FAIR_MAX_TOKENS         1000000000000 /* fair cost of one ticket */
+#define JOB_MAX_LISTED          200000 /* jobs of a tenant in a pool that its list remembers */
+#define JOB_MAX_METADATA_BYTES  (16 * KIB)
+#define SESSION_NAME_BYTES      128 /* of x-sluice-session */
+#define IDEMPOTENCY_KEY_BYTES   255
+#define REQUEST_ID_BYTES        128
+#define JOB_MAX_LINES           10000 /* of one NDJSON body */
 
 /* Conversations */
 #define SESSION_ID_BYTES        SESSION_NAME_BYTES

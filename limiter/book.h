@@ -24,10 +24,12 @@ struct record {
     int64_t cost[POOL_MAX_DIMS]; /* by the pool's number of the dimension's name */
     int64_t deadline_ms;
     int64_t fence;
-    int64_t losses;   /* leases lost */
-    int64_t lease_ms; /* of a permit; 0: the pool's */
-    bool cancelled;   /* while it ran */
-    int64_t until_ms; /* end of the lease or of the delay */
+    int64_t granted_ms; /* the last time */
+    int64_t losses;     /* leases lost */
+    int64_t lease_ms;   /* of a permit; 0: the pool's */
+    bool cancelled;     /* while it ran */
+    bool counted;       /* its tenant had limits when it was granted */
+    int64_t until_ms;   /* end of the lease or of the delay */
     struct tree_node timed;
     struct list ended;
     struct fair_entry fair;

@@ -42,26 +42,112 @@ int dim_limit_check(const struct dim_limit *limit, struct error *e)
     return 0;
 }
 
-void dim_init(struct dim *d, const struct dim_limit *limit, bool full, int64_t now_ms)
+int64_t dim_window_ms(const struct dim_limit *limit)
 {
-    *d = (struct dim){.limit = *limit, .refilled_ms = now_ms};
-    if (full)
-        d->level = full_level(d);
+    return (limit->period + ceil_div(limit->headroom, limit->rate)) * limit->tick_ms;
 }
 
-void dim_relimit(struct dim *d, const struct dim_limit *limit, int64_t now_ms)
+/* What a log may hold beside it, so that no level is below -DIM_MAX_UNITS under any capacity. */
+static void log_extra(struct dim *d, int64_t tokens, int64_t now_ms)
 {
-    dim_refill(d, now_ms);
-    if (limit->period != d->limit.period || limit->tick_ms != d->limit.tick_ms) {
-        d->level = 0;
-        d->refilled_ms = now_ms;
+    int64_t logged = d->limit.capacity - d->level / d->limit.period;
+    tokens = min64(tokens, DIM_MAX_UNITS / d->limit.period - logged);
+    if (tokens <= 0)
+        return;
+    window_add(&d->window, now_ms, tokens, dim_window_ms(&d->limit));
+    d->level -= tokens * d->limit.period;
+}
+
+static void window_empty(struct dim *d, int64_t now_ms)
+{
+    window_restart(&d->window, now_ms);
+    d->level = full_level(d);
+    log_extra(d, d->limit.capacity, now_ms);
+}
+
+int dim_init(struct dim *d, const struct dim_limit *limit, bool full, int64_t now_ms)
+{
+    *d = (struct dim){.limit = *limit, .refilled_ms = now_ms};
+    if (limit->algorithm == DIM_WINDOW) {
+        int rc = window_init(&d->window);
+        if (rc < 0)
+            return rc;
+        window_restart(&d->window, now_ms);
+        d->level = full_level(d);
+        if (!full)
+            window_empty(d, now_ms);
+    } else if (full) {
+        d->level = full_level(d);
     }
+    return 0;
+}
+
+int dim_copy(struct dim *ret, const struct dim *from)
+{
+    *ret = *from;
+    return from->limit.algorithm == DIM_WINDOW ? window_copy(&ret->window, &from->window) : 0;
+}
+
+void dim_release(struct dim *d)
+{
+    window_release(&d->window);
+}
+
+/* a of any sign, b > 0 */
+static int64_t floor_div(int64_t a, int64_t b)
+{
+    return a / b - (a % b < 0);
+}
+
+static int to_window(struct dim *d, const struct dim_limit *limit, bool same_unit, int64_t now_ms)
+{
+    /* The clock may have stepped back: charges until T and almost a tick more are the bucket's. */
+    int64_t since_ms = max64(now_ms, d->refilled_ms + d->limit.tick_ms - 1);
+    int64_t held = min64(d->level, limit->capacity * limit->period);
+    int rc = window_init(&d->window);
+    if (rc < 0)
+        return rc;
     d->limit = *limit;
+    d->level = full_level(d);
+    window_restart(&d->window, since_ms);
+    log_extra(d, same_unit ? limit->capacity - floor_div(held, limit->period) : limit->capacity,
+              now_ms);
+    return 0;
+}
+
+int dim_relimit(struct dim *d, const struct dim_limit *limit, int64_t now_ms)
+{
+    bool was_window = d->limit.algorithm == DIM_WINDOW;
+    bool same_unit = limit->period == d->limit.period && limit->tick_ms == d->limit.tick_ms;
+    dim_refill(d, now_ms);
+    if (!was_window && limit->algorithm == DIM_WINDOW)
+        return to_window(d, limit, same_unit, now_ms);
+
+    int64_t more = limit->capacity - d->limit.capacity;
+    d->limit = *limit;
+    if (limit->algorithm == DIM_WINDOW) {
+        if (same_unit)
+            d->level += more * limit->period;
+        else
+            window_empty(d, now_ms);
+        return 0;
+    }
+    window_release(&d->window);
+    if (!same_unit)
+        d->level = 0;
+    if (!same_unit || was_window)
+        d->refilled_ms = now_ms;
     d->level = min64(d->level, full_level(d));
+    return 0;
 }
 
 void dim_refill(struct dim *d, int64_t now_ms)
 {
+    if (d->limit.algorithm == DIM_WINDOW) {
+        int64_t left = window_drop(&d->window, now_ms - dim_window_ms(&d->limit));
+        d->level += left * d->limit.period;
+        return;
+    }
     if (now_ms - d->refilled_ms < d->limit.tick_ms)
         return;
 
@@ -87,7 +173,17 @@ int64_t dim_need(const struct dim *d, int64_t cost)
     assert(cost >= 0 && cost <= d->limit.capacity);
     if (cost == 0)
         return 0;
+    if (d->limit.algorithm == DIM_WINDOW)
+        return cost * d->limit.period;
     return min64(cost * d->limit.period + d->limit.headroom, full_level(d));
+}
+
+int64_t dim_leave_ms(const struct dim *d, int64_t tokens, int64_t now_ms)
+{
+    int64_t at_ms = window_reach(&d->window, tokens);
+    if (at_ms == WINDOW_NEVER)
+        return DIM_NEVER;
+    return max64(at_ms + dim_window_ms(&d->limit) - now_ms, 1);
 }
 
 int64_t dim_reach_ms(const struct dim *d, int64_t units, int64_t now_ms)
@@ -96,6 +192,8 @@ int64_t dim_reach_ms(const struct dim *d, int64_t units, int64_t now_ms)
         return 0;
     if (units > full_level(d))
         return DIM_NEVER;
+    if (d->limit.algorithm == DIM_WINDOW)
+        return dim_leave_ms(d, ceil_div(units - d->level, d->limit.period), now_ms);
     int64_t ticks = ceil_div(units - d->level, d->limit.rate);
     return max64(d->refilled_ms + ticks * d->limit.tick_ms - now_ms, 1);
 }
@@ -108,8 +206,10 @@ int64_t dim_wait_ms(const struct dim *d, int64_t cost, int64_t now_ms)
     return max64(pause_ms, dim_reach_ms(d, dim_need(d, cost), now_ms));
 }
 
-void dim_take(struct dim *d, int64_t cost)
+void dim_take(struct dim *d, int64_t cost, int64_t now_ms)
 {
+    if (d->limit.algorithm == DIM_WINDOW && cost > 0)
+        window_add(&d->window, now_ms, cost, dim_window_ms(&d->limit));
     d->level -= cost * d->limit.period;
     assert(cost == 0 || d->level >= 0);
 }
@@ -133,13 +233,44 @@ static void take_back(struct dim *d, int64_t tokens)
         d->level -= tokens * d->limit.period;
 }
 
-void dim_settle(struct dim *d, int64_t cost, int64_t actual, bool always)
+/* Only what the log still holds comes back. */
+static void unlog(struct dim *d, const struct dim_charge *c, int64_t tokens)
 {
-    assert(cost >= 0 && actual >= 0);
-    if (actual <= cost) {
-        if (always || d->limit.rule != DIM_KEEP)
-            give_back(d, cost - actual);
-        return;
+    d->level += window_take_back(&d->window, c->at_ms, tokens) * d->limit.period;
+}
+
+static void settle_window(struct dim *d, const struct dim_charge *c, int64_t actual, bool always,
+                          int64_t now_ms)
+{
+    if (d->limit.rule == DIM_ACCRUE && !always) {
+        unlog(d, c, c->cost);
+        log_extra(d, actual, now_ms);
+    } else if (actual > c->cost) {
+        log_extra(d, actual - c->cost, now_ms);
+    } else if (always || d->limit.rule != DIM_KEEP) {
+        unlog(d, c, c->cost - actual);
     }
-    take_back(d, actual - cost);
+}
+
+void dim_settle(struct dim *d, const struct dim_charge *charge, int64_t actual, bool always,
+                int64_t now_ms)
+{
+    assert(charge->cost >= 0 && actual >= 0);
+    if (d->limit.algorithm == DIM_WINDOW)
+        settle_window(d, charge, actual, always, now_ms);
+    else if (actual > charge->cost)
+        take_back(d, actual - charge->cost);
+    else if (always || d->limit.rule != DIM_KEEP)
+        give_back(d, charge->cost - actual);
+}
+
+const char *dim_check(const struct dim *d)
+{
+    if (d->level > full_level(d) || d->level < -DIM_MAX_UNITS)
+        return "a level stays between its debt limit and its capacity";
+    if (d->limit.algorithm != DIM_WINDOW)
+        return NULL;
+    if (d->level != (d->limit.capacity - window_sum(&d->window)) * d->limit.period)
+        return "the level of a window is its capacity without its log";
+    return window_check(&d->window);
 }

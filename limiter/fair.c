@@ -12,9 +12,11 @@ struct fair_flow {
     enum pool_class class;
     char tenant[TENANT_NAME_BYTES];
     struct tree tickets;       /* queued, by order key */
-    struct tree_node in_class; /* of backlogged or idle */
-    int64_t start;             /* S, while backlogged */
-    int64_t finish;            /* F, of this busy period */
+    struct tree_node in_class; /* of backlogged or idle, or in parked */
+    bool is_parked;
+    int64_t until_ms; /* while parked */
+    int64_t start;    /* S, while backlogged */
+    int64_t finish;   /* F, of this busy period */
     int64_t period;
     size_t users;
     bool is_idle; /* stands in idle */
@@ -54,6 +56,15 @@ static int by_finish(const struct tree_node *a, const struct tree_node *b)
     return order ? order : strcmp(flow_at(a)->tenant, flow_at(b)->tenant);
 }
 
+static int by_until(const struct tree_node *a, const struct tree_node *b)
+{
+    const struct fair_flow *x = flow_at(a), *y = flow_at(b);
+    int order = compare64(x->until_ms, y->until_ms);
+    if (order == 0)
+        order = compare64(x->class, y->class);
+    return order ? order : strcmp(x->tenant, y->tenant);
+}
+
 static int by_order_key(const struct tree_node *a, const struct tree_node *b)
 {
     const struct fair_entry *x = TREE_ITEM(a, const struct fair_entry, in_flow);
@@ -65,6 +76,7 @@ static int by_order_key(const struct tree_node *a, const struct tree_node *b)
 void fair_init(struct fair *f, uint64_t seed)
 {
     *f = (struct fair){.period = 1};
+    tree_init(&f->parked, by_until);
     for (size_t c = 0; c < CLASS_COUNT; c++) {
         map_init(&f->classes[c].flows, seed + c);
         tree_init(&f->classes[c].backlogged, by_start);
@@ -150,20 +162,89 @@ void fair_close(struct fair *f, struct fair_flow *flow)
     tree_add(&class->idle, &flow->in_class);
 }
 
+/* Into the order, as one that was empty. */
+static void come_in(struct fair *f, struct fair_flow *flow)
+{
+    struct fair_class *class = &f->classes[flow->class];
+    freshen(f, flow);
+    flow->start = max64(class->virtual_time, flow->finish);
+    if (class->backlogged.count == 0)
+        class->start = max64(f->virtual_time, class->finish);
+    tree_add(&class->backlogged, &flow->in_class);
+}
+
+static void park_until(struct fair *f, struct fair_flow *flow, int64_t until_ms)
+{
+    if (flow->is_parked)
+        tree_remove(&f->parked, &flow->in_class);
+    flow->is_parked = true;
+    flow->until_ms = until_ms;
+    tree_add(&f->parked, &flow->in_class);
+}
+
+void fair_park(struct fair *f, struct fair_flow *flow, int64_t until_ms)
+{
+    tree_remove(&f->classes[flow->class].backlogged, &flow->in_class);
+    park_until(f, flow, until_ms);
+}
+
+void fair_unpark(struct fair *f, struct fair_flow *flow)
+{
+    tree_remove(&f->parked, &flow->in_class);
+    flow->is_parked = false;
+    come_in(f, flow);
+}
+
+void fair_hurry(struct fair *f, enum pool_class c, const char *tenant)
+{
+    struct fair_flow *flow = map_get(&f->classes[c].flows, tenant);
+    if (flow && flow->is_parked)
+        park_until(f, flow, 0);
+}
+
+void fair_hurry_all(struct fair *f)
+{
+    for (;;) {
+        struct tree_node *node = NULL;
+        for (node = tree_first(&f->parked); node && flow_at(node)->until_ms == 0;)
+            node = tree_next(node);
+        if (!node)
+            return;
+        park_until(f, TREE_ITEM(node, struct fair_flow, in_class), 0);
+    }
+}
+
+struct fair_flow *fair_first_parked(const struct fair *f)
+{
+    struct tree_node *node = tree_first(&f->parked);
+    return node ? TREE_ITEM(node, struct fair_flow, in_class) : NULL;
+}
+
+int64_t fair_parked_until(const struct fair_flow *flow)
+{
+    return flow->until_ms;
+}
+
+size_t fair_tenant_depth(const struct fair *f, const char *tenant)
+{
+    size_t depth = 0;
+    for (size_t c = 0; c < CLASS_COUNT; c++) {
+        const struct fair_flow *flow = map_get(&f->classes[c].flows, tenant);
+        depth += flow ? flow->tickets.count : 0;
+    }
+    return depth;
+}
+
 void fair_enqueue(struct fair *f, struct fair_entry *e)
 {
     struct fair_flow *flow = e->flow;
-    struct fair_class *class = &f->classes[flow->class];
-    if (flow->tickets.count == 0) {
-        freshen(f, flow);
-        flow->start = max64(class->virtual_time, flow->finish);
-        tree_add(&class->backlogged, &flow->in_class);
-    }
-    if (class->depth == 0)
-        class->start = max64(f->virtual_time, class->finish);
+    if (flow->tickets.count == 0)
+        come_in(f, flow);
     tree_add(&flow->tickets, &e->in_flow);
-    class->depth++;
+    f->classes[flow->class].depth++;
     f->depth++;
+    if (flow->is_parked && fair_flow_head(flow) == e)
+        park_until(f, flow, 0);
 }
 
 static void end_busy_period(struct fair *f)
@@ -187,9 +268,15 @@ static void take_out(struct fair *f, struct fair_entry *e)
 
 void fair_leave(struct fair *f, struct fair_entry *e)
 {
+    struct fair_flow *flow = e->flow;
     take_out(f, e);
-    if (e->flow->tickets.count == 0)
-        tree_remove(&f->classes[e->flow->class].backlogged, &e->flow->in_class);
+    if (flow->tickets.count > 0 && flow->is_parked) {
+        park_until(f, flow, 0);
+    } else if (flow->tickets.count == 0) {
+        tree_remove(flow->is_parked ? &f->parked : &f->classes[flow->class].backlogged,
+                    &flow->in_class);
+        flow->is_parked = false;
+    }
     if (f->depth == 0)
         end_busy_period(f);
 }
@@ -205,7 +292,7 @@ static size_t class_after(const struct fair *f, size_t after)
 {
     size_t best = CLASS_COUNT;
     for (size_t i = 0; i < CLASS_COUNT; i++) {
-        if (f->classes[i].depth == 0)
+        if (f->classes[i].backlogged.count == 0)
             continue;
         if (after != CLASS_COUNT && class_order(f, i, after) <= 0)
             continue;
@@ -274,7 +361,7 @@ void fair_charge(struct fair *f, struct fair_entry *e)
         flow->start = flow->finish;
         tree_add(&class->backlogged, &flow->in_class);
     }
-    if (class->depth > 0)
+    if (class->backlogged.count > 0)
         class->start = class->finish;
     forget_idle(class, class->virtual_time);
     if (f->depth == 0)
@@ -292,14 +379,14 @@ void fair_correct(struct fair *f, struct fair_entry *e, int64_t actual)
     struct fair_class *class = &f->classes[flow->class];
     int64_t by = tag_of(actual - e->cost, e->weight);
     flow->finish += by;
-    if (flow->tickets.count > 0) {
+    if (flow->tickets.count > 0 && !flow->is_parked) {
         tree_remove(&class->backlogged, &flow->in_class);
         flow->start += by;
         tree_add(&class->backlogged, &flow->in_class);
     }
     by = tag_of(actual - e->cost, pool_class_weight[flow->class]);
     class->finish += by;
-    if (class->depth > 0)
+    if (class->backlogged.count > 0)
         class->start += by;
 }
 
@@ -308,7 +395,9 @@ static const char *check_class(const struct fair_class *c)
     size_t depth = 0, backlogged = 0, idle = 0, at = 0;
     for (const struct fair_flow *flow; (flow = map_next(&c->flows, &at));) {
         depth += flow->tickets.count;
-        backlogged += flow->tickets.count > 0;
+        backlogged += flow->tickets.count > 0 && !flow->is_parked;
+        if (flow->is_parked && flow->tickets.count == 0)
+            return "only a flow with queued tickets is parked";
         idle += flow->is_idle;
         if (flow->is_idle != (flow->users == 0))
             return "a flow is idle exactly when no ticket refers to it";

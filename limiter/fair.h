@@ -42,11 +42,12 @@ struct fair_class {
     struct tree idle;       /* flows that no ticket refers to, by F */
     int64_t start, finish;  /* S, F */
     int64_t virtual_time;   /* v */
-    size_t depth;           /* queued tickets */
+    size_t depth;           /* queued tickets, those of parked flows too */
 };
 
 struct fair {
     struct fair_class classes[CLASS_COUNT];
+    struct tree parked; /* flows that are out of the order for a while, by until when */
     int64_t virtual_time;
     int64_t period; /* number of the busy period, from 1 */
     size_t depth;
@@ -65,6 +66,18 @@ void fair_leave(struct fair *f, struct fair_entry *e);  /* out of the queue, ung
 void fair_charge(struct fair *f, struct fair_entry *e); /* out of the queue, granted */
 /* What a charged ticket really cost; at most one takes effect. */
 void fair_correct(struct fair *f, struct fair_entry *e, int64_t actual);
+
+/* A flow that may not be served now leaves the order, so that it holds up nobody and saves up no
+ * credit: it comes back as one that was empty meanwhile. until_ms: INT64_MAX until it is hurried.
+ */
+void fair_park(struct fair *f, struct fair_flow *flow, int64_t until_ms);
+void fair_unpark(struct fair *f, struct fair_flow *flow);
+/* It is due at once. Also by itself: when its first ticket becomes another one. */
+void fair_hurry(struct fair *f, enum pool_class c, const char *tenant);
+void fair_hurry_all(struct fair *f);
+struct fair_flow *fair_first_parked(const struct fair *f); /* or NULL */
+int64_t fair_parked_until(const struct fair_flow *flow);
+size_t fair_tenant_depth(const struct fair *f, const char *tenant); /* queued, of all classes */
 
 /* Looking at backlogged flows in the order of tags, then at a flow's first ticket. */
 struct fair_flow *fair_first(const struct fair *f);                               /* or NULL */

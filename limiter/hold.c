@@ -33,6 +33,29 @@ static bool leaves_enough(const struct dim *d, int64_t head_cost, int64_t cost)
     return d->level - cost * d->limit.period >= dim_need(d, head_cost);
 }
 
+/* Ms until the hold's share of a window is so many units: what must have left it, at most all that
+ * it may hold. */
+static int64_t window_share_ms(const struct hold *h, const struct dim *d, size_t i, int64_t units,
+                               int64_t now_ms)
+{
+    int64_t tokens = units / d->limit.period;
+    if (h->permille == 0 || tokens > h->permille * d->limit.capacity / 1000)
+        return DIM_NEVER;
+    int64_t leave = (tokens * 1000 + h->permille - 1) / h->permille;
+    return h->left[i] >= leave ? 0 : dim_leave_ms(d, leave - h->left[i], now_ms);
+}
+
+static int64_t share_ms(const struct hold *h, const struct dim *d, size_t i, int64_t units,
+                        int64_t now_ms)
+{
+    if (d->limit.algorithm == DIM_WINDOW)
+        return window_share_ms(h, d, i, units, now_ms);
+    int64_t ticks = hold_ticks(d, h->permille, units);
+    if (ticks == DIM_NEVER)
+        return DIM_NEVER;
+    return max64(h->since_ms + ticks * d->limit.tick_ms - now_ms, 0);
+}
+
 int64_t hold_wait_ms(const struct hold *h, const struct dim *d, size_t i, int64_t head_cost,
                      int64_t cost, int64_t now_ms)
 {
@@ -44,11 +67,7 @@ int64_t hold_wait_ms(const struct hold *h, const struct dim *d, size_t i, int64_
 
     int64_t units = cost * d->limit.period;
     int64_t pass_ms = dim_reach_ms(d, dim_need(d, head_cost) + units, now_ms);
-    int64_t ticks = hold_ticks(d, h->permille, h->used[i] + units);
-    if (ticks != DIM_NEVER) {
-        int64_t at_ms = h->since_ms + ticks * d->limit.tick_ms;
-        pass_ms = min64(pass_ms, max64(at_ms - now_ms, 0));
-    }
+    pass_ms = min64(pass_ms, share_ms(h, d, i, h->used[i] + units, now_ms));
     return max64(fit_ms, pass_ms);
 }
 

@@ -21,9 +21,10 @@ struct hold {
     int64_t since_ms;
     int64_t permille;            /* beta */
     int64_t used[POOL_MAX_DIMS]; /* by passing, of the allowance */
+    int64_t left[POOL_MAX_DIMS]; /* tokens that left a window since it began; the gate counts */
 };
 
-/* What passing may take of a dimension within so many ticks (>= 0) of a hold. */
+/* What passing may take of a bucket within so many ticks (>= 0) of a hold. */
 int64_t hold_allowance(const struct dim *d, int64_t permille, int64_t ticks);
 /* The least ticks after which the allowance reaches units (> 0); DIM_NEVER. */
 int64_t hold_ticks(const struct dim *d, int64_t permille, int64_t units);

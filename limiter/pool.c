@@ -1,7 +1,4 @@
-#include "limiter/pool.h"
-
-#include "limiter/book.h"
-#include "limiter/gate.h"
+#include "limiter/pool_internal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,21 +8,19 @@
 
 #define ORDER_MAX_US ((INT64_C(1) << 53) - 1)
 
-struct pool {
-    struct pool_limits limits;
-    struct gate gate;
-    struct book book;
-    int64_t seq; /* of the last grant */
-};
-
-/* What one dispatch carries along. */
-struct turn {
-    struct pool *pool;
-    struct pool_turn *ret;
-    size_t most;
-    size_t drops;
-    int64_t now_ms;
-};
+static int check_tenant(const struct pool_tenant *t, const struct pool_limits *limits,
+                        struct error *e)
+{
+    if (t->max_parallel < 0 || t->max_depth < 0)
+        return error_set(e, -EINVAL, "%s: a limit is out of range", t->name);
+    for (size_t i = 0; i < limits->dim_count; i++) {
+        struct dim_limit own = quota_limit(t, &limits->dims[i], i);
+        int rc = t->rate[i] != 0 ? dim_limit_check(&own, e) : 0;
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
 
 int pool_limits_check(const struct pool_limits *limits, struct error *e)
 {
@@ -41,12 +36,47 @@ int pool_limits_check(const struct pool_limits *limits, struct error *e)
                 return error_set(e, -EINVAL, "the limit %s stands twice", limit->name);
         }
     }
+    for (size_t i = 0; i < limits->tenant_count; i++) {
+        int rc = check_tenant(&limits->tenants[i], limits, e);
+        if (rc < 0)
+            return rc;
+    }
     if (limits->bypass_permille < 0 || limits->bypass_permille > 1000)
         return error_set(e, -EINVAL, "the bypass share must be 0 to 1000 permille");
     if (limits->max_parallel < 0 || limits->max_depth < 0 || limits->lease_ms < 1 ||
         limits->max_losses < 0)
         return error_set(e, -EINVAL, "a limit of the queue is out of range");
     return 0;
+}
+
+void pool_limits_of_tenant(const struct pool_limits *limits, const char *tenant,
+                           struct pool_limits *ret)
+{
+    *ret = *limits;
+    ret->tenants = NULL;
+    ret->tenant_count = 0;
+    for (size_t i = 0; i < limits->tenant_count; i++) {
+        const struct pool_tenant *t = &limits->tenants[i];
+        if (strcmp(t->name, tenant) != 0)
+            continue;
+        for (size_t k = 0; k < ret->dim_count; k++) {
+            if (t->rate[k] > 0 && t->capacity[k] < ret->dims[k].capacity)
+                ret->dims[k].capacity = t->capacity[k];
+        }
+        return;
+    }
+}
+
+static void keep_limits(struct pool *p, const struct pool_limits *limits)
+{
+    p->limits = *limits;
+    p->limits.tenants = NULL;
+    p->limits.tenant_count = 0;
+}
+
+static void set_quotas(struct pool *p, const struct pool_limits *l, int64_t now_ms)
+{
+    quotas_configure(&p->quotas, l->tenants, l->tenant_count, l->dims, l->dim_count, now_ms);
 }
 
 struct pool *pool_new(const struct pool_limits *limits, bool start_full, int64_t now_ms)
@@ -56,13 +86,16 @@ struct pool *pool_new(const struct pool_limits *limits, bool start_full, int64_t
     struct pool *p = calloc(1, sizeof(*p));
     if (!p)
         return NULL;
-    p->limits = *limits;
+    keep_limits(p, limits);
     /* The address is enough of a seed: it only has to differ from what a client can foresee. */
     book_init(&p->book, (uint64_t)(uintptr_t)p);
-    if (gate_configure(&p->gate, limits->dims, limits->dim_count, start_full, now_ms) < 0) {
+    quotas_init(&p->quotas, (uint64_t)(uintptr_t)p);
+    if (quotas_reserve(&p->quotas, limits->tenants, limits->tenant_count) < 0 ||
+        gate_configure(&p->gate, limits->dims, limits->dim_count, start_full, now_ms) < 0) {
         pool_free(p);
         return NULL;
     }
+    set_quotas(p, limits, now_ms);
     return p;
 }
 
@@ -71,6 +104,8 @@ void pool_free(struct pool *p)
     if (!p)
         return;
     book_release(&p->book);
+    gate_release(&p->gate);
+    quotas_release(&p->quotas);
     free(p);
 }
 
@@ -78,206 +113,15 @@ int pool_configure(struct pool *p, const struct pool_limits *limits, int64_t now
 {
     int rc = pool_limits_check(limits, NULL);
     if (rc == 0)
-        rc = gate_configure(&p->gate, limits->dims, limits->dim_count, true, now_ms);
+        rc = quotas_reserve(&p->quotas, limits->tenants, limits->tenant_count);
     if (rc == 0)
-        p->limits = *limits;
+        rc = gate_configure(&p->gate, limits->dims, limits->dim_count, true, now_ms);
+    if (rc == 0) {
+        keep_limits(p, limits);
+        set_quotas(p, limits, now_ms);
+        fair_hurry_all(&p->book.fair);
+    }
     return rc;
-}
-
-/* ---- turn */
-
-static bool slots_are_full(const struct pool *p)
-{
-    return p->limits.max_parallel > 0 && pool_running(p) >= p->limits.max_parallel;
-}
-
-static bool is_late(const struct record *r, int64_t now_ms)
-{
-    return r->deadline_ms > 0 && r->deadline_ms <= now_ms;
-}
-
-static int64_t lease_of(const struct pool *p, const struct record *r)
-{
-    return r->lease_ms > 0 ? r->lease_ms : p->limits.lease_ms;
-}
-
-static void start(struct pool *p, struct record *r, int64_t now_ms, struct pool_turn *ret)
-{
-    gate_release(&p->gate, r);
-    book_move(&p->book, r, TICKET_RUNNING, now_ms + lease_of(p, r));
-    r->fence++;
-    struct pool_grant *grant = &ret->grants[ret->grant_count++];
-    *grant = (struct pool_grant){.fence = r->fence, .seq = ++p->seq};
-    memcpy(grant->id, r->id, sizeof(grant->id));
-}
-
-/* Takes an ungranted ticket out of the queue for good. */
-static void drop(struct pool *p, struct record *r, enum ticket_state state)
-{
-    gate_release(&p->gate, r);
-    book_move(&p->book, r, state, 0);
-}
-
-static void put_back_due(struct turn *t)
-{
-    for (size_t i = 0; i < DISPATCH_MAX_DUE; i++) {
-        struct record *r = book_first_delayed(&t->pool->book);
-        if (!r || r->until_ms > t->now_ms)
-            return;
-        book_move(&t->pool->book, r, TICKET_QUEUED, 0);
-    }
-}
-
-static bool may_drop(const struct turn *t)
-{
-    return t->drops < DISPATCH_MAX_DROPS;
-}
-
-/* The first ticket of a flow that is not late; late ones are dropped. NULL when the flow has
- * none, or the turn may drop no more. */
-static struct record *come_up(struct turn *t, const struct fair_flow *flow, size_t queued)
-{
-    struct pool *p = t->pool;
-    for (; queued > 0 && may_drop(t); queued--, t->drops++) {
-        struct record *r = book_queued(flow);
-        if (!is_late(r, t->now_ms)) {
-            gate_cut(&p->gate, r->cost);
-            return r;
-        }
-        drop(p, r, TICKET_EXPIRED);
-    }
-    return NULL;
-}
-
-static struct record *find_head(struct turn *t)
-{
-    struct fair *fair = &t->pool->book.fair;
-    while (fair->depth > 0 && may_drop(t)) {
-        struct fair_flow *flow = fair_first(fair);
-        struct record *r = come_up(t, flow, fair_flow_depth(flow));
-        if (r)
-            return r;
-    }
-    return NULL;
-}
-
-static int64_t sooner(int64_t a_ms, int64_t b_ms)
-{
-    return a_ms < b_ms ? a_ms : b_ms;
-}
-
-/* A wait for ticket r ends with its deadline at the latest. */
-static int64_t wait_for(const struct turn *t, const struct record *r, int64_t wait_ms)
-{
-    return r->deadline_ms > 0 ? sooner(wait_ms, r->deadline_ms - t->now_ms) : wait_ms;
-}
-
-/* Lets the first that may pass the held head. True when one did; else the ms until one may. */
-static bool bypass(struct turn *t, const struct record *head, int64_t *ret_wait_ms)
-{
-    struct pool *p = t->pool;
-    struct fair *fair = &p->book.fair;
-    struct fair_flow *next = NULL;
-    int64_t soonest_ms = DIM_NEVER;
-    size_t seen = 0;
-
-    for (struct fair_flow *flow = fair_first(fair); flow && seen < BYPASS_MAX_SCAN; flow = next) {
-        next = fair_after(fair, flow); /* a flow may go with its last ticket */
-        if (flow == head->fair.flow)
-            continue;
-        seen++;
-        struct record *r = come_up(t, flow, fair_flow_depth(flow));
-        if (!r)
-            continue;
-        int64_t wait_ms = gate_pass_wait_ms(&p->gate, head->cost, r->cost, t->now_ms);
-        if (wait_ms == 0) {
-            gate_pass(&p->gate, head->cost, r->cost);
-            start(p, r, t->now_ms, t->ret);
-            return true;
-        }
-        soonest_ms = sooner(soonest_ms, wait_for(t, r, wait_ms));
-    }
-    *ret_wait_ms = soonest_ms;
-    return false;
-}
-
-/* One step; false when the turn stops, with the wait and what binds. */
-static bool step(struct turn *t)
-{
-    struct pool *p = t->pool;
-    struct record *head = find_head(t);
-    if (!head) {
-        t->ret->wait_ms = p->book.fair.depth > 0 ? 0 : POOL_WAIT_NONE;
-        return false;
-    }
-
-    int binding;
-    int64_t wait_ms = gate_wait_ms(&p->gate, head->cost, t->now_ms, &binding);
-    if (wait_ms == 0) {
-        gate_charge(&p->gate, head->cost);
-        start(p, head, t->now_ms, t->ret);
-        return true;
-    }
-
-    gate_hold(&p->gate, head, p->limits.bypass_permille, t->now_ms);
-    int64_t pass_ms;
-    if (bypass(t, head, &pass_ms))
-        return true;
-    if (!may_drop(t)) {
-        t->ret->wait_ms = 0;
-        return false;
-    }
-    t->ret->wait_ms = sooner(wait_for(t, head, wait_ms), pass_ms);
-    t->ret->binding = binding;
-    return false;
-}
-
-static void run_queue(struct turn *t)
-{
-    struct pool *p = t->pool;
-    struct pool_turn *ret = t->ret;
-    for (;;) {
-        ret->binding = -1;
-        if (p->book.fair.depth == 0) {
-            ret->wait_ms = POOL_WAIT_NONE;
-            return;
-        }
-        if (ret->grant_count >= t->most) {
-            ret->wait_ms = 0;
-            return;
-        }
-        if (slots_are_full(p)) {
-            ret->wait_ms = POOL_WAIT_SLOTS;
-            ret->binding = POOL_MAX_DIMS;
-            return;
-        }
-        if (!step(t))
-            return;
-    }
-}
-
-static void reset(struct pool_turn *ret)
-{
-    ret->grant_count = 0;
-    ret->wait_ms = POOL_WAIT_KEEP;
-    ret->binding = -1;
-}
-
-void pool_dispatch(struct pool *p, size_t max_grants, int64_t now_ms, struct pool_turn *ret)
-{
-    size_t most = max_grants < DISPATCH_MAX_GRANTS ? max_grants : DISPATCH_MAX_GRANTS;
-    struct turn t = {.pool = p, .ret = ret, .most = most, .now_ms = now_ms};
-    reset(ret);
-    gate_refill(&p->gate, now_ms);
-    put_back_due(&t);
-    run_queue(&t);
-
-    const struct record *r = book_first_delayed(&p->book);
-    if (!r)
-        return;
-    int64_t due_ms = r->until_ms > now_ms ? r->until_ms - now_ms : 1;
-    if (ret->wait_ms == POOL_WAIT_NONE || ret->wait_ms > due_ms)
-        ret->wait_ms = due_ms;
 }
 
 /* ---- tickets */
@@ -300,10 +144,18 @@ static bool is_well_formed(const struct pool *p, const struct ticket *t)
     return true;
 }
 
-static bool fits_at_once(struct pool *p, const int64_t *cost, int64_t now_ms)
+static bool fits_at_once(struct pool *p, const struct ticket *t, const int64_t *cost,
+                         int64_t now_ms)
 {
-    if (p->book.fair.depth > 0 || slots_are_full(p))
+    const struct quota *q = quota_of(&p->quotas, t->tenant);
+    if (p->book.fair.depth > 0 || pool_slots_are_full(p))
         return false;
+    if (q) {
+        struct quota then = *q;
+        quota_refill(&then, now_ms);
+        if (quota_wait_ms(&then, t->cost, now_ms) > 0)
+            return false;
+    }
     struct gate then = p->gate; /* a refusal must not keep the refill */
     gate_refill(&then, now_ms);
     int binding;
@@ -315,7 +167,7 @@ int pool_submit(struct pool *p, const struct ticket *t, size_t max_grants, int64
 {
     if (!is_well_formed(p, t))
         return -EINVAL;
-    reset(ret);
+    pool_turn_reset(ret);
     if (book_find(&p->book, t->id))
         return SUBMIT_KNOWN;
     int64_t cost[POOL_MAX_DIMS];
@@ -324,20 +176,31 @@ int pool_submit(struct pool *p, const struct ticket *t, size_t max_grants, int64
     if (ret->binding >= 0)
         return SUBMIT_TOO_LARGE;
 
+    struct quota *q = quota_of(&p->quotas, t->tenant);
+    ret->binding = q ? quota_too_large(q, t->cost) : -1;
+    ret->own = ret->binding >= 0;
+    if (ret->own)
+        return SUBMIT_TOO_LARGE;
+
     bool late = t->deadline_ms > 0 && t->deadline_ms <= now_ms;
-    bool at_once = !late && fits_at_once(p, cost, now_ms);
+    bool at_once = !late && fits_at_once(p, t, cost, now_ms);
     if (!at_once && (int64_t)p->book.fair.depth >= p->limits.max_depth)
         return SUBMIT_FULL;
+    if (!at_once && q && q->max_depth > 0 &&
+        (int64_t)fair_tenant_depth(&p->book.fair, t->tenant) >= q->max_depth)
+        return SUBMIT_TENANT_FULL;
 
     struct record *r;
     int rc = book_add(&p->book, t, &r);
     if (rc < 0)
         return rc;
     memcpy(r->cost, cost, sizeof(r->cost));
+    if (q)
+        quota_refill(q, now_ms);
     if (at_once) {
         gate_refill(&p->gate, now_ms);
-        gate_charge(&p->gate, r->cost);
-        start(p, r, now_ms, ret);
+        gate_charge(&p->gate, r->cost, now_ms);
+        pool_start(p, r, now_ms, ret);
         return SUBMIT_GRANTED;
     }
     book_move(&p->book, r, TICKET_QUEUED, 0);
@@ -368,7 +231,12 @@ bool pool_settle(struct pool *p, const struct pool_outcome *outcome, size_t max_
     struct record *r = find_running(p, outcome->id, outcome->fence);
     if (r) {
         gate_refill(&p->gate, now_ms);
-        gate_settle(&p->gate, r->cost, outcome->actual, outcome->unsent);
+        struct gate_settlement settlement = {.cost = r->cost,
+                                             .at_ms = r->granted_ms,
+                                             .actual = outcome->actual,
+                                             .unsent = outcome->unsent};
+        gate_settle(&p->gate, &settlement, now_ms);
+        pool_end_quota(p, r, outcome, now_ms);
         int64_t fair_actual = outcome->unsent ? 0 : outcome->fair_actual;
         if (fair_actual > FAIR_MAX_TOKENS)
             fair_actual = FAIR_MAX_TOKENS;
@@ -391,7 +259,7 @@ enum ticket_state pool_cancel(struct pool *p, const char *id, int64_t now_ms)
         return TICKET_NONE;
     enum ticket_state was = r->state;
     if (was == TICKET_QUEUED || was == TICKET_DELAYED)
-        drop(p, r, TICKET_CANCELLED);
+        pool_drop(p, r, TICKET_CANCELLED);
     else if (was == TICKET_RUNNING)
         r->cancelled = true;
     return was;
@@ -401,7 +269,7 @@ bool pool_heartbeat(struct pool *p, const char *id, int64_t fence, int64_t now_m
 {
     struct record *r = find_running(p, id, fence);
     if (r)
-        book_extend(&p->book, r, now_ms + lease_of(p, r));
+        book_extend(&p->book, r, now_ms + pool_lease_of(p, r));
     return r != NULL;
 }
 
@@ -413,6 +281,7 @@ size_t pool_reap(struct pool *p, int64_t now_ms)
         struct record *r = book_first_lease(&p->book);
         if (!r || r->until_ms > now_ms)
             break;
+        pool_end_quota(p, r, NULL, now_ms);
         if (r->lease_ms > 0)
             book_move(&p->book, r, TICKET_EXPIRED, 0);
         else if (++r->losses >= p->limits.max_losses)
@@ -427,8 +296,10 @@ void pool_charge(struct pool *p, const int64_t *tokens, int64_t now_ms)
 {
     gate_refill(&p->gate, now_ms);
     for (size_t i = 0; i < p->gate.count; i++) {
-        int64_t back = tokens[i] < 0 ? -tokens[i] : 0, more = tokens[i] > 0 ? tokens[i] : 0;
-        dim_settle(&p->gate.dims[i], back, more, true);
+        /* What comes back has no time, so that nothing of a window does: it may have left already.
+         */
+        struct dim_charge charge = {.cost = tokens[i] < 0 ? -tokens[i] : 0};
+        dim_settle(&p->gate.dims[i], &charge, tokens[i] > 0 ? tokens[i] : 0, true, now_ms);
     }
 }
 
@@ -455,6 +326,13 @@ int64_t pool_level(const struct pool *p, size_t dim, int64_t now_ms)
     return dim_level_at(&p->gate.dims[dim], now_ms);
 }
 
+const struct window *pool_window(const struct pool *p, size_t dim)
+{
+    assert(dim < p->gate.count);
+    const struct dim *d = &p->gate.dims[dim];
+    return d->limit.algorithm == DIM_WINDOW ? &d->window : NULL;
+}
+
 int64_t pool_running(const struct pool *p)
 {
     return (int64_t)p->book.leases.count;
@@ -470,6 +348,17 @@ int64_t pool_delayed(const struct pool *p)
     return (int64_t)p->book.delayed.count;
 }
 
+int64_t pool_parked_until(const struct pool *p)
+{
+    const struct fair_flow *flow = fair_first_parked(&p->book.fair);
+    return flow ? fair_parked_until(flow) : INT64_MAX;
+}
+
+const struct quota *pool_quota(const struct pool *p, const char *tenant)
+{
+    return quota_of(&p->quotas, tenant);
+}
+
 const char *pool_head(const struct pool *p)
 {
     const struct fair_flow *flow = fair_first(&p->book.fair);
@@ -479,9 +368,9 @@ const char *pool_head(const struct pool *p)
 const char *pool_check(const struct pool *p)
 {
     for (size_t i = 0; i < p->gate.count; i++) {
-        const struct dim *d = &p->gate.dims[i];
-        if (d->level > d->limit.capacity * d->limit.period || d->level < -DIM_MAX_UNITS)
-            return "a level stays between its debt limit and its capacity";
+        const char *broken = dim_check(&p->gate.dims[i]);
+        if (broken)
+            return broken;
     }
     const struct record *held = p->gate.hold.ticket;
     if (held && held->state != TICKET_QUEUED)

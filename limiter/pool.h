@@ -5,10 +5,10 @@
  * the same operations, the same integer arithmetic, the same order. A property test runs
  * both against each other; an instance that has lost Redis runs on this one.
  *
- * ARITHMETIC. Each dimension d is a token bucket. Amounts inside are token x tick, so that
- * refill is exact: a rate of R tokens per period of P ticks adds R units a tick, and a
- * token is P units. A tick is U ms (1, or 1000 for daily limits, so that C*P and R*P stay
- * at or below 2^52, and sums of two below 2^53: Lua's numbers are doubles).
+ * ARITHMETIC. Each dimension d is a token bucket (or a WINDOW, below). Amounts inside are token x
+ * tick, so that refill is exact: a rate of R tokens per period of P ticks adds R units a tick, and
+ * a token is P units. A tick is U ms (1, or 1000 for daily limits, so that C*P and R*P stay at or
+ * below 2^52, and sums of two below 2^53: Lua's numbers are doubles).
  *
  *   refill(now)  n = floor((now - T) / U); n <= 0: nothing (a clock that steps back earns
  *                nothing and T stays); else L = min(C*P, L + R*n) compared before adding,
@@ -21,6 +21,30 @@
  *                T + ceil((need - L) / R) * U - now; at least 1 when it does not fit now
  *   never        c > C: an error at submit, never a wait. A capacity that is lowered later
  *                cuts the cost of a ticket to C, for good, when it comes up as head or candidate
+ *
+ * WINDOW. With DIM_WINDOW a dimension is the exact log of what was charged in the last
+ * P' = (P + ceil(M / R)) * U ms instead, as in limiter/window.h: for a provider that counts a
+ * sliding window, against which a full bucket would grant up to 2C within one P. Headroom is time
+ * here: a request reaches the provider later than it was granted, by a time that differs from one
+ * to the next, so an entry stays that much longer than the provider's. R plays no other part.
+ *
+ *   L            (C - sum of the entries) * P; an entry leaves when now >= its time + P', and
+ *                stays gone when the clock steps back
+ *   need(c)      c * P
+ *   wait(c)      until the entry has left with which L reaches need(c)
+ *   grant        an entry (now, c)
+ *   settle       what comes back is taken from the entry of the grant while the log has it
+ *                (limiter/window.h says why that never admits too much). What was used beyond
+ *                the cost is an entry at the time of the settlement, not of the grant: the
+ *                provider counted it somewhere between, so that an entry at the grant's time would
+ *                leave before the provider's. For the same reason all that an ACCRUE dimension
+ *                used moves to the settlement's time: output counts as it is produced
+ *   hold         its share is of what left the window since the hold began, X: allowance is
+ *                floor(beta * min(X, C) / 1000) tokens, where a bucket says beta * R * n. So the
+ *                head waits at most until (need - L) / (1 - beta) have left
+ *
+ * Daily dimensions of such a pool are windows too: a log is bounded, so that more than
+ * WINDOW_MAX_ENTRIES charges of a day are told apart to three minutes.
  *
  * Submit that grants or queues, dispatch, settle, cancel and reap refill all dimensions first
  * and keep that, also when nothing is granted; a refused submit and a heartbeat do not.
@@ -70,21 +94,31 @@
  * candidate's own wait is the largest, over its dimensions, of its fit and of the sooner of the
  * two rules (never, when neither can come within this hold). Full slots stop all.
  *
+ * TENANTS. A tenant may have limits of its own in the pool (limiter/quota.h): buckets, slots,
+ * queued tickets. A ticket is granted when it fits both, and charged to both, or neither; settling
+ * corrects both. A flow whose first ticket does not fit its tenant's own limits is PARKED when it
+ * comes up: it leaves the order, so that others pass without a bypass, until the time at which it
+ * fits (or its deadline, if that is sooner; without end while the tenant's slots are taken). It is
+ * due at once when a ticket of its tenant ends, its first ticket changes, or the pool is
+ * configured. A flow that comes back starts as one that was empty: S = max(v of its class, its F),
+ * and so does its class; parking moves no tag and saves up no credit. Parked tickets are queued.
+ *
  * TURN. What a dispatch does, alone or at the end of submit (queued) and settle:
- *   1  at most DISPATCH_MAX_DUE delayed tickets, the first due first, are put back at their place
+ *   1  at most DISPATCH_MAX_DUE delayed tickets, the first due first, are put back at their place,
+ *      then at most as many parked flows that are due
  *   2  again and again, until it stops:
  *      nothing queued        stop with wait -1
  *      max_grants reached    stop with wait 0
  *      all slots taken       stop with wait -2
  *      the head, or a candidate as it comes up, is past its deadline (0 < deadline <= now): it
- *      is EXPIRED, the next ticket of its flow comes up; after DISPATCH_MAX_DROPS of them the turn
- *      stops, with wait 0 (-1 when nothing is queued)
+ *      is EXPIRED, the next ticket of its flow comes up; its flow is parked; after
+ *      DISPATCH_MAX_DROPS of both the turn stops, with wait 0 (-1 when nothing is queued)
  *      the head fits, or a candidate passes: grant. Else stop; wait is the least of the head's
  *      wait, the candidates' waits, and what is left to the deadlines of these tickets
  *   3  the wait -1 becomes, and a wait > 0 is no longer than, max(1, due - now) of the first
- *      delayed ticket
+ *      delayed ticket and of the first parked flow; -1 with queued tickets left becomes -2
  * So with a wait > 0, and if nothing else happens, dispatch does nothing before it and grants,
- * drops or puts back something then (I10).
+ * drops or puts back something then, a parked flow too (I10).
  *
  *   units      ms of one clock that the caller passes in (in Redis: TIME)
  *   ownership  opaque; ids and names are copied.
@@ -103,6 +137,7 @@
 #include "common/limits.h"
 #include "limiter/dim.h"
 #include "limiter/pool_class.h"
+#include "limiter/quota.h"
 #include "limiter/ticket.h"
 
 #include <stdbool.h>
@@ -112,15 +147,22 @@
 struct pool_limits {
     struct dim_limit dims[POOL_MAX_DIMS];
     size_t dim_count;
-    int64_t max_parallel;    /* 0: no limit */
-    int64_t bypass_permille; /* beta, 0..1000 */
-    int64_t max_depth;       /* queued tickets; one that comes back is never refused */
-    int64_t lease_ms;        /* > 0 */
-    int64_t max_losses;      /* leases a ticket may lose before it is given up (dead) */
+    int64_t max_parallel;              /* 0: no limit */
+    int64_t bypass_permille;           /* beta, 0..1000 */
+    int64_t max_depth;                 /* queued tickets; one that comes back is never refused */
+    int64_t lease_ms;                  /* > 0 */
+    int64_t max_losses;                /* leases a ticket may lose before it is given up (dead) */
+    const struct pool_tenant *tenants; /* borrowed; copied where they are kept */
+    size_t tenant_count;
 };
 
 /* 0, or -EINVAL with the reason: a dimension is wrong or stands twice, a number is out of range. */
 int pool_limits_check(const struct pool_limits *limits, struct error *e) MUST_CHECK;
+
+/* The limits as one tenant has them: capacities no larger than its own. For what a request of it
+ * may cost at most; the tenants are left out. */
+void pool_limits_of_tenant(const struct pool_limits *limits, const char *tenant,
+                           struct pool_limits *ret);
 
 struct pool_grant {
     char id[TICKET_ID_BYTES];
@@ -128,9 +170,10 @@ struct pool_grant {
     int64_t seq;   /* of the pool, +1 for each grant */
 };
 
-#define POOL_WAIT_NONE  (-1) /* nothing is queued or delayed */
-#define POOL_WAIT_SLOTS (-2) /* all slots are taken: a settle or the earliest lease end wakes */
-#define POOL_WAIT_KEEP  (-3) /* no turn was taken: what was told before still stands */
+#define POOL_WAIT_NONE (-1) /* nothing is queued or delayed */
+#define POOL_WAIT_SLOTS                                                                            \
+    (-2) /* slots are taken, all or a tenant's: a settle or a lease's end wakes */
+#define POOL_WAIT_KEEP (-3) /* no turn was taken: what was told before still stands */
 
 /* What an operation ended with: the grants it made and when to look again. */
 struct pool_turn {
@@ -139,6 +182,7 @@ struct pool_turn {
     int64_t wait_ms; /* until the next dispatch can do something; 0: at once, this one stopped
                         early; or one of POOL_WAIT_* */
     int binding;     /* dimension the head waits for; -1 none, POOL_MAX_DIMS the slots */
+    bool own;        /* of SUBMIT_TOO_LARGE: the tenant's limit, not the pool's */
 };
 
 enum submit_result {
@@ -147,6 +191,7 @@ enum submit_result {
     SUBMIT_TOO_LARGE,
     SUBMIT_FULL,
     SUBMIT_KNOWN,
+    SUBMIT_TENANT_FULL,
     SUBMIT_CIRCUIT, /* the provider wants money first; only of the pools in Redis */
 };
 
@@ -158,22 +203,24 @@ void pool_free(struct pool *p);
 
 /* New limits. A dimension of the same name keeps its level, cut to the new capacity, never
  * scaled up (it restarts at 0 when P or U differ, as its unit is another), and its pause; one that
- * was not there before starts full. Costs of tickets follow their dimension's name, also
- * through a time without it. -EINVAL: pool_limits_check(), or more than POOL_MAX_DIMS different
- * names in the life of the pool. */
+ * was not there before starts full. A window keeps its log; a bucket that becomes one is charged
+ * now with all that it lacks, and a window that becomes a bucket has what it had left. Costs of
+ * tickets follow their dimension's name, also through a time without it. -EINVAL:
+ * pool_limits_check(), or more than POOL_MAX_DIMS different names in the life of the pool; -ENOMEM.
+ */
 int pool_configure(struct pool *p, const struct pool_limits *limits, int64_t now_ms) MUST_CHECK;
 
 /*
  * In this order:
  *   SUBMIT_KNOWN      the id stands already
- *   SUBMIT_TOO_LARGE  turn.binding says the first dimension whose capacity is below the cost
- *   SUBMIT_GRANTED    nothing is queued, a slot is free, it fits and is not past its deadline:
- *                     it runs, whatever max_grants; turn.grants[0] is its grant
- *   SUBMIT_FULL       max_depth tickets are queued
- *   SUBMIT_QUEUED     and a turn is taken, whose grants may include this ticket's
- * Only the last takes a turn; for the others wait_ms is POOL_WAIT_KEEP, and all but GRANTED
- * change nothing. max_grants is cut to DISPATCH_MAX_GRANTS here and below.
- * Negative errno: -ENOMEM, -EINVAL (the ticket is not as limiter/ticket.h says).
+ *   SUBMIT_TOO_LARGE  turn.binding says the first dimension whose capacity is below the cost: of
+ * the pool, then (turn.own) of the tenant SUBMIT_GRANTED    nothing is queued, a slot is free, it
+ * fits (also its tenant's limits) and is not past its deadline: it runs, whatever max_grants;
+ * turn.grants[0] is its grant SUBMIT_FULL       max_depth tickets are queued SUBMIT_TENANT_FULL  as
+ * many of the tenant as it may queue SUBMIT_QUEUED     and a turn is taken, whose grants may
+ * include this ticket's Only the last takes a turn; for the others wait_ms is POOL_WAIT_KEEP, and
+ * all but GRANTED change nothing. max_grants is cut to DISPATCH_MAX_GRANTS here and below. Negative
+ * errno: -ENOMEM, -EINVAL (the ticket is not as limiter/ticket.h says).
  */
 int pool_submit(struct pool *p, const struct ticket *t, size_t max_grants, int64_t now_ms,
                 struct pool_turn *ret) MUST_CHECK;
@@ -211,9 +258,15 @@ void pool_pause(struct pool *p, int dim, int64_t until_ms);
 /* ---- looking */
 enum ticket_state pool_ticket_state(const struct pool *p, const char *id);
 int64_t pool_level(const struct pool *p, size_t dim, int64_t now_ms); /* units, as if refilled */
+/* The log of a dimension, as last refilled; NULL: it is a bucket. Valid until the next change. */
+const struct window *pool_window(const struct pool *p, size_t dim);
 int64_t pool_running(const struct pool *p);
 int64_t pool_depth(const struct pool *p, enum pool_class c); /* queued */
 int64_t pool_delayed(const struct pool *p);
+/* When the first parked flow comes back by itself; INT64_MAX: none does. */
+int64_t pool_parked_until(const struct pool *p);
+/* A tenant's own limits as last refilled; NULL: it has none. Valid until the next change. */
+const struct quota *pool_quota(const struct pool *p, const char *tenant);
 /* The head of the queue, late or not; NULL when nothing is queued. Valid until the next change. */
 const char *pool_head(const struct pool *p);
 /* What does not hold of that which must hold in every state; NULL when all does. For tests. */

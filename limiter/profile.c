@@ -79,9 +79,11 @@ static int64_t rate_of(const struct profile_rates *r, const char *name)
     return 0;
 }
 
-static struct dim_limit dim_of(const struct profile_dim *from, int64_t rate, int64_t headroom_ms)
+static struct dim_limit dim_of(const struct profile_dim *from, int64_t rate, int64_t headroom_ms,
+                               enum dim_algorithm algorithm)
 {
-    struct dim_limit d = {.rate = rate, .capacity = rate, .rule = from->rule};
+    struct dim_limit d = {
+        .rate = rate, .capacity = rate, .rule = from->rule, .algorithm = algorithm};
     bool daily = strchr(from->name, 'd') != NULL; /* rpd, tpd */
 
     memcpy(d.name, from->name, sizeof(d.name));
@@ -104,7 +106,8 @@ void profile_limits(const struct profile *p, const struct profile_rates *rates,
     for (size_t i = 0; i < p->dim_count; i++) {
         int64_t rate = rate_of(rates, p->dims[i].name);
         if (rate > 0)
-            ret->dims[ret->dim_count++] = dim_of(&p->dims[i], rate, queue->headroom_ms);
+            ret->dims[ret->dim_count++] =
+                dim_of(&p->dims[i], rate, queue->headroom_ms, rates->algorithm);
     }
 }
 

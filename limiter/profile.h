@@ -70,6 +70,7 @@ const struct profile *profile_find(const char *name);
 /* Limits per dimension; <= 0 means not limited. Same order as the names in profile.c. */
 struct profile_rates {
     int64_t rpm, tpm, itpm, otpm, rpd, tpd, max_parallel;
+    enum dim_algorithm algorithm; /* of every dimension, the daily ones too */
 };
 
 struct profile_queue {
@@ -77,7 +78,8 @@ struct profile_queue {
 };
 
 /* The limits of a pool: one dimension for each rate that is set, capacity one period, headroom
- * what is refilled in headroom_ms (at most 5 % of the capacity). */
+ * what is refilled in headroom_ms (at most 5 % of the capacity): of a sliding window, so much time.
+ */
 void profile_limits(const struct profile *p, const struct profile_rates *rates,
                     const struct profile_queue *queue, struct pool_limits *ret);
 

@@ -11,11 +11,18 @@
  *             so that N bursts at one moment are half of what the provider's own bucket holds. One
  *             token at least.
  *   slots     max_parallel / 2N, at least 1.
+ *   tenants   their rates and slots / 2N, at least 1; what one may have at once stays, so that a
+ * cost is too large here when it is everywhere.
+ *
+ *   window    a sliding window stays one, with capacity / 2N: nothing is granted in the first
+ *             period, in which the pool's own grants leave the provider's window, and half of the
+ *             limit in any later one. The provider counts strictly, so a share that begins at once
+ *             would be refused.
  *
  * Its pool starts empty, so what is granted in t ms is never above rate * t.
  *
  *   units      as limiter/dim.h
- *   ownership  the caller's struct; nothing to release.
+ *   ownership  the caller's struct; tenants are allocated, so share_release() it.
  *   threads    none. No clock.
  */
 #ifndef LIMITER_SHARE_H
@@ -29,11 +36,16 @@
 struct share {
     struct pool_limits limits;
     int64_t most[POOL_MAX_DIMS]; /* to how many tokens the capacity may be raised */
+    struct pool_tenant *tenants; /* of the limits */
 };
 
 /* instances: 1 .. SHARE_MAX_INSTANCES. -ERANGE: a limit has no whole token for each instance, so
  * it cannot be shared; s is unset then. */
 int share_init(struct share *s, const struct pool_limits *whole, int64_t instances) MUST_CHECK;
+
+void share_release(struct share *s); /* also one that is zeroed */
+/* The limits of a pool that grants all. */
+struct pool_limits share_none(const struct pool_limits *whole);
 
 enum share_fit { SHARE_FITS, SHARE_RAISED, SHARE_TOO_LARGE };
 

@@ -45,7 +45,8 @@ static void consider_shrinking(const struct probe *p, struct admission *a)
     (void)a;
 }
 
-static void refuse(struct admission *a, const struct store_turn *turn)
+static void refuse(const struct probe *p, const struct store_pool *pool, struct admission *a,
+                   const struct store_turn *turn)
 {
     a->decision = ADMISSION_REFUSE;
     a->binding = turn->detail;
@@ -56,19 +57,20 @@ static void refuse(struct admission *a, const struct store_turn *turn)
                        a->pool, turn->queued);
         return;
     }
-    int64_t needs = 0;
-    for (size_t i = 0; i < a->limits->dim_count; i++) {
-        if (strcmp(a->limits->dims[i].name, turn->detail) == 0)
-            needs = a->cost[i];
+    struct call_failure f;
+    struct store_ticket t;
+    call_ticket(p->call, &t);
+    if (turn->submit == SUBMIT_TENANT_FULL) {
+        a->binding = "tenant:max_queue";
+        call_failure_tenant_full(&f, t.tenant, a->pool, turn);
+    } else {
+        call_failure_too_large(&f, t.tenant, pool, a->cost, turn);
     }
-    (void)snprintf(a->reason, sizeof(a->reason),
-                   "It needs %" PRId64 " of %s, and the limit of %s is %" PRId64
-                   " (the provider's, as configured): it can never fit. Shorten the input or lower "
-                   "max_tokens.",
-                   needs, turn->detail, a->pool, turn->detail_number);
+    (void)snprintf(a->reason, sizeof(a->reason), "%s", f.message);
 }
 
-static void decide(const struct probe *p, const struct store_turn *turn, struct admission *a)
+static void decide(const struct probe *p, const struct store_pool *pool,
+                   const struct store_turn *turn, struct admission *a)
 {
     switch (turn->submit) {
     case SUBMIT_GRANTED:
@@ -88,7 +90,7 @@ static void decide(const struct probe *p, const struct store_turn *turn, struct 
                        a->wait_ms, p->max_wait_ms);
         break;
     default:
-        refuse(a, turn);
+        refuse(p, pool, a, turn);
         break;
     }
     consider_shrinking(p, a);
@@ -99,13 +101,12 @@ static void on_probed(void *arg, struct store_pool *pool, const struct store_tur
     struct probe *p = arg;
     struct call_failure f;
     struct admission a = {.reason = ""};
-    (void)pool;
     if (turn->status != REDIS_OK) {
         permit_storage_failed(&f, turn->status);
         p->fn(p->arg, NULL, &f);
     } else {
         tell_request(p, &a);
-        decide(p, turn, &a);
+        decide(p, pool, turn, &a);
         p->fn(p->arg, &a, NULL);
     }
     call_discard(p->call);

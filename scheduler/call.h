@@ -151,7 +151,7 @@ const char *call_explain(struct call *c);
 /* Attempts that failed, as a JSON array of {pool, model, status, failure, queue_ms}, the first
  * CALL_MAX_NOTES of them; "" none. Borrowed until the call goes on. */
 const char *call_notes(struct call *c);
-const char *call_binding(const struct call *c); /* what it waited for last; "" nothing */
+const char *call_binding(const struct call *c);        /* what it waited for last; "" nothing */
 int64_t call_tool_calls_dropped(const struct call *c); /* taken out of its answer */
 /* What it adds to a conversation that has a name, once it was answered. */
 void call_session_delta(const struct call *c, struct session_delta *ret);
@@ -171,4 +171,11 @@ void call_on_cancel(struct call *c);
 void call_ask_again(struct call *c);
 void call_free(struct list *grave); /* the link by which it was buried */
 
+/* A limit that a request can never fit: whose it is, and what to do. cost: of the ticket. */
+void call_failure_too_large(struct call_failure *f, const char *tenant,
+                            const struct store_pool *pool, const int64_t *cost,
+                            const struct store_turn *turn);
+/* As many of the tenant wait as may: 429. */
+void call_failure_tenant_full(struct call_failure *f, const char *tenant, const char *pool,
+                              const struct store_turn *turn);
 #endif

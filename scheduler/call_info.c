@@ -227,8 +227,9 @@ void call_ticket(struct call *c, struct store_ticket *ret)
         .deadline_in_ms = deadline_left_ms(c),
     };
     /* Again at each submit: a reload may have changed the pool's dimensions and their order. */
-    profile_reserve(c->pool->profile, &pool_agent_pool(c->pool->agent)->limits, &c->estimate,
-                    ret->cost, &ret->fair_cost);
+    struct pool_limits limits;
+    pool_limits_of_tenant(&pool_agent_pool(c->pool->agent)->limits, c->spec.tenant, &limits);
+    profile_reserve(c->pool->profile, &limits, &c->estimate, ret->cost, &ret->fair_cost);
     for (size_t i = 0; i < POOL_MAX_DIMS; i++)
         c->cost[i] = ret->cost[i];
 }

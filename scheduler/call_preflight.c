@@ -91,7 +91,9 @@ void call_price(struct call *c)
         e->max_output = each * r->choices;
         e->output = foreseen < e->max_output ? foreseen : e->max_output;
     }
-    profile_reserve(c->pool->profile, &pool->limits, e, c->cost, &c->fair_cost);
+    struct pool_limits limits;
+    pool_limits_of_tenant(&pool->limits, c->spec.tenant, &limits);
+    profile_reserve(c->pool->profile, &limits, e, c->cost, &c->fair_cost);
 }
 
 static int price(struct call *c, struct call_failure *f)

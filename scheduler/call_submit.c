@@ -75,20 +75,12 @@ static void refuse(struct call *c, const struct store_turn *turn)
                          "Try again later.",
                          pool, turn->queued);
         f.retry_after_ms = 5000;
+    } else if (turn->submit == SUBMIT_TENANT_FULL) {
+        call_failure_tenant_full(&f, c->spec.tenant, pool, turn);
     } else if (turn->submit == SUBMIT_CIRCUIT) {
         refuse_circuit(c, turn, &f);
     } else {
-        const struct store_pool *p = pool_agent_pool(c->pool->agent);
-        int64_t needs = 0;
-        for (size_t i = 0; i < p->limits.dim_count; i++) {
-            if (strcmp(p->limits.dims[i].name, turn->detail) == 0)
-                needs = c->cost[i];
-        }
-        call_failure_set(&f, 413, "request_too_large",
-                         "This request needs %" PRId64 " of %s, and the limit of %s is %" PRId64
-                         " (the provider's, as configured): it can never fit. Shorten the input or "
-                         "lower max_tokens.",
-                         needs, turn->detail, pool, turn->detail_number);
+        call_failure_too_large(&f, c->spec.tenant, pool_agent_pool(c->pool->agent), c->cost, turn);
     }
     fail_submit(c, &f);
 }

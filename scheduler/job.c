@@ -140,16 +140,23 @@ static void on_record(void *arg, const struct job_record *record, bool replayed,
     submission_free(s);
 }
 
-static void too_large(const struct submission *s, const struct store_turn *turn,
-                      struct call_failure *f)
+/* What a job is refused for: as a call, for the same limits. */
+static void explain(struct submission *s, const struct store_turn *turn, struct call_failure *f)
 {
     const struct store_pool *p = pool_agent_pool(agent_of(s));
-    call_failure_set(
-        f, 413, "request_too_large",
-        "This job needs more %s than the limit of %s holds (%" PRId64
-        ", the provider's, as configured): it can never run. Shorten the input or lower "
-        "max_tokens.",
-        turn->detail, p->id, turn->detail_number);
+    struct store_ticket t;
+    call_ticket(s->call, &t);
+    if (turn->submit == SUBMIT_TOO_LARGE) {
+        call_failure_too_large(f, t.tenant, p, t.cost, turn);
+    } else if (turn->submit == SUBMIT_TENANT_FULL) {
+        call_failure_tenant_full(f, t.tenant, p->id, turn);
+    } else {
+        call_failure_set(f, 503, "queue_full",
+                         "The queue of %s is full: %" PRId64 " tickets wait in it "
+                         "(queue.max_depth). Try again later.",
+                         p->id, turn->queued);
+        f->retry_after_ms = 5000;
+    }
 }
 
 static void submit(struct submission *s);
@@ -209,16 +216,10 @@ static void on_submitted(void *arg, struct store_pool *pool, const struct store_
         refused(s, &f);
         return;
     }
-    if (turn->submit == SUBMIT_TOO_LARGE || turn->submit == SUBMIT_FULL) {
+    if (turn->submit == SUBMIT_TOO_LARGE || turn->submit == SUBMIT_FULL ||
+        turn->submit == SUBMIT_TENANT_FULL) {
         pool_stats_add(pool_agent_stats(agent_of(s)), COUNT_refused, 1);
-        if (turn->submit == SUBMIT_TOO_LARGE)
-            too_large(s, turn, &f);
-        else
-            call_failure_set(&f, 503, "queue_full",
-                             "The queue of %s is full: %" PRId64 " tickets wait in it "
-                             "(queue.max_depth). Try again later.",
-                             pool->id, turn->queued);
-        f.retry_after_ms = turn->submit == SUBMIT_FULL ? 5000 : -1;
+        explain(s, turn, &f);
         refused(s, &f);
         return;
     }

@@ -159,7 +159,7 @@ void job_look(struct jobs *j, struct store_pool *pool, const char *tenant, const
     (void)snprintf(l->tenant, sizeof(l->tenant), "%s", tenant);
     l->fn = fn;
     l->arg = arg;
-    struct store_look look = {l->id, fields, F_COUNT};
+    struct store_look look = {l->id, fields, F_COUNT, NULL};
     pool_store_peek(scheduler_options(j->scheduler)->store, pool, &look, on_looked, l);
 }
 

@@ -270,7 +270,7 @@ void job_run(void *arg, struct pool_agent *agent, const struct store_grant *gran
     list_add_last(&j->runs, &r->link);
     j->running++;
     scheduler_count_job(j->scheduler, 1);
-    struct store_look look = {r->grant.id, fields, F_COUNT};
+    struct store_look look = {r->grant.id, fields, F_COUNT, NULL};
     pool_store_peek(scheduler_options(j->scheduler)->store, pool_agent_pool(agent), &look,
                     on_record, r);
 }

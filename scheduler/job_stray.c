@@ -80,7 +80,7 @@ static void add(struct jobs *j, const char *id)
     s->pool.guest = true;
     list_add_last(&j->strays, &s->link);
     j->stray_count++;
-    struct store_look look = {NULL, NULL, 0};
+    struct store_look look = {NULL, NULL, 0, NULL};
     pool_store_peek(scheduler_options(j->scheduler)->store, &s->pool, &look, on_depth, NULL);
 }
 

@@ -164,11 +164,12 @@ static void refuse(struct permit *p, const struct store_turn *turn)
                          pool->id, turn->detail, (turn->detail_number + 999) / 1000);
         f.retry_after_ms = turn->detail_number;
     } else {
-        call_failure_set(&f, 413, "request_too_large",
-                         "This permit needs more %s than the limit of %s holds (%" PRId64
-                         ", the provider's, as configured): it can never be granted. Lower "
-                         "input_tokens or max_output_tokens.",
-                         turn->detail, pool->id, turn->detail_number);
+        struct store_ticket t;
+        call_ticket(p->call, &t);
+        if (turn->submit == SUBMIT_TENANT_FULL)
+            call_failure_tenant_full(&f, t.tenant, pool->id, turn);
+        else
+            call_failure_too_large(&f, t.tenant, pool, t.cost, turn);
     }
     fail(p, &f);
 }

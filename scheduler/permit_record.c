@@ -37,7 +37,8 @@ void permit_look(struct permits *all, struct pool_view *pool, const char *id, in
     const char *wanted[F_COUNT + POOL_MAX_DIMS];
     char costs[POOL_MAX_DIMS][DIM_NAME_BYTES + 2];
     struct store_pool *store = pool_agent_pool(pool->agent);
-    struct store_look look = {id, wanted, F_COUNT + store->limits.dim_count};
+    struct store_look look = {
+        .id = id, .fields = wanted, .field_count = F_COUNT + store->limits.dim_count};
     memcpy(wanted, fields, sizeof(fields));
     for (size_t i = 0; i < store->limits.dim_count; i++) {
         (void)snprintf(costs[i], sizeof(costs[i]), "c:%s", store->limits.dims[i].name);

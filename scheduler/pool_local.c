@@ -170,6 +170,16 @@ static int put(struct pool_local *l, const struct store_ticket *t, int64_t now_m
     return pool_submit(l->pool, &ticket, 0, now_ms, turn);
 }
 
+/* A tenant's own limit, as the scripts would name it; the pool's were looked at before. */
+static void explain(const struct pool_local *l, const struct store_ticket *t,
+                    const struct pool_turn *turn, struct store_turn *ret)
+{
+    const struct quota *q = pool_quota(l->pool, t->tenant);
+    const struct dim_limit *d = q && turn->binding >= 0 ? &q->dims[turn->binding].limit : NULL;
+    ret->detail = d ? pool_store_own_name(d->name) : "All";
+    ret->detail_number = d ? d->capacity : q ? q->max_depth : 0;
+}
+
 static enum redis_status judged(struct pool_local *l, const struct store_ticket *t,
                                 struct store_turn *ret)
 {
@@ -186,6 +196,8 @@ static enum redis_status judged(struct pool_local *l, const struct store_ticket 
     } else if (e) {
         entry_free(l, e);
     }
+    if (rc == SUBMIT_TOO_LARGE || rc == SUBMIT_TENANT_FULL)
+        explain(l, t, &turn, ret);
     ret->submit = rc >= 0 ? (enum submit_result)rc : SUBMIT_FULL;
     if (rc == SUBMIT_KNOWN)
         ret->detail = ticket_state_name(pool_ticket_state(l->pool, t->id));
@@ -437,22 +449,13 @@ void pool_local_vacate(struct pool_local *l, const char *id)
 
 /* ---- in and out */
 
-/* The limits of a pool that grants all. */
-static struct pool_limits no_limits(const struct pool_limits *whole)
-{
-    return (struct pool_limits){
-        .max_depth = SHARE_MAX_DEPTH,
-        .lease_ms = whole->lease_ms,
-        .max_losses = whole->max_losses,
-    };
-}
-
 int pool_local_enter(struct pool_local *l, int64_t instances)
 {
     const struct pool_limits *whole = &l->options.pool->limits;
-    struct pool_limits none = no_limits(whole);
+    struct pool_limits none = share_none(whole);
     assert(!l->pool);
     l->shared = instances > 0;
+    share_release(&l->share);
     int rc = l->shared ? share_init(&l->share, whole, instances) : 0;
     if (rc < 0)
         return rc;
@@ -475,9 +478,13 @@ void pool_local_configure(struct pool_local *l, int64_t instances)
     if (!l->pool || !l->shared || instances < 1)
         return;
     /* A limit that cannot be shared leaves the old share in force until Redis is back. */
-    if (share_init(&fresh, &l->options.pool->limits, instances) < 0 ||
-        pool_configure(l->pool, &fresh.limits, clock_mono_ms()) < 0)
+    if (share_init(&fresh, &l->options.pool->limits, instances) < 0)
         return;
+    if (pool_configure(l->pool, &fresh.limits, clock_mono_ms()) < 0) {
+        share_release(&fresh);
+        return;
+    }
+    share_release(&l->share);
     l->share = fresh;
     look_soon(l);
 }
@@ -585,6 +592,7 @@ void pool_local_free(struct pool_local *l)
         entry_free(l, LIST_ITEM(l->entries.next, struct entry, link));
     map_release(&l->by_id);
     pool_free(l->pool);
+    share_release(&l->share);
     event_free(l->timer);
     free(l);
 }

@@ -4,10 +4,10 @@
 #include "common/digest.h"
 #include "common/log.h"
 #include "common/map.h"
+#include "scheduler/budget.h"
 #include "scheduler/call.h"
 #include "scheduler/gauge.h"
 #include "scheduler/pool_local.h"
-#include "scheduler/pool_rates.h"
 #include "scheduler/pool_watch.h"
 #include "scheduler/summaries.h"
 
@@ -148,6 +148,7 @@ static void register_pool(struct scheduler *s, const struct pool_view *v)
 static void free_pool(struct pool_view *v)
 {
     pool_agent_free(v->agent);
+    free(v->tenants);
     free(v);
 }
 
@@ -181,13 +182,17 @@ static struct pool_view *add_pool(struct scheduler *s, const struct config_provi
                                      .room = room,
                                      .on_data_lost = data_lost,
                                      .arg = s};
-    struct pool_limits limits;
+    struct budget budget;
     struct store_pool pool;
     if (!v)
         return NULL;
     v->profile = scheduler_profile(provider);
-    pool_rates(s->plan->config, v->profile, &merged, &limits);
-    store_pool_init(&pool, id, &limits);
+    if (budget_make(s->plan->config, v->profile, &merged, &budget) < 0) {
+        free(v);
+        return NULL;
+    }
+    v->tenants = budget.tenants;
+    store_pool_init(&pool, id, &budget.limits);
     pool.finished_ttl_ms = s->plan->config->jobs.result_ttl_s * 1000;
     quantile_init(&v->output, OUTPUT_QUANTILE, FIRST_OUTPUT);
     (void)snprintf(v->provider, sizeof(v->provider), "%s", provider->name);
@@ -195,8 +200,7 @@ static struct pool_view *add_pool(struct scheduler *s, const struct config_provi
     (void)snprintf(v->account, sizeof(v->account), "%s", account);
     v->agent = pool_agent_new(s->options.base, s->options.store, &pool, &hooks);
     if (!v->agent || map_put(&s->pools, pool_agent_pool(v->agent)->hash, v) < 0) {
-        pool_agent_free(v->agent);
-        free(v);
+        free_pool(v);
         return NULL;
     }
     pool_agent_use_outage(v->agent, &s->outage);
@@ -489,14 +493,20 @@ static void reconfigure(struct scheduler *s, const struct config_provider *p,
 {
     size_t at = 0;
     for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at)) {
-        struct pool_limits limits;
+        struct budget budget;
         struct config_limits merged = config_limits_of(row, find_account(p, v->account));
         if (strcmp(v->provider, p->name) != 0 || strcmp(v->group, row->pool) != 0)
             continue;
         v->profile = scheduler_profile(p);
-        pool_rates(s->plan->config, v->profile, &merged, &limits);
+        if (budget_make(s->plan->config, v->profile, &merged, &budget) < 0) {
+            log_write(LOG_ERROR, "no memory for a pool's new limits; the old ones stay", "pool",
+                      pool_agent_pool(v->agent)->id, NULL);
+            continue;
+        }
         pool_agent_pool(v->agent)->finished_ttl_ms = s->plan->config->jobs.result_ttl_s * 1000;
-        pool_agent_configure(v->agent, &limits);
+        pool_agent_configure(v->agent, &budget.limits);
+        free(v->tenants);
+        v->tenants = budget.tenants;
     }
 }
 

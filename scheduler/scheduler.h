@@ -91,7 +91,8 @@ void scheduler_count_job(struct scheduler *s, int by); /* one more or one less r
 struct pool_view {
     struct pool_agent *agent;
     const struct profile *profile;
-    struct quantile output; /* of answers, for predicting */
+    struct pool_tenant *tenants; /* what the agent's limits point to */
+    struct quantile output;      /* of answers, for predicting */
     char provider[64], group[POOL_NAME_BYTES], account[ACCOUNT_NAME_BYTES];
     struct pool_aside aside;
     bool has_others; /* other keys or models serve instead of it */

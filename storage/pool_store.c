@@ -1,5 +1,6 @@
 #include "storage/pool_store_internal.h"
 
+#include "common/buf.h"
 #include "storage/redis_reply.h"
 #include "storage/redis_script.h"
 
@@ -145,7 +146,8 @@ static void read_result(struct store_turn *turn)
         enum submit_result result;
     } words[] = {
         {"granted", SUBMIT_GRANTED}, {"queued", SUBMIT_QUEUED}, {"too_large", SUBMIT_TOO_LARGE},
-        {"full", SUBMIT_FULL},       {"known", SUBMIT_KNOWN},   {"circuit", SUBMIT_CIRCUIT},
+        {"full", SUBMIT_FULL},       {"known", SUBMIT_KNOWN},   {"tenant_full", SUBMIT_TENANT_FULL},
+        {"circuit", SUBMIT_CIRCUIT},
     };
     const struct redisReply *r = turn->items;
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -254,6 +256,14 @@ static void on_reply(void *arg, enum redis_status status, const struct redisRepl
     op_free(op);
 }
 
+static void refuse_locally(struct store_pool *pool, pool_store_fn fn, void *arg)
+{
+    struct store_turn turn = {
+        .status = REDIS_BUSY_LOCAL, .result = "", .detail = "", .binding = "", .moves = ""};
+    if (fn)
+        fn(arg, pool, &turn);
+}
+
 static void call(struct pool_store *s, struct store_pool *pool, enum script script,
                  const struct args *a, pool_store_fn fn, void *arg)
 {
@@ -261,10 +271,7 @@ static void call(struct pool_store *s, struct store_pool *pool, enum script scri
     if (!op) {
         /* Told from here: the one case in which the answer precedes the return. Callers
          * treat it as any failed command, and none holds a lock over the call. */
-        struct store_turn turn = {
-            .status = REDIS_BUSY_LOCAL, .result = "", .detail = "", .binding = "", .moves = ""};
-        if (fn)
-            fn(arg, pool, &turn);
+        refuse_locally(pool, fn, arg);
         return;
     }
     op->fn = fn;
@@ -322,13 +329,45 @@ void store_pool_init(struct store_pool *pool, const char *id, const struct pool_
     key_pool_hash(id, pool->hash);
 }
 
+static void write_tenant(struct buf *out, const struct pool_limits *l, const struct pool_tenant *t)
+{
+    struct key key = key_tenant(t->name);
+    const char *comma = "";
+    (void)buf_adds(out, out->len > 1 ? ",\"" : "\"");
+    (void)buf_add_json(out, key.text, key.len);
+    (void)buf_addf(out, "\":{\"K\":%" PRId64 ",\"Q\":%" PRId64 ",\"dim\":{", t->max_parallel,
+                   t->max_depth);
+    for (size_t i = 0; i < l->dim_count; i++) {
+        if (t->rate[i] == 0)
+            continue;
+        (void)buf_addf(out, "%s\"%s\":[%" PRId64 ",%" PRId64 "]", comma, l->dims[i].name,
+                       t->rate[i], t->capacity[i]);
+        comma = ",";
+    }
+    (void)buf_adds(out, "}}");
+}
+
+static int write_tenants(struct buf *out, const struct pool_limits *l)
+{
+    (void)buf_adds(out, "{");
+    for (size_t i = 0; i < l->tenant_count; i++)
+        write_tenant(out, l, &l->tenants[i]);
+    return buf_adds(out, "}");
+}
+
 void pool_store_configure(struct pool_store *s, struct store_pool *pool, pool_store_fn fn,
                           void *arg)
 {
     static const char *const rules[] = {[DIM_REFUND] = "r", [DIM_KEEP] = "k", [DIM_ACCRUE] = "a"};
     const struct pool_limits *l = &pool->limits;
     struct args a = {.count = 0, .used = 0, .durable = false};
-
+    struct buf tenants;
+    buf_init(&tenants, STORE_MAX_TENANTS_BYTES);
+    if (write_tenants(&tenants, l) < 0) {
+        buf_release(&tenants);
+        refuse_locally(pool, fn, arg);
+        return;
+    }
     a.bucket = key_pool(pool->id, "b");
     add_bytes(&a, a.bucket.text, a.bucket.len);
     add_text(&a, s->instance);
@@ -339,6 +378,7 @@ void pool_store_configure(struct pool_store *s, struct store_pool *pool, pool_st
     add_int(&a, l->lease_ms);
     add_int(&a, l->max_losses);
     add_int(&a, pool->finished_ttl_ms);
+    add_bytes(&a, tenants.data, tenants.len);
     for (size_t i = 0; i < l->dim_count; i++) {
         const struct dim_limit *d = &l->dims[i];
         add_text(&a, d->name);
@@ -348,8 +388,10 @@ void pool_store_configure(struct pool_store *s, struct store_pool *pool, pool_st
         add_int(&a, d->capacity);
         add_int(&a, d->headroom);
         add_text(&a, rules[d->rule]);
+        add_text(&a, d->algorithm == DIM_WINDOW ? "w" : "b");
     }
     call(s, pool, SCRIPT_CONFIGURE, &a, fn, arg);
+    buf_release(&tenants);
 }
 
 static void add_fields(struct args *a, const struct store_field *fields, size_t count)
@@ -482,6 +524,10 @@ void pool_store_peek(struct pool_store *s, struct store_pool *pool, const struct
     struct args a;
     begin(&a, s, pool, 0);
     add_text(&a, look->id ? look->id : "");
+    if (look->tenant) {
+        a.tenant = key_tenant(look->tenant);
+        add_bytes(&a, a.tenant.text, a.tenant.len);
+    }
     for (size_t i = 0; i < look->field_count; i++)
         add_text(&a, look->fields[i]);
     call(s, pool, SCRIPT_PEEK, &a, fn, arg);

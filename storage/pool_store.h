@@ -9,6 +9,9 @@
  *   ownership  struct pool_store is opaque; a struct store_pool is the caller's (embedded), its
  *              limits are read at each call and may be changed between calls followed by
  *              pool_store_configure(). Arguments are copied before return.
+ *   tenants    limits.tenants are told with configure, to all instances' tickets, also those that
+ *              wait. In a binding and in a detail a tenant's own limit stands as "tenant:tpm", the
+ *              pool's as "tpm"; pool_store_limit_name() takes that apart.
  *   threads    one event loop.
  *   errors     turn.status other than REDIS_OK: the other fields are unset. REDIS_LOST means it may
  *              have happened; submit and settle may be repeated safely with the same id and fence.
@@ -51,7 +54,8 @@ struct store_turn {
     int64_t fence, seq;        /* granted, known; fence: cancelled */
     int64_t eta_ms, ahead;     /* queued */
     const char *detail;        /* dimension, state, binding or reason of the result; "" none */
-    int64_t detail_number;     /* capacity of too_large; circuit: ms until it is tried again */
+    int64_t detail_number;     /* capacity of too_large; what may wait, of tenant_full; circuit: ms
+                                  until it is tried again */
     const char *moves;         /* settled: what the news moved, for people; "" or NULL nothing */
     int64_t wait_ms;           /* as struct pool_turn */
     const char *binding;       /* dimension name, "max_parallel_requests", or "" */
@@ -168,11 +172,21 @@ void pool_store_heartbeat(struct pool_store *s, struct store_pool *pool,
                           const struct store_lease *leases, size_t count, pool_store_fn fn,
                           void *arg);
 
+/* The limit's name without its owner, who is told apart. */
+const char *pool_store_limit_name(const char *binding, bool *ret_own);
+/* The other way: "tenant:tpm" of "tpm"; "" of a name that is no limit. Static storage. */
+const char *pool_store_own_name(const char *limit);
+
 struct store_look {
     const char *id;            /* a ticket; NULL: the pool */
     const char *const *fields; /* of its record, to be given back behind the fixed ones */
     size_t field_count;
+    const char *tenant; /* with the pool, and instead of fields: what it has left; or NULL */
 };
+/* A tenant's part, behind the twelve fixed items of a pool: running, max_parallel_requests, queued,
+ * max_queue (0: no limit), then for each of its dimensions name, capacity, remaining, full_in_ms.
+ * Not there when it has no limits. */
+#define STORE_PEEK_TENANT 12
 void pool_store_peek(struct pool_store *s, struct store_pool *pool, const struct store_look *look,
                      pool_store_fn fn, void *arg);
 

@@ -40,9 +40,12 @@ local function adapt_apply(d, cut)
   if d.ad.rate > 0 and d.ad.rate < R then
     R = d.ad.rate
   end
+  local before = d.C
   d.R, d.C = R, capacity_at(d, R)
   d.M = R == d.R0 and d.M0 or min(d.M0, floor(d.C * d.P / 20))
-  if cut then
+  if cut and d.A then
+    d.L = d.L + (d.C - before) * d.P -- its log stays as it is
+  elseif cut then
     d.L = min(d.L, d.C * d.P)
   end
 end
@@ -118,7 +121,9 @@ local function adapt_resync(p, d, news)
   local seen, full = remaining * d.P + d.R * ticks, d.C * d.P
   local high = min(seen - charged * d.P, full)
   local low = min(seen, full) - max(charged, 0) * d.P
-  if high < d.L then
+  if high < d.L and d.A then
+    log_extra(d, p.ms, math.ceil((d.L - high) / d.P)) -- others use the limit too
+  elseif high < d.L then
     d.L = max(high, -UNITS)
   end
   if low <= d.L then
@@ -130,7 +135,9 @@ local function adapt_resync(p, d, news)
     return
   end
   ad.above = 0
-  d.L = d.L + floor((low - d.L) / 4)
+  if not d.A then -- what a log holds was granted: it leaves when it leaves
+    d.L = d.L + floor((low - d.L) / 4)
+  end
 end
 
 local function adapt_hint(p, d, news)
@@ -179,7 +186,9 @@ local function adapt_refused(p, d, ramp, seq)
   local ad = adapt_of(p, d)
   local is_told = ad.told > 0 and p.ms - ad.told_ms < 60000
   ad.refused_ms, ad.above = p.ms, 0
-  d.L = min(d.L, 0)
+  if not d.A then -- a window would be shut for a whole period; its rate is cut below, and it is paused
+    d.L = min(d.L, 0)
+  end
   if (is_told and not ramp) or seq <= ad.cut_seq then
     return
   end

@@ -16,7 +16,11 @@ if tonumber(redis.call('GET', key) or '0') < tonumber(ARGV[4]) then
   result = 'charged'
   local tokens, pauses = costs(ARGV[5]), costs(ARGV[6])
   for i, d in ipairs(p.dims) do
-    d.L = math.max(math.min(d.L - tokens[i] * d.P, d.C * d.P), LEAST)
+    if not d.A then
+      d.L = math.max(math.min(d.L - tokens[i] * d.P, d.C * d.P), LEAST)
+    elseif tokens[i] > 0 then
+      log_extra(d, p.ms, tokens[i]) -- what comes back has no time here: it may have left already
+    end
     p.X[i] = p.X[i] + tokens[i]
     if pauses[i] > 0 then
       d.W = math.max(d.W, p.ms + pauses[i])

@@ -25,4 +25,9 @@ end
 redis.call('PEXPIRE', p.key, POOL_TTL)
 redis.call('PEXPIRE', p.pre .. 'm', POOL_TTL)
 redis.call('PEXPIRE', p.pre .. 'own', POOL_TTL)
+for _, d in ipairs(p.dims) do
+  if d.A then
+    redis.call('PEXPIRE', d.key, LOG_TTL)
+  end
+end
 return reply(p, result)

@@ -1,5 +1,4 @@
--- lib: what every script shares. The text of a script is adapt.lua, lib.lua, queue.lua, eta.lua and
--- its own.
+-- lib: what every script shares, after dim.lua, adapt.lua and tenant.lua.
 --
 -- The rules (refill, need, order, hold, bypass) are those of limiter/pool.h, word for word; this is
 -- the copy that decides. All keys of a pool carry its hash tag, so one script may touch them all:
@@ -8,15 +7,21 @@
 --   b        HASH  limits and state. cfg: what configure sets, as one JSON text that is decoded
 --                  faster than its numbers are fetched one by one: K max_parallel, beta, maxq,
 --                  lease, losses, ttl (ms a finished ticket is kept), dim: for each dimension
---                  R P U C M F (r refund, k keep, a accrue). State: nq tickets queued, seq of
+--                  R P U C M F (r refund, k keep, a accrue), A: w a sliding window. State: nq tickets queued, seq of
 --                  the last grant, svc mean ms of a running ticket; for a dimension d: d:L
---                  level d:T d:W. dims: the names that are configured. ad, X: see adapt.lua
+--                  level d:T d:W, of a window d:G: what was charged then or before is not in its
+--                  log any more. dims: the names that are configured. ad, X: see adapt.lua
+--   w:d      LIST  of a window: time, amount, time, amount … of its log, the oldest first
 --   m        HASH  fair tags: v; v0 S0 F0 … for the classes 0-2; bp busy periods so far;
---                  hold: h:id h:t h:u:d
+--                  hold: h:id h:t h:u:d, of a window h:g:d, tokens that left it since
 --   f        HASH  F:FLOW finish tags, w:FLOW weights, b:FLOW:d and b:FLOW:v queued cost.
 --                  FLOW is 'CLASS:TENANT'. Deleted when the queue is empty.
 --   q:CLASS  ZSET  tenant -> start tag, of flows with queued tickets
 --   t:FLOW   ZSET  ticket -> order key, microseconds
+--   lim      SET   tenants with limits of their own, and then tl in cfg
+--   u:TENANT HASH  of such a tenant: cfg (JSON: K max_parallel, Q queued tickets, dim R C), run slots
+--                  taken, d:L d:T of its buckets; they have the pool's P U F
+--   pk       ZSET  FLOW -> ms when it comes back: not in q:CLASS, as its tenant's limits do not let it
 --   delay    ZSET  ticket -> ms when its backoff ends
 --   inf      ZSET  ticket -> ms when its lease ends; ZCARD is the slots in use
 --   chg:OWNER STRING number of the last charge of an instance (see charge.lua)
@@ -24,8 +29,8 @@
 --                  heartbeats alone
 --   j:ID     HASH  a ticket: st state, kd call|job|permit MS (a lease of its own, at whose end it
 --                  has expired and is not queued again), cl tn w ord dl fc (fair cost), c:d cost,
---                  at fence, ls leases lost, fv fair cost charged in busy
---                  period fb, ow owner, seq, x (see adapt.lua), t0 t1 t2 ms of
+--                  at fence, qr 1 while it counts in its tenant's run, ls leases lost, fv fair
+--                  cost charged in busy period fb, ow owner, seq, x (see adapt.lua), t0 t1 t2 ms of
 --                  submit, last grant, end; bd the limit that a job waited for at its submit; kt ms
 --                  that a finished call is kept; hint what its answer moved; other fields are the
 --                  caller's, never read here
@@ -53,31 +58,9 @@ end
 local CLASS_WEIGHT = {[0] = 16, 4, 1}
 local MAX_SCAN = 16 -- flows looked at past a held head
 local MAX_DROPS = 64 -- tickets past their deadline that one call takes out
-local LEAST = -4503599627370496 -- -2^52: the deepest debt
 local ETA_FLOWS = 64 -- flows that an ETA looks at
 local PERMIT_KEPT = 3600000 -- ms that an ended permit can be looked at
 local POOL_TTL = 2592000000 -- 30 days without a heartbeat
-
--- %d and not %.0f, which takes twice the time.
-local format = string.format
-local function int(x)
-  return format('%d', x)
-end
-
-local function refill(d, ms)
-  local n = math.floor((ms - d.T) / d.U)
-  if n <= 0 then
-    return -- a clock that steps back earns nothing, and T stays
-  end
-  local full = d.C * d.P
-  local gap = full - d.L
-  if gap <= 0 or d.R * n >= gap then
-    d.L = full
-  else
-    d.L = d.L + d.R * n
-  end
-  d.T = d.T + n * d.U
-end
 
 -- nil when the pool was never configured or its data are gone: the caller configures it.
 local function open_pool(owner, most, names)
@@ -113,7 +96,12 @@ local function open_pool(owner, most, names)
     p.X[i] = p.X[i] or 0
     adapt_open(d, p.ad.d and p.ad.d[dims[i]])
     d.name, d.L, d.T, d.W = dims[i], tonumber(v[3 * i + 2]), tonumber(v[3 * i + 3]), tonumber(v[3 * i + 4])
-    refill(d, p.ms)
+    if d.A then
+      d.key = p.pre .. 'w:' .. dims[i]
+      open_window(d, p.ms)
+    else
+      refill(d, p.ms)
+    end
     dims[i] = d
   end
   return p
@@ -130,19 +118,6 @@ local function costs(text)
     c[#c + 1] = tonumber(n)
   end
   return c
-end
-
-local function need(d, c)
-  return math.min(c * d.P + d.M, d.C * d.P)
-end
-
--- ms until the level of d reaches units, and its pause is over; 0: now.
-local function wait_level(p, d, units)
-  local wait = math.max(d.W - p.ms, 0)
-  if d.L < units then
-    wait = math.max(wait, d.T + math.ceil((units - d.L) / d.R) * d.U - p.ms, 1)
-  end
-  return wait
 end
 
 -- The longest wait of all dimensions and which one it is; 0 when the cost fits now.
@@ -179,6 +154,9 @@ end
 
 local function charge(p, cost)
   for i, d in ipairs(p.dims) do
+    if d.A and cost[i] > 0 then
+      log_add(d, p.ms, cost[i])
+    end
     d.L = d.L - cost[i] * d.P
     p.X[i] = p.X[i] + cost[i]
   end
@@ -204,6 +182,9 @@ local function tags(p)
   local want = {unpack(TAGS)}
   for _, d in ipairs(p.dims) do
     want[#want + 1] = 'h:u:' .. d.name
+    if d.A then
+      want[#want + 1] = 'h:g:' .. d.name
+    end
   end
   want[#want + 1] = 'h:id'
   local v = redis.call('HMGET', p.pre .. 'm', unpack(want))
@@ -215,6 +196,11 @@ local function tags(p)
   for _, name in ipairs({'bp', 'v', 'v0', 'v1', 'v2', 'F0', 'F1', 'F2'}) do
     m[name] = m[name] or 0
   end
+  for _, d in ipairs(p.dims) do
+    if d.A then
+      m['h:g:' .. d.name] = (m['h:g:' .. d.name] or 0) + d.left
+    end
+  end
   p.m = m
   return m
 end
@@ -224,12 +210,19 @@ local function save(p)
   for _, d in ipairs(p.dims) do
     a[n + 1], a[n + 2], a[n + 3], a[n + 4] = d.name .. ':L', int(d.L), d.name .. ':T', int(d.T)
     n = n + 4
+    if d.A then
+      pop_gone(p.key, d)
+      if d.left > 0 and not p.m then
+        redis.call('HINCRBY', p.pre .. 'm', 'h:g:' .. d.name, int(d.left))
+      end
+    end
   end
   a[n + 1], a[n + 2] = 'X', charged(p)
   if p.ad_moved then
     a[n + 3], a[n + 4] = 'ad', adapt_text(p)
   end
   redis.call('HSET', p.key, unpack(a))
+  save_quotas(p)
   if not p.m then
     return
   end
@@ -241,6 +234,10 @@ local function save(p)
   for _, d in ipairs(p.dims) do
     a[#a + 1] = 'h:u:' .. d.name
     a[#a + 1] = int(p.m['h:u:' .. d.name] or 0)
+    if d.A then
+      a[#a + 1] = 'h:g:' .. d.name
+      a[#a + 1] = int(p.m['h:g:' .. d.name])
+    end
   end
   redis.call('HSET', p.pre .. 'm', unpack(a))
 end
@@ -249,7 +246,7 @@ end
 
 -- A ticket as a table; nil when its record is gone.
 local function load_ticket(p, id)
-  local want = {'st', 'kd', 'cl', 'tn', 'w', 'ord', 'dl', 'fc', 'at', 'ls', 'fv', 'fb', 'ow', 't1'}
+  local want = {'st', 'kd', 'cl', 'tn', 'w', 'ord', 'dl', 'fc', 'at', 'ls', 'fv', 'fb', 'ow', 't1', 'qr'}
   local head = #want
   for _, d in ipairs(p.dims) do
     want[#want + 1] = 'c:' .. d.name
@@ -261,7 +258,7 @@ local function load_ticket(p, id)
   local t = {
     id = id, st = v[1], kd = v[2], cl = tonumber(v[3]), tn = v[4], w = tonumber(v[5]), ord = v[6],
     dl = tonumber(v[7]), fc = tonumber(v[8]), at = tonumber(v[9]), ls = tonumber(v[10]),
-    fv = tonumber(v[11]), fb = tonumber(v[12]), ow = v[13], t1 = tonumber(v[14]) or 0, cost = {},
+    fv = tonumber(v[11]), fb = tonumber(v[12]), ow = v[13], t1 = tonumber(v[14]) or 0, tr = v[15] == '1', cost = {},
   }
   t.flow = v[3] .. ':' .. v[4]
   for i = 1, #p.dims do
@@ -305,16 +302,25 @@ local function add_backlog(p, t, sign)
   end
 end
 
-local function enqueue(p, t)
-  local m, q = tags(p), p.pre .. 'q:' .. t.cl
-  redis.call('ZADD', p.pre .. 't:' .. t.flow, t.ord, t.id)
-  if not redis.call('ZSCORE', q, t.tn) then
-    local F = tonumber(redis.call('HGET', p.pre .. 'f', 'F:' .. t.flow) or '0')
-    redis.call('ZADD', q, int(math.max(m['v' .. t.cl], F)), t.tn)
-    redis.call('HSET', p.pre .. 'f', 'w:' .. t.flow, int(t.w))
+-- A flow comes into the order, as one that was empty.
+local function come_in(p, class, tenant)
+  local m, F = tags(p), tonumber(redis.call('HGET', p.pre .. 'f', 'F:' .. class .. ':' .. tenant) or '0')
+  redis.call('ZADD', p.pre .. 'q:' .. class, int(math.max(m['v' .. class], F)), tenant)
+  if not m['S' .. class] then
+    m['S' .. class] = math.max(m.v, m['F' .. class])
   end
-  if not m['S' .. t.cl] then
-    m['S' .. t.cl] = math.max(m.v, m['F' .. t.cl])
+end
+
+local function enqueue(p, t)
+  local q = p.pre .. 'q:' .. t.cl
+  redis.call('ZADD', p.pre .. 't:' .. t.flow, t.ord, t.id)
+  if p.tl and redis.call('ZSCORE', p.pre .. 'pk', t.flow) then
+    if redis.call('ZRANK', p.pre .. 't:' .. t.flow, t.id) == 0 then
+      redis.call('ZADD', p.pre .. 'pk', 0, t.flow)
+    end
+  elseif not redis.call('ZSCORE', q, t.tn) then
+    come_in(p, t.cl, t.tn)
+    redis.call('HSET', p.pre .. 'f', 'w:' .. t.flow, int(t.w))
   end
   add_backlog(p, t, 1)
   p.nq = p.nq + 1
@@ -346,7 +352,11 @@ local function unqueue(p, t)
     return
   end
   p.nq = p.nq - 1
-  if redis.call('EXISTS', flow) == 0 then
+  if redis.call('EXISTS', flow) == 1 then
+    if p.tl then
+      redis.call('ZADD', p.pre .. 'pk', 'XX', 0, t.flow)
+    end
+  elseif not p.tl or redis.call('ZREM', p.pre .. 'pk', t.flow) == 0 then
     close_flow(p, t.cl, t.tn)
   end
   add_backlog(p, t, -1)
@@ -367,8 +377,23 @@ local function alive(p, owner)
   return p.alive[owner]
 end
 
+-- Whether its tenant's own limits let t run; its flow is parked when they do not.
+local function own_lets(p, t)
+  local q = quota(p, t.tn)
+  local wait = q and own_wait(p, q, t.cost) or 0
+  if wait == 0 then
+    return true
+  end
+  local at = wait == NEVER and NEVER or p.ms + wait
+  at = t.dl > 0 and math.min(at, t.dl) or at
+  close_flow(p, t.cl, t.tn)
+  redis.call('ZADD', p.pre .. 'pk', int(at), t.flow)
+  p.drops = p.drops + 1
+  return false
+end
+
 -- The first live ticket of a flow; those that are past their deadline, or wait for a dead
--- instance, leave on the way. nil when the flow has none, or too many were dropped.
+-- instance, leave on the way. nil when the flow has none, was parked, or too many were dropped.
 local function first_of(p, class, tenant)
   local flow = class .. ':' .. tenant
   p.drops = p.drops or 0
@@ -383,7 +408,7 @@ local function first_of(p, class, tenant)
       local late = t.dl > 0 and t.dl <= p.ms
       if not late and (t.kd == 'job' or alive(p, t.ow)) then
         cut_cost(p, t)
-        return t
+        return own_lets(p, t) and t or nil
       end
       unqueue(p, t)
       finish(p, t, late and 'expired' or 'cancelled')

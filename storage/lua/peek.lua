@@ -3,7 +3,9 @@
 -- RESULT for a pool:   {'pool', running, eta_ms of a new ticket, binding, depth and oldest ms of
 --                      each class …, ms until the last pause of a dimension is over, {closed|open|half_open,
 --                      ms until the circuit lets a ticket through, why, slots (0 no limit), then for each
---                      dimension: limit told by the provider or learned (0 neither), rate, capacity …}}
+--                      dimension: limit told by the provider or learned (0 neither), rate, capacity …}}; then,
+--                      with a tenant for the fields that has limits: its running, max_parallel, queued,
+--                      max_queue, and name, capacity, remaining, full_in_ms of each dimension …
 -- RESULT for a ticket: {state, eta_ms, ahead, binding, values of the asked fields …}; {'none'}
 
 local p = open_pool(ARGV[1], 0, ARGV[3])
@@ -41,6 +43,11 @@ local function class_depth(c)
     local first = redis.call('ZRANGE', key, 0, 0)[1]
     local t0 = first and tonumber(redis.call('HGET', p.pre .. 'j:' .. first, 't0') or '0') or p.ms
     oldest = math.max(oldest, p.ms - t0)
+  end
+  for _, flow in ipairs(p.tl and redis.call('ZRANGE', p.pre .. 'pk', 0, -1) or {}) do
+    if string.sub(flow, 1, 2) == c .. ':' then
+      depth = depth + redis.call('ZCARD', p.pre .. 't:' .. flow)
+    end
   end
   return depth, oldest
 end
@@ -86,4 +93,26 @@ for _, d in ipairs(p.dims) do
   learned[#learned + 1], learned[#learned + 2], learned[#learned + 3] = int(told), int(d.R), int(d.C)
 end
 result[#result + 1] = learned
+
+-- What a tenant has left.
+local function own_levels(tenant)
+  local q = quota(p, tenant)
+  if not q then
+    return
+  end
+  for _, n in ipairs({q.run, q.K, own_queued(p, tenant), q.Q}) do
+    result[#result + 1] = int(n)
+  end
+  for _, o in ipairs(q.dims) do
+    if o then
+      for _, v in ipairs({o.name, int(o.C), int(math.floor(o.L / o.P)), int(full_in(o, p.ms))}) do
+        result[#result + 1] = v
+      end
+    end
+  end
+end
+
+if ARGV[5] then
+  own_levels(ARGV[5])
+end
 return reply(p, result)

@@ -75,6 +75,11 @@ local function start(p, t, fair)
   if t.kd == 'job' then
     t.ow = p.owner
   end
+  local q = quota(p, t.tn)
+  if q then
+    own_charge(q, t.cost)
+    redis.call('HSET', p.pre .. 'j:' .. t.id, 'qr', 1)
+  end
   redis.call('ZADD', p.pre .. 'inf', int(p.ms + (permit_lease(t.kd) or p.lease)), t.id)
   redis.call('HSET', p.pre .. 'j:' .. t.id, 'st', 'running', 'at', int(t.at), 'fv', int(fair and t.fc or 0),
     'fb', int(t.fb or -1), 'ow', t.ow, 'seq', int(p.seq), 'x', charged(p), 't1', int(p.ms))
@@ -123,6 +128,22 @@ local function ticks_until(p, d, units)
   return n
 end
 
+-- ms until the hold's share of d is so many units (0 now, nil not within this hold): of what a bucket
+-- earned, or what left a window, since it began.
+local function wait_share(p, d, units)
+  local m = tags(p)
+  if not d.A then
+    local n = ticks_until(p, d, units)
+    return n and math.max(m['h:t'] + n * d.U - p.ms, 0)
+  end
+  local tokens = units / d.P
+  if p.beta == 0 or tokens > math.floor(p.beta * d.C / 1000) then
+    return nil
+  end
+  local leave = math.ceil(tokens * 1000 / p.beta) - m['h:g:' .. d.name]
+  return leave <= 0 and 0 or wait_leave(p, d, leave)
+end
+
 -- ms until candidate t may pass the head (0 now, nil not within this hold), and, for now, what
 -- it adds to the hold's used amounts.
 local function wait_bypass(p, head, t)
@@ -134,8 +155,7 @@ local function wait_bypass(p, head, t)
       local keep = head.cost[i] > 0 and need(d, head.cost[i]) or 0
       if d.L - c < keep then
         local used = m['h:u:' .. d.name] + c
-        local n = ticks_until(p, d, used)
-        local share = n and math.max(m['h:t'] + n * d.U - p.ms, 0)
+        local share = wait_share(p, d, used)
         local spare = keep + c <= d.C * d.P and wait_level(p, d, keep + c) or nil
         if not share and not spare then
           return nil
@@ -191,6 +211,7 @@ local function hold(p, head)
   m['h:id'], m['h:t'] = head.id, p.ms
   for _, d in ipairs(p.dims) do
     m['h:u:' .. d.name] = 0
+    m['h:g:' .. d.name] = d.A and 0 or nil
   end
 end
 
@@ -229,7 +250,7 @@ local function turn(p)
     end
     local head = find_head(p)
     if not head then
-      p.wait = p.nq > 0 and 0 or -1
+      p.wait = #classes(p) > 0 and 0 or -1
       return
     end
     local wait, binding = check(p, head.cost)
@@ -258,16 +279,41 @@ local function first_delayed(p)
   return redis.call('ZRANGE', p.pre .. 'delay', 0, 0, 'WITHSCORES')
 end
 
+-- Flows whose tenant's limits may let them now come back.
+local function bring_back(p)
+  local pk = p.pre .. 'pk'
+  local due = redis.call('ZRANGEBYSCORE', pk, '-inf', int(p.ms), 'LIMIT', 0, 64)
+  for _, flow in ipairs(due) do
+    redis.call('ZREM', pk, flow)
+    come_in(p, tonumber(string.sub(flow, 1, 1)), string.sub(flow, 3))
+  end
+end
+
+-- A turn's wait, with what becomes due by itself.
+local function wait_for_due(p, at)
+  local wait = math.max(at - p.ms, 1)
+  p.wait = p.wait < 0 and p.wait ~= -2 and wait or (p.wait > 0 and math.min(p.wait, wait) or p.wait)
+end
+
 local function dispatch(p)
   local due = first_delayed(p)
   if due[2] and tonumber(due[2]) <= p.ms then
     promote(p)
     due = first_delayed(p)
   end
+  if p.tl then
+    bring_back(p)
+  end
   turn(p)
   if due[2] then
-    local wait = math.max(tonumber(due[2]) - p.ms, 1)
-    p.wait = p.wait < 0 and p.wait ~= -2 and wait or (p.wait > 0 and math.min(p.wait, wait) or p.wait)
+    wait_for_due(p, tonumber(due[2]))
+  end
+  local parked = p.tl and redis.call('ZRANGE', p.pre .. 'pk', 0, 0, 'WITHSCORES')
+  if parked and parked[2] and tonumber(parked[2]) < NEVER then
+    wait_for_due(p, tonumber(parked[2]))
+  end
+  if p.wait == -1 and p.nq > 0 then
+    p.wait = -2
   end
 end
 
@@ -276,7 +322,7 @@ local function reply(p, result)
   local levels, n = {}, 0
   for _, d in ipairs(p.dims) do
     levels[n + 1] = math.floor(d.L / d.P)
-    levels[n + 2] = math.max(math.ceil((d.C * d.P - d.L) / d.R) * d.U, 0)
+    levels[n + 2] = full_in(d, p.ms)
     n = n + 2
   end
   return {result, p.wait, p.binding, p.grants, levels, p.nq}

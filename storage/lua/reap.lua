@@ -15,6 +15,7 @@ for _, id in ipairs(ended) do
   local t = load_ticket(p, id)
   if t and t.st == 'running' then
     local key = p.pre .. 'j:' .. id
+    end_own(p, t, nil, false)
     local lost = redis.call('HINCRBY', key, 'ls', 1)
     if permit_lease(t.kd) then
       finish(p, t, 'expired')

@@ -23,16 +23,13 @@ for i, d in ipairs(p.dims) do
   local a = unsent and 0 or actual[i]
   spent[i] = a >= 0 and a or t.cost[i]
   if a >= 0 then
-    local delta = t.cost[i] - a
-    if delta < 0 then
-      d.L = math.max(d.L + delta * d.P, LEAST) -- more than was reserved: debt
-      p.X[i] = p.X[i] - delta
-    elseif unsent or d.F ~= 'k' then
-      d.L = math.min(d.C * d.P, d.L + delta * d.P)
-      p.X[i] = p.X[i] - delta
+    settle_dim(p, d, t, t.cost[i], a, unsent)
+    if a > t.cost[i] or unsent or d.F ~= 'k' then
+      p.X[i] = p.X[i] + a - t.cost[i]
     end
   end
 end
+end_own(p, t, actual, unsent)
 local moves = adapt_done(p, spent)
 if t.fv > 0 and t.fb == tags(p).bp and (unsent or fair >= 0) then
   move_tags(p, t, (unsent and 0 or fair) - t.fv)

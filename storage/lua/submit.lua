@@ -3,8 +3,9 @@
 --       deadline in ms from now (0 none), aging ms, alive ms (how long the owner of a call counts as
 --       alive without a heartbeat), then the caller's own fields of the record: name value …
 -- RESULT: {'granted', fence, seq} {'queued', eta_ms, ahead, binding} {'too_large', dim, capacity}
---         {'full', queued} {'known', state, fence, seq} {'circuit', why, ms}: no job, while the provider
---         says that there is no money
+--         (dim and binding: 'tpm' of the pool, 'tenant:tpm' of the tenant)
+--         {'full', queued} {'tenant_full', queued, max_queue} {'known', state, fence, seq}
+--         {'circuit', why, ms}: a call, while the provider says that there is no money
 
 local p = open_pool(ARGV[1], ARGV[2], ARGV[3])
 if not p then
@@ -47,6 +48,11 @@ local over = never_fits(p, t.cost)
 if over then
   return reply(p, {'too_large', over.name, int(adapt_largest(over))})
 end
+local own = quota(p, tenant)
+over = own and own_over(own, t.cost)
+if over then
+  return reply(p, {'too_large', 'tenant:' .. over.name, int(over.C)})
+end
 for i, d in ipairs(p.dims) do
   t.cost[i] = math.min(t.cost[i], d.C) -- a learned rate may be below what one request costs
 end
@@ -54,7 +60,8 @@ local open_ms = circuit_wait(p) or 0
 if open_ms > 0 and kind ~= 'job' then
   return reply(p, {'circuit', p.ad.t[3], int(open_ms)})
 end
-if p.nq == 0 and open_ms == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost) == 0 and not slots_full(p) then
+if p.nq == 0 and open_ms == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost) == 0 and not slots_full(p)
+  and (not own or own_wait(p, own, t.cost) == 0) then
   -- the fast path: one read, one lease, one record, one write
   charge(p, t.cost)
   p.seq = p.seq + 1
@@ -63,6 +70,10 @@ if p.nq == 0 and open_ms == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost
   local n = #a
   a[n + 1], a[n + 2], a[n + 3], a[n + 4] = 'seq', int(p.seq), 't1', int(p.ms)
   a[n + 5], a[n + 6] = 'x', charged(p)
+  if own then
+    own_charge(own, t.cost)
+    a[n + 7], a[n + 8] = 'qr', 1
+  end
   circuit_probe(p, id)
   redis.call('HSET', key, unpack(a))
   redis.call('ZADD', p.pre .. 'inf', int(p.ms + (permit_lease(kind) or p.lease)), id)
@@ -74,6 +85,12 @@ if p.nq == 0 and open_ms == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost
 end
 if p.nq >= p.maxq then
   return reply(p, {'full', int(p.nq)})
+end
+if own and own.Q > 0 then
+  local waiting = own_queued(p, tenant)
+  if waiting >= own.Q then
+    return reply(p, {'tenant_full', int(waiting), int(own.Q)})
+  end
 end
 redis.call('HSET', key, unpack(record('queued')))
 if kind ~= 'job' then

@@ -16,7 +16,7 @@
 #include <jansson.h>
 
 struct ran {
-    char out[16384]; /* stdout and stderr */
+    char out[64 * 1024]; /* stdout and stderr */
     int exit_code;
 };
 

@@ -427,7 +427,7 @@ static void peek_looks_and_changes_nothing(void **state)
     (void)submit(k, "a", 100);
     (void)submit(k, "b", 100);
     (void)submit(k, "c", 100);
-    struct store_look look = {"a", fields, 2};
+    struct store_look look = {"a", fields, 2, NULL};
     struct turn t = {.calls = 0};
     pool_store_peek(k->store, &k->pool, &look, on_turn, &t);
     wait_for(k, &t);

@@ -291,9 +291,10 @@ static void a_text_is_the_library_and_then_the_script(void **state)
     if (!source)
         skip();
     for (int i = 0; i < SCRIPT_COUNT; i++) {
-        const char *names[] = {"adapt", "lib", "queue", "eta", redis_script_name((enum script)i)};
+        const char *names[] = {
+            "dim", "adapt", "tenant", "lib", "queue", "eta", redis_script_name((enum script)i)};
         const char *text = redis_script_text((enum script)i);
-        for (size_t part = 0; part < 5; part++) {
+        for (size_t part = 0; part < sizeof(names) / sizeof(names[0]); part++) {
             char path[512], chunk[4096];
             size_t n;
             (void)snprintf(path, sizeof(path), "%s/storage/lua/%s.lua", source, names[part]);

@@ -102,7 +102,7 @@ static void start(struct rig *rig, uint64_t seed)
     m->tells_high = seed % 5 == 0;
     m->limits = random_limits(&m->rand);
     for (size_t i = 0; i < DIMS; i++)
-        dim_init(&m->dims[i], &m->limits.dims[i], true, m->now_ms);
+        assert_int_equal(dim_init(&m->dims[i], &m->limits.dims[i], true, m->now_ms), 0);
     assert_int_equal(pool_scripts_begin(&rig->scripts, &m->limits, m->now_ms), 0);
 }
 
@@ -150,7 +150,7 @@ static void submit(struct rig *rig, int64_t tokens)
         return;
     }
     for (size_t i = 0; i < DIMS; i++) {
-        dim_take(&m->dims[i], g.cost[i]);
+        dim_take(&m->dims[i], g.cost[i], m->now_ms);
         g.charged[i] = m->charged[i] += g.cost[i];
     }
     m->seq++;
@@ -233,7 +233,8 @@ static void correct(struct model *m, const struct open_grant *g, const struct an
         struct dim *d = &m->dims[i];
         int64_t spent = a->actual[i] >= 0 ? a->actual[i] : g->cost[i];
         if (a->actual[i] >= 0) {
-            dim_settle(d, g->cost[i], a->actual[i], false);
+            struct dim_charge charge = {.cost = g->cost[i]};
+            dim_settle(d, &charge, a->actual[i], false, m->now_ms);
             if (a->actual[i] > g->cost[i] || d->limit.rule != DIM_KEEP)
                 m->charged[i] += a->actual[i] - g->cost[i];
         }

@@ -171,6 +171,34 @@ static void both_look_at_a_bounded_number_of_flows(void **state)
     pool_free(x.pool);
 }
 
+/* More charges within a period than a log holds, some of which come back or cost more. */
+static void both_merge_a_log_that_is_too_long(void **state)
+{
+    struct pool_limits l = kit_one_a_second();
+    l.dims[0].rate = l.dims[0].capacity = 100000;
+    l.dims[0].algorithm = DIM_WINDOW;
+    struct pair x = {.b = *state, .pool = kit_make(&l), .now_ms = KIT_T0};
+    assert_int_equal(pool_scripts_load(&x.b->scripts, NULL), 0);
+    assert_int_equal(pool_scripts_begin(&x.b->scripts, &l, KIT_T0), 0);
+    size_t most = 0;
+    for (int i = 0; i < 3 * WINDOW_MAX_ENTRIES; i++) {
+        x.now_ms += 1 + i % 40;
+        const struct pool_turn turn = submit_both(&x, "x", 10, 0);
+        struct pool_op op = {.kind = OP_SETTLE, .pause_dim = -2};
+        op.id = turn.grants[0].id;
+        op.fence = turn.grants[0].fence;
+        op.outcome = kit_outcome(TICKET_DONE);
+        op.outcome.actual[0] = i % 16;
+        x.now_ms += i % 3;
+        (void)both(&x, op);
+        size_t count = pool_window(x.pool, 0)->count;
+        most = count > most ? count : most;
+    }
+    assert_int_equal(most, WINDOW_MAX_ENTRIES);
+    assert_null(pool_check(x.pool));
+    pool_free(x.pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +207,7 @@ int main(void)
         cmocka_unit_test(both_put_back_a_bounded_number_of_delayed_tickets),
         cmocka_unit_test(both_reap_a_bounded_number_of_leases),
         cmocka_unit_test(both_look_at_a_bounded_number_of_flows),
+        cmocka_unit_test(both_merge_a_log_that_is_too_long),
         cmocka_unit_test(the_scripts_do_what_the_pool_in_memory_does),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

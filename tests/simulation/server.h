@@ -89,7 +89,7 @@ struct record {
 };
 
 /* I1 for one dimension: units charged less what came back and what was earned, and its least. */
-struct window {
+struct sim_window {
     int64_t charged, earned_until_ms, earned_ticks, least;
     int64_t level; /* I5: what the level must be, kept apart from it */
     struct dim_limit limit;
@@ -99,7 +99,7 @@ struct server_pool {
     char id[64];
     struct pool *pool;
     struct pool_limits limits;
-    struct window windows[POOL_MAX_DIMS];
+    struct sim_window windows[POOL_MAX_DIMS];
     struct map records;
     struct list open, ended;
     int64_t alive_until_ms[SERVER_MAX_OWNERS], beat_until_ms[SERVER_MAX_OWNERS];

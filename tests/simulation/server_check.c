@@ -5,19 +5,19 @@
 #include <inttypes.h>
 #include <string.h>
 
-static int64_t net(const struct window *w)
+static int64_t net(const struct sim_window *w)
 {
     return w->charged - w->limit.rate * w->earned_ticks;
 }
 
-static void add(struct window *w, int64_t units)
+static void add(struct sim_window *w, int64_t units)
 {
     int64_t full = w->limit.capacity * w->limit.period;
     w->level = w->level + units < full ? w->level + units : full;
 }
 
 /* A clock that steps back earns nothing. */
-static void earn(struct window *w, int64_t now_ms)
+static void earn(struct sim_window *w, int64_t now_ms)
 {
     int64_t ticks = (now_ms - w->earned_until_ms) / w->limit.tick_ms;
     if (ticks <= 0)
@@ -37,7 +37,7 @@ void watch_refill(struct server_pool *p, int64_t now_ms)
 void watch_configure(struct server_pool *p, bool fresh, bool full, int64_t now_ms)
 {
     for (size_t i = 0; i < p->limits.dim_count; i++) {
-        struct window *w = &p->windows[i];
+        struct sim_window *w = &p->windows[i];
         const struct dim_limit *d = &p->limits.dims[i];
         int64_t level = full ? d->capacity * d->period : 0;
         if (!fresh) {
@@ -45,8 +45,8 @@ void watch_configure(struct server_pool *p, bool fresh, bool full, int64_t now_m
             level = w->level;
         }
         if (fresh || w->limit.rate != d->rate || w->limit.capacity != d->capacity)
-            *w = (struct window){.limit = *d,
-                                 .earned_until_ms = fresh ? now_ms : w->earned_until_ms};
+            *w = (struct sim_window){.limit = *d,
+                                     .earned_until_ms = fresh ? now_ms : w->earned_until_ms};
         w->level = level;
         add(w, 0);
     }
@@ -61,7 +61,7 @@ void watch_configure(struct server_pool *p, bool fresh, bool full, int64_t now_m
 void watch_charge(struct server_pool *p, const int64_t *tokens, bool is_grant, int64_t now_ms)
 {
     for (size_t i = 0; i < p->limits.dim_count; i++) {
-        struct window *w = &p->windows[i];
+        struct sim_window *w = &p->windows[i];
         earn(w, now_ms);
         if (net(w) < w->least)
             w->least = net(w);

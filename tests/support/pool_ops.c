@@ -10,7 +10,8 @@
 
 const char *const pool_ops_name[OPS_NAMES] = {"rpm", "tpm", "itpm", "rpd"};
 
-static const char *const tenants[] = {"a", "b", "c", "bb", ""};
+const char *const pool_ops_tenant[OPS_TENANTS] = {"a", "b", "c", "bb", ""};
+
 static const int64_t weights[] = {1, 1, 3, 7, 10};
 
 static int64_t below(struct pool_ops *ops, int64_t n)
@@ -44,6 +45,15 @@ size_t pool_ops_number(const char *name)
     abort(); /* a name that no pool of ours has */
 }
 
+size_t pool_ops_tenant_number(const char *tenant)
+{
+    for (size_t i = 0; i < OPS_TENANTS; i++) {
+        if (strcmp(pool_ops_tenant[i], tenant) == 0)
+            return i;
+    }
+    abort(); /* a tenant that no ticket of ours has */
+}
+
 /* ---- limits */
 
 static struct dim_limit random_dim(struct pool_ops *ops, size_t name)
@@ -65,6 +75,7 @@ static struct dim_limit random_dim(struct pool_ops *ops, size_t name)
     d.headroom = share ? min64(d.capacity * d.period / share, d.capacity * d.period - 1) : 0;
     static const enum dim_rule rules[] = {DIM_REFUND, DIM_KEEP, DIM_ACCRUE};
     d.rule = PICK(ops, rules);
+    d.algorithm = chance(ops, ops->window_percent) ? DIM_WINDOW : DIM_BUCKET;
     return d;
 }
 
@@ -75,6 +86,21 @@ static const struct dim_limit *limit_of(const struct pool_limits *l, const char 
             return &l->dims[i];
     }
     return NULL;
+}
+
+static struct pool_tenant random_tenant(struct pool_ops *ops, const struct pool_limits *l,
+                                        const char *name)
+{
+    static const int64_t parts[] = {1, 2, 4, 8}, slots[] = {0, 0, 1, 2}, depths[] = {0, 1, 5, 50};
+    struct pool_tenant t = {.max_parallel = PICK(ops, slots), .max_depth = PICK(ops, depths)};
+    (void)snprintf(t.name, sizeof(t.name), "%s", name);
+    for (size_t i = 0; i < l->dim_count; i++) {
+        if (chance(ops, 40))
+            continue;
+        t.rate[i] = max64(l->dims[i].rate / PICK(ops, parts), 1);
+        t.capacity[i] = max64(l->dims[i].capacity / PICK(ops, parts), 1);
+    }
+    return t;
 }
 
 /* A random part of the names in a random order. */
@@ -101,6 +127,11 @@ static struct pool_limits random_limits(struct pool_ops *ops)
         }
         *least = d->capacity;
     }
+    for (size_t i = 0; i < OPS_TENANTS; i++) {
+        if (chance(ops, ops->quota_percent))
+            ops->tenants[l.tenant_count++] = random_tenant(ops, &l, pool_ops_tenant[i]);
+    }
+    l.tenants = ops->tenants;
     return l;
 }
 
@@ -157,8 +188,8 @@ static void make_ticket(struct pool_ops *ops, size_t number)
 {
     struct ops_ticket *t = &ops->tickets[number];
     (void)snprintf(t->id, sizeof(t->id), "t%zu", number);
-    size_t who = (size_t)below(ops, sizeof(tenants) / sizeof(tenants[0]));
-    t->asked = (struct ticket){.id = t->id, .tenant = tenants[who], .weight = weights[who]};
+    size_t who = (size_t)below(ops, OPS_TENANTS);
+    t->asked = (struct ticket){.id = t->id, .tenant = pool_ops_tenant[who], .weight = weights[who]};
     static const enum pool_class classes[] = {CLASS_INTERACTIVE, CLASS_NORMAL, CLASS_NORMAL,
                                               CLASS_BATCH};
     t->asked.class = PICK(ops, classes);
@@ -264,6 +295,10 @@ void pool_ops_start(struct pool_ops *ops, uint64_t seed, bool may_raise)
     static const int lates[] = {0, 15, 15, 90};
     ops->flood = chance(ops, 25);
     ops->late_percent = PICK(ops, lates);
+    static const int windows[] = {0, 50, 100};
+    ops->window_percent = PICK(ops, windows);
+    static const int quotas[] = {0, 0, 40, 80};
+    ops->quota_percent = PICK(ops, quotas);
     ops->limits = random_limits(ops);
 }
 

@@ -12,8 +12,10 @@
 
 #define OPS_MAX_TICKETS 4096
 #define OPS_NAMES       4 /* dimension names that occur */
+#define OPS_TENANTS     5
 
 extern const char *const pool_ops_name[OPS_NAMES];
+extern const char *const pool_ops_tenant[OPS_TENANTS];
 
 enum pool_op_kind {
     OP_SUBMIT,
@@ -63,8 +65,11 @@ struct pool_ops {
     struct pool_limits limits;
     bool may_raise;               /* configure may raise a capacity again */
     int64_t least_cap[OPS_NAMES]; /* of all limits so far; 0 not seen */
-    bool flood;                   /* many more submits than settlements */
-    int late_percent;             /* submits that have a deadline */
+    int window_percent;           /* dimensions that are sliding windows */
+    int quota_percent;            /* tenants that have limits of their own */
+    struct pool_tenant tenants[OPS_TENANTS];
+    bool flood;       /* many more submits than settlements */
+    int late_percent; /* submits that have a deadline */
     int64_t last_wait_ms;
     struct ops_ticket tickets[OPS_MAX_TICKETS];
     size_t count;
@@ -80,6 +85,7 @@ void pool_ops_dispatch_at(struct pool_ops *ops, int64_t now_ms, struct pool_op *
 /* Tells the generator what came of an operation. */
 void pool_ops_note(struct pool_ops *ops, const struct pool_op *op, const struct pool_result *r);
 struct ops_ticket *pool_ops_find(struct pool_ops *ops, const char *id); /* NULL: never made */
+size_t pool_ops_tenant_number(const char *tenant);                      /* in pool_ops_tenant */
 size_t pool_ops_number(const char *name); /* of a dimension name in pool_ops_name */
 
 /* Runs one on the pool in memory. Cancel (of a queued ticket) and reap dispatch after it, as the

@@ -8,8 +8,10 @@
 #include <sys/time.h>
 
 #define KEY        "sluice:{test}:b"
+#define LOG_KEY    "sluice:{test}:w:"
 #define TICKET_KEY "sluice:{test}:j:"
 #define OWNER      "instance"
+#define OWN        "tenant:" /* before the name of a limit that is the tenant's */
 #define MAX_ARGS   96
 #define ANSWER_S   30
 #define CLOCK      "local function now_us() return tonumber(redis.call('GET', 'fake')) * 1000 end\n"
@@ -60,9 +62,9 @@ static int set_clock(char *text, size_t size)
 
 static int join(const char *name, char *text, size_t size)
 {
-    const char *const parts[] = {"adapt", "lib", "queue", "eta", name};
+    const char *const parts[] = {"dim", "adapt", "tenant", "lib", "queue", "eta", name};
     size_t used = 0;
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         if (read_file(parts[i], text + used, size - used) < 0)
             return -1;
         used += strlen(text + used);
@@ -82,6 +84,10 @@ static int mutate(char *text, size_t size, const struct pool_mutation *m)
 int pool_scripts_open(struct pool_scripts *s, const char *socket)
 {
     *s = (struct pool_scripts){0};
+    for (size_t i = 0; i < POOL_MAX_DIMS; i++) {
+        if (window_init(&s->logs[i]) < 0)
+            return -1;
+    }
     /* A script that never ends must fail the test and not hang it. */
     s->redis = redisConnectUnixWithTimeout(socket, (struct timeval){.tv_sec = ANSWER_S});
     if (s->redis && !s->redis->err &&
@@ -96,6 +102,8 @@ void pool_scripts_close(struct pool_scripts *s)
     if (s->redis)
         redisFree(s->redis);
     s->redis = NULL;
+    for (size_t i = 0; i < POOL_MAX_DIMS; i++)
+        window_release(&s->logs[i]);
 }
 
 int pool_scripts_load(struct pool_scripts *s, const struct pool_mutation *mutation)
@@ -127,6 +135,7 @@ struct words {
     const char *word[MAX_ARGS];
     int count;
     char numbers[MAX_ARGS][24];
+    char tenants[4096];
     char costs[POOL_MAX_DIMS * 24], dims[POOL_MAX_DIMS * 9], pause[40], kind[32];
 };
 
@@ -204,6 +213,29 @@ static void add_settle(struct words *w, const struct pool_scripts *s, const stru
     add(w, op->news ? op->news : w->pause);
 }
 
+static void add_tenants(struct words *w, const struct pool_limits *l)
+{
+    char *at = w->tenants, *const end = w->tenants + sizeof(w->tenants);
+    at += snprintf(at, (size_t)(end - at), "{");
+    for (size_t i = 0; i < l->tenant_count; i++) {
+        const struct pool_tenant *t = &l->tenants[i];
+        const char *comma = "";
+        at += snprintf(at, (size_t)(end - at),
+                       "%s\"%s\":{\"K\":%" PRId64 ",\"Q\":%" PRId64 ",\"dim\":{", i ? "," : "",
+                       t->name, t->max_parallel, t->max_depth);
+        for (size_t k = 0; k < l->dim_count; k++) {
+            if (t->rate[k] == 0)
+                continue;
+            at += snprintf(at, (size_t)(end - at), "%s\"%s\":[%" PRId64 ",%" PRId64 "]", comma,
+                           l->dims[k].name, t->rate[k], t->capacity[k]);
+            comma = ",";
+        }
+        at += snprintf(at, (size_t)(end - at), "}}");
+    }
+    (void)snprintf(at, (size_t)(end - at), "}");
+    add(w, w->tenants);
+}
+
 static void add_configure(struct words *w, const struct pool_limits *l)
 {
     static const char *const rules[] = {[DIM_REFUND] = "r", [DIM_KEEP] = "k", [DIM_ACCRUE] = "a"};
@@ -215,6 +247,7 @@ static void add_configure(struct words *w, const struct pool_limits *l)
     add_int(w, l->lease_ms);
     add_int(w, l->max_losses);
     add_int(w, 3600000); /* how long an ended ticket is kept: longer than a run */
+    add_tenants(w, l);
     for (size_t i = 0; i < l->dim_count; i++) {
         const struct dim_limit *d = &l->dims[i];
         add(w, d->name);
@@ -224,6 +257,7 @@ static void add_configure(struct words *w, const struct pool_limits *l)
         add_int(w, d->capacity);
         add_int(w, d->headroom);
         add(w, rules[d->rule]);
+        add(w, d->algorithm == DIM_WINDOW ? "w" : "b");
     }
 }
 
@@ -263,6 +297,8 @@ static void send_op(struct pool_scripts *s, const struct pool_op *op, const char
     }
     redisAppendCommandArgv(s->redis, w.count, w.word, NULL);
     redisAppendCommand(s->redis, "HGET " TICKET_KEY "%s st", id);
+    for (size_t i = 0; i < s->limits.dim_count; i++)
+        redisAppendCommand(s->redis, "LRANGE " LOG_KEY "%s 0 -1", s->limits.dims[i].name);
 }
 
 /* ---- answers */
@@ -318,20 +354,21 @@ static enum ticket_state state_of(const char *name)
 static void read_submit(const struct pool_limits *l, const char *id, const redisReply *result,
                         struct pool_result *ret)
 {
-    static const char *const words[] = {[SUBMIT_GRANTED] = "granted",
-                                        [SUBMIT_QUEUED] = "queued",
-                                        [SUBMIT_TOO_LARGE] = "too_large",
-                                        [SUBMIT_FULL] = "full",
-                                        [SUBMIT_KNOWN] = "known"};
+    static const char *const words[] = {
+        [SUBMIT_GRANTED] = "granted",     [SUBMIT_QUEUED] = "queued",
+        [SUBMIT_TOO_LARGE] = "too_large", [SUBMIT_FULL] = "full",
+        [SUBMIT_KNOWN] = "known",         [SUBMIT_TENANT_FULL] = "tenant_full"};
     const char *word = text_of(at(result, 0));
     size_t found = 0;
-    while (found < 5 && strcmp(words[found], word) != 0)
+    while (found < sizeof(words) / sizeof(words[0]) && strcmp(words[found], word) != 0)
         found++;
     ret->submit = (enum submit_result)found;
     if (found == SUBMIT_GRANTED)
         read_grant(&ret->turn, id, int_of(at(result, 1)), int_of(at(result, 2)));
+    const char *dim = text_of(at(result, 1));
+    ret->turn.own = found == SUBMIT_TOO_LARGE && strncmp(dim, OWN, sizeof(OWN) - 1) == 0;
     if (found == SUBMIT_TOO_LARGE)
-        ret->turn.binding = binding_of(l, text_of(at(result, 1)));
+        ret->turn.binding = binding_of(l, ret->turn.own ? dim + sizeof(OWN) - 1 : dim);
 }
 
 static void read_reply(const struct pool_scripts *s, const struct pool_op *op,
@@ -376,6 +413,13 @@ static void read_levels(const struct pool_scripts *s, const redisReply *r,
                                     .paused_ms = int_of(at(r, 3 + 3 * i))};
 }
 
+static void read_log(struct window *log, const redisReply *r)
+{
+    window_restart(log, 0);
+    for (size_t i = 0; i + 1 < r->elements && log->count < WINDOW_MAX_ENTRIES; i += 2)
+        window_add(log, int_of(at(r, i)), int_of(at(r, i + 1)), 1);
+}
+
 int pool_scripts_run(struct pool_scripts *s, const struct pool_op *op, struct scripts_result *ret,
                      char *why, size_t size)
 {
@@ -383,7 +427,8 @@ int pool_scripts_run(struct pool_scripts *s, const struct pool_op *op, struct sc
     const char *id = op->kind == OP_SUBMIT ? op->ticket.id : op->id;
     send_op(s, op, id ? id : "none");
     int rc = 0;
-    for (int i = 0; i < 4; i++) {
+    const int log_at = 4, replies = log_at + (int)s->limits.dim_count;
+    for (int i = 0; i < replies; i++) {
         void *got = NULL;
         if (redisGetReply(s->redis, &got) != REDIS_OK) {
             (void)snprintf(why, size, "%s", s->redis->errstr);
@@ -399,6 +444,9 @@ int pool_scripts_run(struct pool_scripts *s, const struct pool_op *op, struct sc
             read_levels(s, r, ret);
         } else if (i == 3) {
             (void)snprintf(ret->state, sizeof(ret->state), "%s", text_of(r));
+        } else if (i >= log_at) {
+            read_log(&s->logs[i - log_at], r);
+            ret->dims[i - log_at].window = s->logs[i - log_at];
         }
         freeReplyObject(r);
     }
@@ -468,6 +516,8 @@ static bool same_turn(const struct pool_turn *c, const struct pool_turn *lua, ch
         return differ(why, size, "wait", c->wait_ms, lua->wait_ms);
     if (c->binding != lua->binding)
         return differ(why, size, "binding", c->binding, lua->binding);
+    if (c->own != lua->own)
+        return differ(why, size, "own binding", c->own, lua->own);
     return true;
 }
 
@@ -485,6 +535,36 @@ static bool same_result(const struct pool_op *op, const struct pool_result *c,
     return true;
 }
 
+static bool same_log(const struct window *c, const struct window *lua, char *why, size_t size)
+{
+    if (!c)
+        return lua->count == 0 || differ(why, size, "log of a bucket", 0, (int64_t)lua->count);
+    if (c->count != lua->count)
+        return differ(why, size, "log", (int64_t)c->count, (int64_t)lua->count);
+    for (size_t i = 0; i < c->count; i++) {
+        const struct window_entry *a = window_at(c, i), *b = window_at(lua, i);
+        if (a->at_ms != b->at_ms)
+            return differ(why, size, "time of an entry", a->at_ms, b->at_ms);
+        if (a->tokens != b->tokens)
+            return differ(why, size, "tokens of an entry", a->tokens, b->tokens);
+    }
+    return true;
+}
+
+static bool same_dims(const struct pool *p, int64_t now_ms, const struct scripts_result *scripts,
+                      char *why, size_t size)
+{
+    for (size_t i = 0; i < POOL_MAX_DIMS && scripts->dims[i].limit.rate > 0; i++) {
+        int64_t in_c = pool_level(p, i, now_ms);
+        int64_t in_lua = dim_level_at(&scripts->dims[i], now_ms);
+        if (in_c != in_lua)
+            return differ(why, size, scripts->dims[i].limit.name, in_c, in_lua);
+        if (!same_log(pool_window(p, i), &scripts->dims[i].window, why, size))
+            return false;
+    }
+    return true;
+}
+
 bool pool_scripts_agree(const struct pool *p, const struct pool_op *op, const struct pool_result *r,
                         const struct scripts_result *scripts, char *why, size_t size)
 {
@@ -492,12 +572,8 @@ bool pool_scripts_agree(const struct pool *p, const struct pool_op *op, const st
         return false;
     if (op->kind != OP_CONFIGURE && !same_turn(&r->turn, &scripts->result.turn, why, size))
         return false;
-    for (size_t i = 0; i < POOL_MAX_DIMS && scripts->dims[i].limit.rate > 0; i++) {
-        int64_t in_c = pool_level(p, i, op->now_ms);
-        int64_t in_lua = dim_level_at(&scripts->dims[i], op->now_ms);
-        if (in_c != in_lua)
-            return differ(why, size, scripts->dims[i].limit.name, in_c, in_lua);
-    }
+    if (!same_dims(p, op->now_ms, scripts, why, size))
+        return false;
     int64_t queued = 0;
     for (int c = 0; c < CLASS_COUNT; c++)
         queued += pool_depth(p, (enum pool_class)c);

@@ -24,12 +24,13 @@ struct pool_scripts {
     redisContext *redis;
     char sha[OP_COUNT][SCRIPT_SHA_BYTES];
     struct pool_limits limits;
+    struct window logs[POOL_MAX_DIMS]; /* as stored after the last operation */
 };
 
 /* What the scripts did, so that it can be compared. */
 struct scripts_result {
     struct pool_result result;
-    struct dim dims[POOL_MAX_DIMS]; /* as stored, not refilled */
+    struct dim dims[POOL_MAX_DIMS]; /* as stored, not refilled; logs are those above */
     int64_t queued;
     char state[16]; /* of the ticket at hand; "" none */
 };

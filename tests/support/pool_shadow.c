@@ -20,8 +20,57 @@ static int64_t full_level(const struct shadow_dim *d)
     return d->limit.capacity * d->limit.period;
 }
 
+static bool is_window(const struct shadow_dim *d)
+{
+    return d->limit.algorithm == DIM_WINDOW;
+}
+
+/* The period, and what would take to refill the headroom. */
+static int64_t length_ms(const struct shadow_dim *d)
+{
+    const struct dim_limit *l = &d->limit;
+    int64_t more = l->headroom / l->rate + (l->headroom % l->rate > 0);
+    return (l->period + more) * l->tick_ms;
+}
+
+static void look_at_log(struct shadow_dim *d)
+{
+    wide sum = 0;
+    for (size_t i = 0; i < d->count; i++)
+        sum += d->log[i].tokens;
+    d->level = (int64_t)((d->limit.capacity - sum) * d->limit.period);
+    d->loose |= d->count > WINDOW_MAX_ENTRIES;
+}
+
+static void add_record(struct shadow_dim *d, int64_t at_ms, int64_t tokens, size_t ticket)
+{
+    assert_true(d->count < SHADOW_MAX_RECORDS);
+    d->log[d->count++] = (struct shadow_record){at_ms, tokens, ticket};
+    look_at_log(d);
+}
+
+static void forget_left(struct shadow_dim *d, int64_t now_ms)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < d->count; i++) {
+        if (d->log[i].at_ms + length_ms(d) > now_ms)
+            d->log[kept++] = d->log[i];
+    }
+    d->count = kept;
+    look_at_log(d);
+}
+
+static void restart_window(struct shadow_dim *d, int64_t tokens, int64_t now_ms)
+{
+    d->count = 0;
+    d->since_ms = now_ms;
+    add_record(d, now_ms, tokens, SIZE_MAX);
+}
+
 static void refill(struct shadow_dim *d, int64_t now_ms)
 {
+    if (is_window(d))
+        return; /* refill_all() does it for good */
     wide ticks = ((wide)now_ms - d->refilled_ms) / d->limit.tick_ms;
     if (ticks <= 0)
         return;
@@ -33,9 +82,23 @@ static void refill(struct shadow_dim *d, int64_t now_ms)
 static void refill_all(struct pool_shadow *s, int64_t now_ms)
 {
     for (size_t n = 0; n < OPS_NAMES; n++) {
-        if (s->dims[n].present)
-            refill(&s->dims[n], now_ms);
+        struct shadow_dim *d = &s->dims[n];
+        if (!d->present)
+            continue;
+        refill(d, now_ms);
+        if (!is_window(d))
+            continue;
+        d->loose |= now_ms < s->latest_ms;
+        forget_left(d, now_ms);
     }
+    for (size_t k = 0; k < OPS_TENANTS; k++) {
+        for (size_t n = 0; n < OPS_NAMES; n++) {
+            s->own[k][n].loose |= now_ms < s->latest_ms;
+            if (s->own[k][n].present)
+                refill(&s->own[k][n], now_ms);
+        }
+    }
+    s->latest_ms = now_ms > s->latest_ms ? now_ms : s->latest_ms;
 }
 
 /*
@@ -53,9 +116,48 @@ static void log_charge(struct shadow_dim *d, int64_t units, bool is_grant)
         fail_msg("%s: a window holds more than its limit", d->limit.name);
 }
 
+/* The same for a window, plainly: what stands in it is at most C. */
+static void log_window_grant(struct shadow_dim *d, int64_t tokens, size_t ticket, int64_t now_ms)
+{
+    add_record(d, now_ms, tokens, ticket);
+    if (d->level < 0)
+        fail_msg("%s: a sliding window holds more than its limit", d->limit.name);
+}
+
 static void restart_log(struct shadow_dim *d)
 {
     d->charged = d->earned_ticks = d->least = 0;
+}
+
+static void set_dim(struct shadow_dim *d, const struct shadow_dim *old, const struct dim_limit *l,
+                    int64_t now_ms)
+{
+    struct shadow_record *log = d->log;
+    *d = *old;
+    d->log = log;
+    d->limit = *l;
+    d->present = true;
+    restart_log(d);
+    if (!old->present) {
+        d->loose = false;
+        d->refilled_ms = now_ms;
+        d->level = full_level(d);
+        d->since_ms = now_ms;
+        d->paused_ms = 0;
+        d->count = 0;
+    } else if (!is_window(d)) {
+        d->level = least(d->level, full_level(d));
+        if (is_window(old))
+            d->refilled_ms = now_ms;
+    } else if (!is_window(old)) {
+        int64_t units = least(d->level, full_level(d)), period = d->limit.period;
+        int64_t held = units / period - (units % period < 0);
+        restart_window(d, d->limit.capacity - held, now_ms);
+        if (d->since_ms < d->refilled_ms + d->limit.tick_ms - 1)
+            d->since_ms = d->refilled_ms + d->limit.tick_ms - 1;
+    }
+    if (is_window(d))
+        look_at_log(d);
 }
 
 static void set_limits(struct pool_shadow *s, const struct pool_limits *l, int64_t now_ms)
@@ -64,19 +166,44 @@ static void set_limits(struct pool_shadow *s, const struct pool_limits *l, int64
     struct shadow_dim old[OPS_NAMES];
     memcpy(old, s->dims, sizeof(old));
     memset(s->dims, 0, sizeof(s->dims));
+    for (size_t n = 0; n < OPS_NAMES; n++)
+        s->dims[n].log = s->logs[n];
     for (size_t i = 0; i < l->dim_count; i++) {
         size_t n = pool_ops_number(l->dims[i].name);
-        struct shadow_dim *d = &s->dims[n];
-        *d = old[n];
-        d->limit = l->dims[i];
-        restart_log(d);
-        if (old[n].present) {
-            d->level = least(d->level, full_level(d));
-            continue;
+        set_dim(&s->dims[n], &old[n], &l->dims[i], now_ms);
+    }
+}
+
+static const struct pool_tenant *tenant_of(const struct pool_shadow *s, const char *name)
+{
+    for (size_t i = 0; i < s->tenant_count; i++) {
+        if (strcmp(s->tenants[i].name, name) == 0)
+            return &s->tenants[i];
+    }
+    return NULL;
+}
+
+static void set_own(struct pool_shadow *s, const struct pool_limits *l, int64_t now_ms)
+{
+    s->tenant_count = l->tenant_count;
+    memcpy(s->tenants, l->tenants, l->tenant_count * sizeof(*l->tenants));
+    for (size_t k = 0; k < OPS_TENANTS; k++) {
+        const struct pool_tenant *own = tenant_of(s, pool_ops_tenant[k]);
+        struct shadow_dim old[OPS_NAMES];
+        memcpy(old, s->own[k], sizeof(old));
+        memset(s->own[k], 0, sizeof(s->own[k]));
+        for (size_t i = 0; own && i < l->dim_count; i++) {
+            size_t n = pool_ops_number(l->dims[i].name);
+            struct shadow_dim *d = &s->own[k][n];
+            if (own->rate[i] == 0)
+                continue;
+            *d = old[n];
+            d->limit = quota_limit(own, &l->dims[i], i);
+            d->level = d->present ? least(d->level, full_level(d)) : full_level(d);
+            d->refilled_ms = d->present ? d->refilled_ms : now_ms;
+            d->loose &= d->present;
+            d->present = true;
         }
-        d->present = true;
-        d->refilled_ms = now_ms;
-        d->level = full_level(d);
     }
 }
 
@@ -84,6 +211,7 @@ void pool_shadow_start(struct pool_shadow *s, const struct pool_ops *ops)
 {
     memset(s, 0, sizeof(*s));
     set_limits(s, &ops->limits, ops->now_ms);
+    set_own(s, &ops->limits, ops->now_ms);
 }
 
 static struct shadow_ticket *ticket_of(struct pool_shadow *s, struct pool_ops *ops, const char *id)
@@ -99,6 +227,37 @@ static int64_t running(const struct pool_shadow *s, size_t count)
     for (size_t i = 0; i < count; i++)
         n += s->tickets[i].state == TICKET_RUNNING;
     return n;
+}
+
+static int64_t count_of(const struct pool_shadow *s, const struct pool_ops *ops, const char *tenant,
+                        enum ticket_state state)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < ops->count; i++)
+        n += s->tickets[i].state == state && strcmp(ops->tickets[i].asked.tenant, tenant) == 0;
+    return n;
+}
+
+/* A tenant's own limits: slots that were taken under them, and its buckets. */
+static void follow_own(struct pool_shadow *s, struct shadow_ticket *t, const char *tenant)
+{
+    const struct pool_tenant *own = tenant_of(s, tenant);
+    size_t k = pool_ops_tenant_number(tenant);
+    if (!own)
+        return;
+    if (own->max_parallel > 0)
+        assert_true(s->running[k] < own->max_parallel);
+    s->running[k]++;
+    t->counted = true;
+    for (size_t n = 0; n < OPS_NAMES; n++) {
+        struct shadow_dim *d = &s->own[k][n];
+        int64_t units = t->cost[n] * d->limit.period;
+        if (!d->present || t->cost[n] == 0)
+            continue;
+        /* Loose: a bucket that is seldom looked at does not see each step back of the clock. */
+        assert_true(d->loose || d->level >= least(units, full_level(d)));
+        d->level -= units;
+    }
 }
 
 static int64_t lease_of(const struct pool_shadow *s, struct pool_ops *ops, const char *id)
@@ -124,15 +283,21 @@ static void follow_grant(struct pool_shadow *s, struct pool_ops *ops, const stru
         t->cost[n] = least(t->cost[n], d->limit.capacity);
         int64_t units = t->cost[n] * d->limit.period;
         assert_true(now_ms >= d->paused_ms);
+        if (is_window(d)) {
+            log_window_grant(d, t->cost[n], (size_t)(t - s->tickets), now_ms);
+            continue;
+        }
         assert_true(d->level >= least(units + d->limit.headroom, full_level(d)));
         log_charge(d, units, true);
         assert_true(d->level >= 0);
     }
+    follow_own(s, t, pool_ops_find(ops, g->id)->asked.tenant);
     assert_int_equal(g->fence, t->fence + 1); /* I7 */
     assert_int_equal(g->seq, s->seq + 1);
     t->fence = g->fence;
     s->seq = g->seq;
     t->state = TICKET_RUNNING;
+    t->granted_ms = now_ms;
     t->until_ms = now_ms + lease_of(s, ops, g->id);
     s->grants++;
 }
@@ -159,6 +324,17 @@ static void follow_turn(struct pool_shadow *s, struct pool_ops *ops, const struc
     }
 }
 
+static bool follow_own_size(const struct pool_shadow *s, const struct ops_ticket *asked)
+{
+    const struct pool_tenant *own = tenant_of(s, asked->asked.tenant);
+    for (size_t i = 0; own && i < s->limits.dim_count; i++) {
+        size_t n = pool_ops_number(s->limits.dims[i].name);
+        if (own->rate[i] > 0 && asked->named_cost[n] > own->capacity[i])
+            return true;
+    }
+    return false;
+}
+
 static void follow_submit(struct pool_shadow *s, struct pool_ops *ops, const struct pool *p,
                           const struct pool_op *op, const struct pool_result *r)
 {
@@ -174,11 +350,19 @@ static void follow_submit(struct pool_shadow *s, struct pool_ops *ops, const str
     assert_int_equal(r->submit == SUBMIT_KNOWN, known);
     if (known)
         return;
+    large |= follow_own_size(s, asked);
     assert_int_equal(r->submit == SUBMIT_TOO_LARGE, large);
     if (large)
         return;
     if (r->submit == SUBMIT_FULL) {
         assert_true(queued >= s->limits.max_depth);
+        return;
+    }
+    if (r->submit == SUBMIT_TENANT_FULL) {
+        const struct pool_tenant *own = tenant_of(s, asked->asked.tenant);
+        assert_non_null(own);
+        assert_true(own->max_depth > 0 &&
+                    count_of(s, ops, asked->asked.tenant, TICKET_QUEUED) >= own->max_depth);
         return;
     }
     refill_all(s, op->now_ms);
@@ -196,7 +380,36 @@ static void follow_submit(struct pool_shadow *s, struct pool_ops *ops, const str
     follow_turn(s, ops, p, op, &r->turn);
 }
 
-static void correct(struct pool_shadow *s, const struct shadow_ticket *t, const struct pool_op *op)
+/* Takes back from the ticket's own record, while it stands. */
+static void take_back(struct shadow_dim *d, size_t ticket, int64_t granted_ms, int64_t tokens)
+{
+    for (size_t i = d->count; i-- > 0;) {
+        if (d->log[i].ticket != ticket || d->log[i].at_ms != granted_ms)
+            continue;
+        d->log[i].tokens -= tokens;
+        assert_true(d->log[i].tokens >= 0);
+        break;
+    }
+    look_at_log(d);
+}
+
+static void correct_window(struct shadow_dim *d, const struct shadow_ticket *t, size_t ticket,
+                           const struct pool_op *op, int64_t cost, int64_t actual)
+{
+    bool unsent = op->outcome.unsent, known = t->granted_ms > d->since_ms;
+    if (d->limit.rule == DIM_ACCRUE && !unsent) {
+        if (known)
+            take_back(d, ticket, t->granted_ms, cost);
+        add_record(d, op->now_ms, actual, SIZE_MAX);
+    } else if (actual > cost) {
+        add_record(d, op->now_ms, actual - cost, SIZE_MAX);
+    } else if (known && (unsent || d->limit.rule != DIM_KEEP)) {
+        take_back(d, ticket, t->granted_ms, cost - actual);
+    }
+}
+
+static void correct(struct pool_shadow *s, const struct pool_ops *ops,
+                    const struct shadow_ticket *t, const struct pool_op *op)
 {
     for (size_t i = 0; i < s->limits.dim_count; i++) {
         size_t n = pool_ops_number(s->limits.dims[i].name);
@@ -204,10 +417,36 @@ static void correct(struct pool_shadow *s, const struct shadow_ticket *t, const 
         int64_t actual = op->outcome.unsent ? 0 : op->outcome.actual[i];
         if (actual < 0)
             continue;
+        /* It came up while the capacity was lower, and was cut, or it did not: nobody told. */
+        d->loose |= t->cost[n] > ops->least_cap[n];
+        if (is_window(d)) {
+            correct_window(d, t, (size_t)(t - s->tickets), op, t->cost[n], actual);
+            continue;
+        }
         int64_t units = (t->cost[n] - actual) * d->limit.period;
         if (units > 0 && d->limit.rule == DIM_KEEP && !op->outcome.unsent)
             continue;
         log_charge(d, -least(units, full_level(d) - d->level), false);
+    }
+}
+
+/* The same for the tenant's buckets, and its slot. */
+static void end_own(struct pool_shadow *s, struct shadow_ticket *t, const char *tenant,
+                    const struct pool_op *op)
+{
+    size_t k = pool_ops_tenant_number(tenant);
+    bool charged = t->counted && tenant_of(s, tenant);
+    s->running[k] -= t->counted;
+    t->counted = false;
+    for (size_t i = 0; i < s->limits.dim_count && charged && op; i++) {
+        size_t n = pool_ops_number(s->limits.dims[i].name);
+        struct shadow_dim *d = &s->own[k][n];
+        int64_t actual = op->outcome.unsent ? 0 : op->outcome.actual[i];
+        int64_t units = (t->cost[n] - actual) * d->limit.period;
+        if (!d->present || actual < 0)
+            continue;
+        if (units < 0 || op->outcome.unsent || d->limit.rule != DIM_KEEP)
+            d->level = least(d->level + (wide)units, full_level(d));
     }
 }
 
@@ -230,7 +469,8 @@ static void follow_settle(struct pool_shadow *s, struct pool_ops *ops, const str
     refill_all(s, op->now_ms);
     if (!took)
         return;
-    correct(s, t, op);
+    correct(s, ops, t, op);
+    end_own(s, t, pool_ops_find(ops, op->id)->asked.tenant, op);
     pause_dims(s, op);
     t->state = op->outcome.state;
     s->settles++;
@@ -255,24 +495,41 @@ static void follow_cancel(struct pool_shadow *s, struct pool_ops *ops, const str
         t->state = TICKET_CANCELLED;
 }
 
+/* The lease that ended first, by id among equals; NULL: none has. */
+static struct shadow_ticket *first_ended(struct pool_shadow *s, const struct pool_ops *ops,
+                                         int64_t now_ms)
+{
+    struct shadow_ticket *first = NULL;
+    for (size_t i = 0; i < ops->count; i++) {
+        struct shadow_ticket *t = &s->tickets[i];
+        if (t->state != TICKET_RUNNING || t->until_ms > now_ms)
+            continue;
+        if (!first || t->until_ms < first->until_ms ||
+            (t->until_ms == first->until_ms &&
+             strcmp(ops->tickets[i].id, ops->tickets[first - s->tickets].id) < 0))
+            first = t;
+    }
+    return first;
+}
+
 static void follow_reap(struct pool_shadow *s, struct pool_ops *ops, const struct pool_op *op,
                         size_t reaped)
 {
     size_t count = 0;
-    for (size_t i = 0; i < ops->count; i++) {
-        struct shadow_ticket *t = &s->tickets[i];
-        if (t->state != TICKET_RUNNING || t->until_ms > op->now_ms)
-            continue;
-        count++;
-        t->losses++;
-        t->state = ops->tickets[i].asked.lease_ms > 0  ? TICKET_EXPIRED
-                   : t->losses >= s->limits.max_losses ? TICKET_DEAD
-                   : t->cancelled                      ? TICKET_CANCELLED
-                                                       : TICKET_QUEUED;
-    }
-    assert_int_equal(reaped, count); /* fewer than one reap's bound in these runs */
-    s->reaped += count;
     refill_all(s, op->now_ms);
+    for (; count < REAP_MAX_LEASES; count++) {
+        struct shadow_ticket *t = first_ended(s, ops, op->now_ms);
+        if (!t)
+            break;
+        end_own(s, t, ops->tickets[t - s->tickets].asked.tenant, NULL);
+        t->losses++;
+        t->state = ops->tickets[t - s->tickets].asked.lease_ms > 0 ? TICKET_EXPIRED
+                   : t->losses >= s->limits.max_losses             ? TICKET_DEAD
+                   : t->cancelled                                  ? TICKET_CANCELLED
+                                                                   : TICKET_QUEUED;
+    }
+    assert_int_equal(reaped, count);
+    s->reaped += count;
 }
 
 void pool_shadow_follow(struct pool_shadow *s, struct pool_ops *ops, const struct pool *p,
@@ -302,6 +559,7 @@ void pool_shadow_follow(struct pool_shadow *s, struct pool_ops *ops, const struc
     case OP_CONFIGURE:
         refill_all(s, op->now_ms);
         set_limits(s, &op->limits, op->now_ms);
+        set_own(s, &op->limits, op->now_ms);
         break;
     default:
         refill_all(s, op->now_ms);
@@ -316,8 +574,17 @@ void pool_shadow_compare(const struct pool_shadow *s, const struct pool_ops *ops
 {
     for (size_t i = 0; i < s->limits.dim_count; i++) {
         struct shadow_dim d = s->dims[pool_ops_number(s->limits.dims[i].name)];
+        int64_t level = pool_level(p, i, now_ms);
         refill(&d, now_ms);
-        assert_int_equal(pool_level(p, i, now_ms), d.level); /* I3, I5 */
+        if (is_window(&d)) {
+            static struct shadow_record log[SHADOW_MAX_RECORDS];
+            memcpy(log, d.log, d.count * sizeof(*log));
+            d.log = log;
+            forget_left(&d, now_ms);
+        }
+        assert_true(level <= d.level); /* I3, I5 */
+        if (!d.loose)
+            assert_int_equal(level, d.level);
     }
     int64_t count[TICKET_STATE_COUNT] = {0}, queued = 0;
     for (size_t i = 0; i < ops->count; i++) {

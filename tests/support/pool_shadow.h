@@ -3,14 +3,22 @@
  *
  * An exact ledger of levels and a table of tickets with their states. The shadow does not know the
  * fair order; it takes from the pool which tickets were granted, and asserts that they could be,
- * and that everything else follows. Invariants by number: I1 window, I2 no overdraft, I3 all or
- * nothing, I4 settle once, I5 no drift, I6 one place, I7 fence, I8 slots.
- * Assertions are cmocka's.
+ * and that everything else follows. A sliding window is every single charge in a list, added up
+ * anew at each look. Invariants by number: I1 window, I2 no overdraft, I3 all or nothing, I4 settle
+ * once, I5 no drift, I6 one place, I7 fence, I8 slots. Assertions are cmocka's.
  */
 #ifndef TESTS_SUPPORT_POOL_SHADOW_H
 #define TESTS_SUPPORT_POOL_SHADOW_H
 
 #include "tests/support/pool_ops.h"
+
+#define SHADOW_MAX_RECORDS 16384
+
+/* One charge of a window, whoever's. */
+struct shadow_record {
+    int64_t at_ms, tokens;
+    size_t ticket; /* SIZE_MAX: of nobody */
+};
 
 struct shadow_dim {
     bool present;
@@ -18,20 +26,31 @@ struct shadow_dim {
     int64_t level, refilled_ms, paused_ms;
     /* I1: net charge so far less what was earned so far, and its least value before an event */
     int64_t charged, earned_ticks, least;
+    /* of a window: every charge that has not left it; its level is what they leave */
+    struct shadow_record *log;
+    size_t count;
+    int64_t since_ms;
+    bool loose; /* merged, or the clock stepped back: the pool may hold more than the log says, also
+                   as a bucket that was made of it */
 };
 
 struct shadow_ticket {
     enum ticket_state state;
     int64_t cost[OPS_NAMES];
-    int64_t fence, losses, until_ms, deadline_ms;
-    bool cancelled;
+    int64_t fence, losses, until_ms, deadline_ms, granted_ms;
+    bool cancelled, counted;
 };
 
 struct pool_shadow {
     struct pool_limits limits;
     struct shadow_dim dims[OPS_NAMES];
     struct shadow_ticket tickets[OPS_MAX_TICKETS];
-    int64_t seq;
+    struct pool_tenant tenants[OPS_TENANTS];
+    size_t tenant_count;
+    struct shadow_dim own[OPS_TENANTS][OPS_NAMES]; /* buckets */
+    int64_t running[OPS_TENANTS];                  /* granted while the tenant had limits */
+    struct shadow_record logs[OPS_NAMES][SHADOW_MAX_RECORDS];
+    int64_t seq, latest_ms;
     size_t grants, settles, reaped, expired; /* to show that a run did something */
 };
 

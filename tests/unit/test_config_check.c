@@ -100,6 +100,9 @@ static const struct {
     {P("  - {name: a, pool: g, rpm: 5}\n  - {name: b, pool: g, rpm: 6}\n"),
      "t:6:24: the pool \"g\" has another rpm in the row \"a\""},
     {P("  - {name: a, pool: g, rpm: 5}\n  - {name: b, pool: g, tpm: 6000}\n"), "another rpm"},
+    {P("  - {name: a, pool: g, rpm: 5, algorithm: sliding_window}\n"
+       "  - {name: b, pool: g, rpm: 5}\n"),
+     "another algorithm"},
     {P("  - {name: m, tpm: 1023}\n"), "t:5:15: tpm: 1023 is smaller than default_output_tokens"},
     {P("  - {name: m, otpm: 1023}\n"), "otpm: 1023 is smaller than default_output_tokens (1024)"},
     {P("  - {name: m, max_output_tokens: 100}\n"), "max_output_tokens: 100 is smaller"},

@@ -22,15 +22,21 @@ static struct dim_limit minute(int64_t rate, int64_t capacity)
 static struct dim full(struct dim_limit limit)
 {
     struct dim d;
-    dim_init(&d, &limit, true, T0);
+    assert_int_equal(dim_init(&d, &limit, true, T0), 0);
     return d;
 }
 
 static struct dim empty(struct dim_limit limit)
 {
     struct dim d;
-    dim_init(&d, &limit, false, T0);
+    assert_int_equal(dim_init(&d, &limit, false, T0), 0);
     return d;
+}
+
+static void settle(struct dim *d, int64_t cost, int64_t actual, bool always)
+{
+    struct dim_charge charge = {.cost = cost, .at_ms = T0};
+    dim_settle(d, &charge, actual, always, T0);
 }
 
 static void refill_adds_the_rate_each_tick_without_rounding(void **state)
@@ -111,7 +117,7 @@ static void a_cost_fits_at_its_wait_and_not_before(void **state)
         limit.headroom = rows[i].headroom;
         limit.tick_ms = rows[i].tick_ms;
         struct dim d = full(limit);
-        dim_take(&d, rows[i].spent);
+        dim_take(&d, rows[i].spent, T0);
 
         int64_t now = T0 + 17;
         dim_refill(&d, now);
@@ -142,7 +148,7 @@ static void a_pause_holds_back_until_its_last_ms(void **state)
     assert_int_equal(dim_wait_ms(&d, 1, T0 + 4999), 1);
     assert_int_equal(dim_wait_ms(&d, 1, T0 + 5000), 0);
 
-    dim_take(&d, 60); /* a longer wait for tokens wins */
+    dim_take(&d, 60, T0); /* a longer wait for tokens wins */
     assert_int_equal(dim_wait_ms(&d, 10, T0), 10000);
 }
 
@@ -177,8 +183,8 @@ static void a_surplus_comes_back_by_the_rule(void **state)
         struct dim_limit limit = minute(100, 100);
         limit.rule = rows[i].rule;
         struct dim d = full(limit);
-        dim_take(&d, 50);
-        dim_settle(&d, 50, 20, rows[i].unsent);
+        dim_take(&d, 50, T0);
+        settle(&d, 50, 20, rows[i].unsent);
         assert_int_equal(d.level, (50 + rows[i].back) * MINUTE);
     }
 }
@@ -187,11 +193,11 @@ static void a_surplus_fills_no_further_than_the_capacity(void **state)
 {
     (void)state;
     struct dim d = full(minute(100, 100));
-    dim_take(&d, 50);
+    dim_take(&d, 50, T0);
     dim_refill(&d, T0 + 6000); /* +10 */
-    dim_settle(&d, 50, 9, false);
+    settle(&d, 50, 9, false);
     assert_int_equal(d.level, 100 * MINUTE);
-    dim_settle(&d, INT64_MAX, 0, false);
+    settle(&d, INT64_MAX, 0, false);
     assert_int_equal(d.level, 100 * MINUTE);
 }
 
@@ -201,8 +207,8 @@ static void a_shortfall_is_a_debt_that_refill_pays(void **state)
     struct dim_limit limit = minute(60, 60);
     limit.rule = DIM_KEEP; /* whatever the rule */
     struct dim d = full(limit);
-    dim_take(&d, 60);
-    dim_settle(&d, 60, 70, false);
+    dim_take(&d, 60, T0);
+    settle(&d, 60, 70, false);
     assert_int_equal(d.level, -10 * MINUTE);
     assert_int_equal(dim_wait_ms(&d, 1, T0), 11000);
 }
@@ -212,11 +218,11 @@ static void a_debt_stops_at_its_limit(void **state)
     (void)state;
     struct dim d = full(minute(60, 60));
     int64_t most = (60 * MINUTE + DIM_MAX_UNITS) / MINUTE;
-    dim_settle(&d, 0, most, false);
+    settle(&d, 0, most, false);
     assert_true(d.level >= -DIM_MAX_UNITS && d.level < -DIM_MAX_UNITS + MINUTE);
-    dim_settle(&d, 0, 1, false);
+    settle(&d, 0, 1, false);
     assert_true(d.level == -DIM_MAX_UNITS);
-    dim_settle(&d, 0, INT64_MAX, false);
+    settle(&d, 0, INT64_MAX, false);
     assert_true(d.level == -DIM_MAX_UNITS);
     assert_true(dim_wait_ms(&d, 1, T0) > 0);
 }
@@ -225,18 +231,18 @@ static void a_new_limit_keeps_the_level_and_never_adds(void **state)
 {
     (void)state;
     struct dim d = full(minute(60, 60));
-    dim_take(&d, 20);
+    dim_take(&d, 20, T0);
     struct dim_limit larger = minute(600, 600), smaller = minute(6, 6);
-    dim_relimit(&d, &larger, T0 + 5000); /* 5 earned at the old rate */
+    assert_int_equal(dim_relimit(&d, &larger, T0 + 5000), 0); /* 5 earned at the old rate */
     assert_int_equal(d.level, 45 * MINUTE);
-    dim_relimit(&d, &smaller, T0 + 5000);
+    assert_int_equal(dim_relimit(&d, &smaller, T0 + 5000), 0);
     assert_int_equal(d.level, 6 * MINUTE);
-    dim_relimit(&d, &larger, T0 + 5000);
+    assert_int_equal(dim_relimit(&d, &larger, T0 + 5000), 0);
     assert_int_equal(d.level, 6 * MINUTE);
 
     struct dim_limit other_unit = larger;
     other_unit.period = 1000;
-    dim_relimit(&d, &other_unit, T0 + 5000);
+    assert_int_equal(dim_relimit(&d, &other_unit, T0 + 5000), 0);
     assert_int_equal(d.level, 0);
 }
 

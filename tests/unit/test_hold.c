@@ -15,7 +15,7 @@ static struct dim empty(int64_t rate, int64_t capacity)
     struct dim_limit limit = {
         .name = "tpm", .rate = rate, .period = MINUTE, .tick_ms = 1, .capacity = capacity};
     struct dim d;
-    dim_init(&d, &limit, false, T0);
+    assert_int_equal(dim_init(&d, &limit, false, T0), 0);
     return d;
 }
 
@@ -65,7 +65,7 @@ static void a_cost_passes_when_its_share_has_come_in(void **state)
     assert_int_equal(hold_wait_ms(&h, &d, 0, 50, 1, T0 + 4000), 0);
 
     hold_pass(&h, &d, 0, 50, 1);
-    dim_take(&d, 1);
+    dim_take(&d, 1, T0 + 4000);
     assert_int_equal(h.used[0], MINUTE);
     assert_int_equal(hold_wait_ms(&h, &d, 0, 50, 1, T0 + 4000), 4000); /* the next at 8 s */
 }

@@ -93,7 +93,7 @@ static void the_largest_limits_of_a_configuration_pass_the_check(void **state)
 {
     (void)state;
     const int64_t most = CONFIG_MAX_LIMIT;
-    const struct profile_rates rates = {most, most, most, most, most, most, 1};
+    const struct profile_rates rates = {most, most, most, most, most, most, 1, DIM_BUCKET};
     (void)limits_of("openai", &rates);
     (void)limits_of("anthropic", &rates);
 }

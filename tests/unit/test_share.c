@@ -157,9 +157,24 @@ static void the_queue_of_a_share_is_bounded(void **state)
     assert_int_equal(share_of(&l, 4).limits.max_depth, SHARE_MAX_DEPTH);
 }
 
+static void a_window_stays_one_with_half_of_the_limit_for_all(void **state)
+{
+    (void)state;
+    struct pool_limits l = whole(1000, false);
+    l.dims[0].algorithm = DIM_WINDOW;
+    struct share s = share_of(&l, 4);
+    const struct dim_limit *d = &s.limits.dims[0];
+    assert_int_equal(d->algorithm, DIM_WINDOW);
+    assert_int_equal(d->capacity, 125);
+    assert_int_equal(dim_window_ms(d), dim_window_ms(&l.dims[0]));
+    int64_t cost[POOL_MAX_DIMS] = {126};
+    assert_int_equal(share_raise(&s, cost), SHARE_TOO_LARGE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_window_stays_one_with_half_of_the_limit_for_all),
         cmocka_unit_test(all_instances_together_earn_half_of_the_limit),
         cmocka_unit_test(a_small_limit_keeps_its_exact_share),
         cmocka_unit_test(a_daily_limit_is_shared_too),
