@@ -5,6 +5,7 @@
  * would have, so that both run in the same way.
  */
 #include "api/batch/batch_input.h"
+#include "api/batch/batch_result.h"
 #include "api/file_send.h"
 #include "api/record_ask.h"
 
