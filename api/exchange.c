@@ -112,8 +112,9 @@ struct exchange *exchange_new(struct conn *c, struct evhttp_request *request,
     x->keep = !filter->close && (!x->is_1_0 || filter->keep_alive);
     x->started_us = clock_mono_us();
     set_peer(x);
+    x->body_file = body_spool_give(&c->spool);
     if (http_unescape(uri, len, false, x->path) ||
-        take_request_body(x, evhttp_request_get_input_buffer(request))) {
+        (x->body_file < 0 && take_request_body(x, evhttp_request_get_input_buffer(request)))) {
         release(x);
         return NULL;
     }

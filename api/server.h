@@ -42,9 +42,11 @@ typedef void (*exchange_fn)(void *arg, struct exchange *x);
 typedef void (*exchange_gone_fn)(void *arg);
 
 struct server_options {
-    const char *listen;    /* "127.0.0.1:8080", "[::1]:0", "unix:PATH"; port 0 picks one */
-    size_t max_body_bytes; /* a larger body is answered 413 in JSON */
-    int max_connections;   /* one more is answered 503 and closed */
+    const char *listen;        /* "127.0.0.1:8080", "[::1]:0", "unix:PATH"; port 0 picks one */
+    size_t max_body_bytes;     /* a larger body is answered 413 in JSON */
+    const char *upload_target; /* whose bodies go to the disk; NULL: none. Kept */
+    const char *upload_folder; /* where to; copied */
+    int max_connections;       /* one more is answered 503 and closed */
     /* Times; 0 is the default in common/limits.h. */
     int header_ms; /* from the connection, or a later request's first byte, to a whole head */
     int idle_ms;   /* keep-alive without a request */

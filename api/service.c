@@ -359,6 +359,8 @@ static int listen_on(struct service *s, const struct service_options *o, struct 
         .header_ms = (int)c->http.header_timeout_ms,
         .idle_ms = (int)c->http.idle_timeout_ms,
         .write_error = answer_write_error,
+        .upload_target = "/v1/files",
+        .upload_folder = batches_folder(s->batches),
     };
     s->server = server_new(s->base, &options, route_dispatch, s, e);
     return s->server ? 0 : -EIO;

@@ -113,6 +113,11 @@ int batches_path(const struct batches *b, const char *id, char out[BATCH_PATH_MA
     return n > 0 && n < BATCH_PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
+const char *batches_folder(const struct batches *b)
+{
+    return b->folder;
+}
+
 struct record_store *batches_store(const struct batches *b)
 {
     return b->options.store;

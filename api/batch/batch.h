@@ -50,6 +50,7 @@ void batches_free(struct batches *b); /* accepts NULL */
 
 /* The path of a file; -EINVAL when the id is none of ours. */
 int batches_path(const struct batches *b, const char *id, char out[BATCH_PATH_MAX]) MUST_CHECK;
+const char *batches_folder(const struct batches *b);
 struct record_store *batches_store(const struct batches *b);
 /* "PREFIX" and 32 hex digits, which sort by time. */
 void batches_new_id(const char *prefix, char out[BATCH_ID_BYTES]);
