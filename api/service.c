@@ -31,7 +31,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define INSTANCE_DIGITS 16
 #define DRAIN_LOOK_MS   100
@@ -330,16 +329,12 @@ static int make_scheduler(struct service *s, struct config *config, struct error
                : error_set(e, -ENOMEM, "out of memory");
 }
 
-/* Files lie in a folder beside the embedded Redis' data, which makes its own folder itself. */
 static int make_batches(struct service *s, struct error *e)
 {
     char folder[BATCH_PATH_MAX];
-    const char *data_dir = service_config(s)->data_dir;
-    int n = snprintf(folder, sizeof(folder), "%s/files", data_dir);
-    if (n <= 0 || (size_t)n >= sizeof(folder))
-        return error_set(e, -ENAMETOOLONG, "data_dir has too long a path");
-    if ((mkdir(data_dir, 0700) && errno != EEXIST) || (mkdir(folder, 0700) && errno != EEXIST))
-        return error_set(e, -errno, "%.200s cannot be created: %s", folder, strerror(errno));
+    int rc = batches_make_folder(service_config(s)->data_dir, folder, e);
+    if (rc < 0)
+        return rc;
     struct batches_options options = {
         .base = s->base, .jobs = s->jobs, .folder = folder, .instance = s->instance};
     options.store = s->records =

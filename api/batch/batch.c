@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define LOOK_MS 2000 /* for batches whose instance is gone */
 
@@ -21,6 +22,16 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     (void)what;
     (void)evtimer_add(b->tick, &tv);
     batches_look(b);
+}
+
+int batches_make_folder(const char *data_dir, char out[BATCH_PATH_MAX], struct error *e)
+{
+    int n = snprintf(out, BATCH_PATH_MAX, "%s/files", data_dir);
+    if (n <= 0 || n >= BATCH_PATH_MAX)
+        return error_set(e, -ENAMETOOLONG, "data_dir has too long a path");
+    if ((mkdir(data_dir, 0700) && errno != EEXIST) || (mkdir(out, 0700) && errno != EEXIST))
+        return error_set(e, -errno, "%.200s cannot be created: %s", out, strerror(errno));
+    return 0;
 }
 
 struct batches *batches_new(const struct batches_options *options)

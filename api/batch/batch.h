@@ -41,6 +41,9 @@ struct batches_options {
     void *arg;
 };
 
+/* The folder of files below data_dir, which is made when it is missing. */
+int batches_make_folder(const char *data_dir, char out[BATCH_PATH_MAX], struct error *e) MUST_CHECK;
+
 struct batches *batches_new(const struct batches_options *options);
 void batches_look(struct batches *b);  /* for batches that nobody runs, soon */
 void batches_drain(struct batches *b); /* nothing new is sent to the queue */

@@ -204,3 +204,30 @@ suite('sdk: anthropic batches', OPTIONS, (stand, test) => {
     assert.match(error.message, /requests\.1/);
   });
 });
+
+const KEYS = { one: 'sk-tenant-one-3f77a1', two: 'sk-tenant-two-9b20c4' };
+
+suite('sdk: batches of tenants', {
+  config: { auth: { keys: Object.entries(KEYS).map(([tenant, key]) => ({ key, tenant })) } },
+  secrets: Object.values(KEYS),
+}, (stand, test) => {
+  test('a tenant does not meet the files and batches of another', async () => {
+    const one = openai(stand, { apiKey: KEYS.one });
+    const two = openai(stand, { apiKey: KEYS.two });
+    const file = await upload(one, [line(0)]);
+    const batch = await run(one, file);
+    const made = await anthropic(stand, { apiKey: KEYS.one }).messages.batches.create({
+      requests: [{ custom_id: 'a', params: message('Hello') }] });
+    const other = anthropic(stand, { apiKey: KEYS.two }).messages.batches;
+    for (const refused of [two.files.retrieve(file.id), two.files.content(file.id),
+      two.files.delete(file.id), run(two, file), two.batches.retrieve(batch.id),
+      two.batches.cancel(batch.id), other.retrieve(made.id), other.cancel(made.id),
+      other.delete(made.id), other.results(made.id)]) {
+      assert.equal((await failure(refused)).status, 404);
+    }
+    assert.deepEqual((await two.files.list()).data, []);
+    assert.deepEqual((await two.batches.list()).data, []);
+    assert.deepEqual((await other.list()).data, []);
+    assert.equal((await one.batches.list()).data.length, 1);
+  });
+});
