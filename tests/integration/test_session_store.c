@@ -306,6 +306,7 @@ static void a_page_may_end_between_conversations_of_the_same_moment(void **state
         for (int i = 0; i < wanted; i++)
             assert_string_equal(r->ids[i], order[at + 1 + i]);
     }
+    assert_int_equal(redis_fixture_ask_int(&r->redis, REDIS_ARGS("DEL", key.text)), 1);
 }
 
 static void every_key_of_a_conversation_expires(void **state)
