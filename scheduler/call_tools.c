@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define COST_MOST (1000 * PRICE_DOLLAR)
@@ -56,6 +57,16 @@ static int apply(struct call *c, const struct config_tool_calls *caps, const str
         rc = tool_cap_left(t, caps, &past, &c->tools.left);
     if (rc < 0 || c->tools.left.exceeded)
         return rc;
+    c->tools.most_alike = -1;
+    bool drops = caps->mode != CONFIG_TOOLS_ANSWER && caps->mode != CONFIG_TOOLS_ERROR;
+    if (drops && caps->max_identical >= 0) {
+        free(c->tools.prints);
+        c->tools.prints = NULL;
+        rc = tool_cap_prints(t, &c->tools.prints, &c->tools.print_count);
+        if (rc < 0)
+            return rc;
+        c->tools.most_alike = caps->max_identical;
+    }
     buf_init(&changed, HTTP_MAX_BODY_BYTES + MIB);
     rc = tool_cap_request(t, caps, &past, &c->tools.left, &changed);
     if (rc == 0 && changed.len > 0)
@@ -96,14 +107,21 @@ void call_tools_release(struct call *c)
 {
     tool_filter_release(&c->tools.filter);
     buf_release(&c->tools.out);
+    free(c->tools.prints);
+    c->tools.prints = NULL;
 }
 
 void call_tools_reset(struct call *c)
 {
     if (!c->tools.on)
         return;
-    call_tools_release(c);
-    tool_filter_init(&c->tools.filter, c->spec.endpoint, c->tools.left.calls);
+    struct call_tools *tools = &c->tools;
+    tool_filter_release(&tools->filter);
+    buf_release(&tools->out);
+    tool_filter_init(&tools->filter, c->spec.endpoint, tools->left.calls);
+    if (tools->most_alike >= 0)
+        tool_filter_limit_repeats(&tools->filter, tools->most_alike, tools->prints,
+                                  tools->print_count);
     buf_init(&c->tools.out, 2 * SSE_MAX_EVENT_BYTES);
 }
 
