@@ -208,6 +208,7 @@ void call_session_delta(const struct call *c, struct session_delta *ret)
     ret->anchor = (struct session_anchor){
         .tokens = u->input,
         .messages = tools->messages,
+        .counted = c->fit.size.counted,
         .high = tools->hash.high,
         .low = tools->hash.low,
     };

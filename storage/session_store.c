@@ -71,8 +71,8 @@ static void read_anchor(const char *text, struct session_anchor *ret)
     struct session_anchor a = {.tokens = 0};
     int used = 0;
     if (text &&
-        sscanf(text, "%" SCNd64 " %" SCNd64 " %" SCNx64 " %" SCNx64 " %n", &a.tokens, &a.messages,
-               &a.high, &a.low, &used) == 4 &&
+        sscanf(text, "%" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNx64 " %" SCNx64 " %n", &a.tokens,
+               &a.messages, &a.counted, &a.high, &a.low, &used) == 5 &&
         strlen(text + used) < sizeof(a.model)) {
         (void)snprintf(a.model, sizeof(a.model), "%s", text + used);
         *ret = a;
@@ -224,8 +224,8 @@ static void add_delta(struct words *w, struct numbers *n, const struct session_d
     add(w, n->iterations);
     if (a->messages > 0) {
         (void)snprintf(n->anchor, sizeof(n->anchor),
-                       "%" PRId64 " %" PRId64 " %016" PRIx64 " %016" PRIx64 " %s", a->tokens,
-                       a->messages, a->high, a->low, a->model);
+                       "%" PRId64 " %" PRId64 " %" PRId64 " %016" PRIx64 " %016" PRIx64 " %s",
+                       a->tokens, a->messages, a->counted, a->high, a->low, a->model);
         add(w, "anchor");
         add(w, n->anchor);
         settings++;

@@ -27,6 +27,7 @@ struct session_store;
  * bytes (from the list's bracket to the end of the last one) have this hash. */
 struct session_anchor {
     int64_t tokens, messages; /* 0: none */
+    int64_t counted;          /* of its own input, by Sluice; 0: it was not */
     uint64_t high, low;
     char model[MODEL_NAME_BYTES];
 };

@@ -153,14 +153,18 @@ static size_t count(struct rig *r, const char *tenant, const char *id)
 static void what_is_added_is_found_again(void **state)
 {
     struct rig *r = *state;
-    struct session_delta d = {
-        .calls = 3,
-        .dropped = 2,
-        .input = 100,
-        .output = 20,
-        .turn = UINT64_MAX,
-        .iterations = 4,
-        .anchor = {.tokens = 90, .messages = 7, .high = UINT64_MAX, .low = 1, .model = "gpt 4"}};
+    struct session_delta d = {.calls = 3,
+                              .dropped = 2,
+                              .input = 100,
+                              .output = 20,
+                              .turn = UINT64_MAX,
+                              .iterations = 4,
+                              .anchor = {.tokens = 90,
+                                         .messages = 7,
+                                         .counted = 80,
+                                         .high = UINT64_MAX,
+                                         .low = 1,
+                                         .model = "gpt 4"}};
     session_store_add(r->store, "t", "a b", &d, 60);
     d.anchor.messages = 0; /* the old one stays */
     d.iterations = 5;
@@ -176,6 +180,7 @@ static void what_is_added_is_found_again(void **state)
     assert_int_equal(r->facts.iterations, 5);
     assert_int_equal(r->facts.anchor.tokens, 90);
     assert_int_equal(r->facts.anchor.messages, 7);
+    assert_int_equal(r->facts.anchor.counted, 80);
     assert_true(r->facts.anchor.high == UINT64_MAX);
     assert_string_equal(r->facts.anchor.model, "gpt 4");
     session_store_facts(r->store, "other", "a b", on_facts, r);
