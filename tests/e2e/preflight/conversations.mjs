@@ -49,10 +49,10 @@ suite('preflight: 50 messages at 40,000 tokens a minute', {
     { name: 'talks', preset: 'balanced', keep_turns: 3, max_context_tokens: 12000 }] },
 }, (stand, test) => {
   // A conversation as it grows: each turn asks with all that was said before, in the end with 12
-  // turns of 4 messages, the system's and the new one: 50, about 45,000 tokens.
-  const steps = Array.from({ length: 13 }, (_, turns) => FORMATS.chat(turns, 2800, { max_tokens: 200 }));
+  // turns of 4 messages, the system's and the new one: 50, more than 20,000 tokens.
+  const steps = Array.from({ length: 13 }, (_, turns) => FORMATS.chat(turns, 1500, { max_tokens: 200 }));
 
-  test('without Sluice most of its turns are refused', async () => {
+  test('without Sluice many of its turns are refused', async () => {
     assert.equal(steps.at(-1)[1].messages.length, 50);
     const statuses = [];
     for (const step of steps) {
@@ -60,19 +60,22 @@ suite('preflight: 50 messages at 40,000 tokens a minute', {
       statuses.push(status);
     }
     assert.ok(statuses.every((status) => status === 200 || status === 429), `${statuses}`);
-    assert.ok(statuses.filter((status) => status === 429).length > steps.length / 2, `${statuses}`);
-    assert.equal(statuses.at(-1), 429, 'the last one can never pass');
+    assert.ok(statuses.filter((status) => status === 429).length >= 4, `${statuses}`);
   });
 
   test('with it none is, at less than 20,000 tokens a call', async () => {
     await stand.reset();
+    let waited = 0, whole = 0;
     for (const step of steps) {
       const answer = await post(stand.url, step);
       assert.equal(answer.status, 200, JSON.stringify(answer.body));
+      waited += answer.decision === 'delayed';
+      whole = answer.input + answer.trimmed;
     }
+    assert.ok(waited > 0, 'the limit is felt, as a wait');
+    assert.ok(whole > 20000, `the last one would have had ${whole}`);
     const calls = await stand.calls();
     assert.equal(calls.length, steps.length, 'each is sent once, and none again after a refusal');
-    console.log(calls.map((c) => c.input_tokens).join(' '));
     for (const call of calls) {
       assert.equal(call.status, 200);
       assert.ok(call.input_tokens < 20000, `${call.input_tokens}`);
