@@ -481,6 +481,7 @@ static void begin_call(struct proxied *p, const struct session_facts *facts)
         .headers = headers.lines,
         .header_count = headers.count,
         .caller_key = p->caller.provider_key,
+        .models = p->caller.models,
         .tool_calls = p->options.caps_tools ? &p->options.tool_calls : NULL,
         .facts = facts,
     };

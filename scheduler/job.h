@@ -58,6 +58,7 @@ struct job_spec {
     size_t body_len;
     const char *tenant;
     int64_t weight;
+    const char *models; /* as of struct call_spec; kept with the job, for its fallbacks */
     enum pool_class class;
     bool class_given;            /* else a priority inside the body holds */
     int64_t deadline_ms;         /* from now; 0 none */

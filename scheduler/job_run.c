@@ -9,7 +9,7 @@
 #include <string.h>
 
 static const char *const fields[] = {"ep", "rq", "ten",    "w",  "cl", "tr", "at",
-                                     "t0", "t1", "cancel", "bd", "xp", "sh"};
+                                     "t0", "t1", "cancel", "bd", "xp", "sh", "ml"};
 enum {
     F_EP,
     F_REQUEST,
@@ -24,6 +24,7 @@ enum {
     F_BINDING,
     F_EXPLAINED,
     F_SHRUNK,
+    F_MODELS,
     F_COUNT
 };
 _Static_assert(sizeof(fields) / sizeof(fields[0]) == F_COUNT, "one place for each field");
@@ -203,6 +204,7 @@ static void begin(struct run *r, const struct store_turn *turn)
     struct call_spec spec = {
         .tenant = text_at(turn, F_TENANT, NULL),
         .weight = int_at(turn, F_WEIGHT, 1),
+        .models = text_at(turn, F_MODELS, NULL),
         .class = (enum pool_class)int_at(turn, F_CLASS, 1),
         .max_wait_ms = INT64_MAX / 4,
         .is_job = true,
