@@ -45,6 +45,17 @@ static void consider_shrinking(const struct probe *p, struct admission *a)
     (void)a;
 }
 
+/* As its call would be refused while the provider wants money first. */
+static void refuse_circuit(struct admission *a, const struct store_turn *turn)
+{
+    a->binding = "circuit";
+    a->wait_ms = turn->detail_number;
+    (void)snprintf(a->reason, sizeof(a->reason),
+                   "The account at %s has no budget left: the provider answered '%s'. Nothing is "
+                   "sent to it now; one request tries again in %" PRId64 " s.",
+                   a->provider, turn->detail, (turn->detail_number + 999) / 1000);
+}
+
 static void refuse(const struct probe *p, const struct store_pool *pool, struct admission *a,
                    const struct store_turn *turn)
 {
@@ -55,6 +66,10 @@ static void refuse(const struct probe *p, const struct store_pool *pool, struct 
         (void)snprintf(a->reason, sizeof(a->reason),
                        "The queue of %s is full: %" PRId64 " tickets wait in it (queue.max_depth).",
                        a->pool, turn->queued);
+        return;
+    }
+    if (turn->submit == SUBMIT_CIRCUIT) {
+        refuse_circuit(a, turn);
         return;
     }
     struct call_failure f;

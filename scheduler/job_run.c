@@ -115,9 +115,12 @@ static size_t on_result(void *arg, const struct call_failure *failure, struct st
 static void log_run(const struct run *r, const char *what, int status)
 {
     char code[LOG_NUMBER_BYTES], tries[LOG_NUMBER_BYTES], wait[LOG_NUMBER_BYTES];
+    bool own;
+    const char *limit = call_binding(r->call);
     log_write(LOG_INFO, what, "job", r->grant.id, "model", call_model(r->call), "pool",
               pool_agent_pool(call_pool(r->call)->agent)->id, "status", log_number(code, status),
-              "attempts", log_number(tries, call_tries(r->call)), "limit", call_binding(r->call),
+              "attempts", log_number(tries, call_tries(r->call)), "limit",
+              pool_store_limit_name(limit, &own), "whose", pool_store_limit_whose(limit),
               "queue_ms", log_number(wait, call_queue_ms(r->call)), "failed_attempts",
               call_notes(r->call), NULL);
 }

@@ -473,6 +473,23 @@ static void an_admission_counts_what_waits_before_it(void **state)
     finish(&r);
 }
 
+static void an_admission_is_refused_while_there_is_no_money(void **state)
+{
+    struct rig r = begin(state, LIMITS);
+    struct told t = take(&r, 100, 0, 0);
+    struct permit_who w = who(&t);
+    settle(&r, &w,
+           "{\"status\":429,\"body\":\"{\\\"error\\\":{\\\"code\\\":"
+           "\\\"insufficient_quota\\\",\\\"message\\\":\\\"no money\\\"}}\"}");
+    struct checked c = check(&r, 100, 600000);
+    assert_int_equal(c.a.decision, ADMISSION_REFUSE);
+    assert_string_equal(c.binding, "circuit");
+    assert_string_equal(pool_store_limit_whose(c.binding), "provider");
+    assert_in_range(c.a.wait_ms, 290000, 300000);
+    assert_non_null(strstr(c.a.reason, "insufficient_quota"));
+    finish(&r);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, core_kit_setup, core_kit_teardown)
@@ -492,6 +509,7 @@ int main(void)
         TEST(news_of_a_grant_that_was_lost_are_made_good_by_looking),
         TEST(while_redis_is_away_none_are_given),
         TEST(an_admission_is_told_and_changes_nothing),
+        TEST(an_admission_is_refused_while_there_is_no_money),
         TEST(an_admission_counts_what_waits_before_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
