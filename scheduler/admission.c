@@ -36,26 +36,6 @@ static void tell_request(const struct probe *p, struct admission *ret)
     memcpy(ret->cost, p->ticket.cost, sizeof(ret->cost));
 }
 
-/* Whether a smaller form of the request would fit where it does not: what shortening and lowering
- * of max_tokens can do is asked here, and a decision of ADMISSION_SHRINK made. Nothing shortens
- * yet, so what is refused stays so. */
-static void consider_shrinking(const struct probe *p, struct admission *a)
-{
-    (void)p;
-    (void)a;
-}
-
-/* As its call would be refused while the provider wants money first. */
-static void refuse_circuit(struct admission *a, const struct store_turn *turn)
-{
-    a->binding = "circuit";
-    a->wait_ms = turn->detail_number;
-    (void)snprintf(a->reason, sizeof(a->reason),
-                   "The account at %s has no budget left: the provider answered '%s'. Nothing is "
-                   "sent to it now; one request tries again in %" PRId64 " s.",
-                   a->provider, turn->detail, (turn->detail_number + 999) / 1000);
-}
-
 static void refuse(const struct probe *p, const struct store_pool *pool, struct admission *a,
                    const struct store_turn *turn)
 {
@@ -68,16 +48,16 @@ static void refuse(const struct probe *p, const struct store_pool *pool, struct 
                        a->pool, turn->queued);
         return;
     }
-    if (turn->submit == SUBMIT_CIRCUIT) {
-        refuse_circuit(a, turn);
-        return;
-    }
     struct call_failure f;
     struct store_ticket t;
     call_ticket(p->call, &t);
     if (turn->submit == SUBMIT_TENANT_FULL) {
         a->binding = "tenant:max_queue";
         call_failure_tenant_full(&f, t.tenant, a->pool, turn);
+    } else if (turn->submit == SUBMIT_CIRCUIT) {
+        a->binding = "circuit";
+        a->wait_ms = turn->detail_number;
+        call_failure_circuit(&f, a->pool, turn);
     } else {
         call_failure_too_large(&f, t.tenant, pool, a->cost, turn);
     }
@@ -108,7 +88,6 @@ static void decide(const struct probe *p, const struct store_pool *pool,
         refuse(p, pool, a, turn);
         break;
     }
-    consider_shrinking(p, a);
 }
 
 static void on_probed(void *arg, struct store_pool *pool, const struct store_turn *turn)
