@@ -269,6 +269,8 @@ static void submit(struct submission *s)
     }
     if (call_is_shrunk(s->call))
         fields[n++] = field("sh", "1", 1);
+    if (*call_models(s->call))
+        fields[n++] = field("ml", call_models(s->call), strlen(call_models(s->call)));
     if (s->metadata)
         fields[n++] = field("md", s->metadata, strlen(s->metadata));
     t.id = s->id;
@@ -374,6 +376,7 @@ static struct call *check(struct jobs *j, const struct job_spec *spec, struct ca
         .body_len = spec->body_len,
         .tenant = spec->tenant,
         .weight = spec->weight,
+        .models = spec->models,
         .class = spec->class,
         .class_given = spec->class_given,
         .is_job = true,
