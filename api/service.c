@@ -297,6 +297,8 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     s->store = pool_store_new(&store, e);
     options.store = s->store;
     options.jobs = s->job_store = job_store_new(s->link, store.timeout_ms);
+    if (s->job_store)
+        job_store_use_durable(s->job_store, s->durable, store.timeout_ms + store.confirm_ms);
     options.calibrations = s->calibrations = calibration_store_new(s->link, store.timeout_ms);
     options.summaries = s->summaries = summary_store_new(s->link, store.timeout_ms);
     s->session_store = session_store_new(s->link, store.timeout_ms);
