@@ -91,6 +91,8 @@ struct store_ticket {
     int64_t aging_ms;
     const struct store_field *fields; /* kept in the ticket's record, unread by the scripts */
     size_t field_count;
+    int64_t listed_us;     /* its place in the tenant's list (job_store.h); 0: none */
+    int64_t listed_ttl_ms; /* of the whole list, renewed by each entry */
 };
 
 struct store_outcome {
