@@ -5,8 +5,6 @@
 
 #include "scheduler/scheduler.h"
 
-#include <string.h>
-
 const char *service_address(const struct service *s)
 {
     return server_address(s->server);
