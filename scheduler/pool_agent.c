@@ -280,6 +280,24 @@ void pool_agent_release(struct pool_agent *a, struct holding *h)
         pool_local_vacate(a->local, h->id);
 }
 
+static void on_accrued(void *arg, struct store_pool *pool, const struct store_turn *turn)
+{
+    struct pool_agent *a = arg;
+    (void)pool;
+    if (pool_agent_end(a))
+        pool_agent_take_turn(a, turn);
+}
+
+void pool_agent_accrue(struct pool_agent *a, const struct holding *h,
+                       const int64_t produced[POOL_MAX_DIMS])
+{
+    const struct store_lease lease = {.id = h->id, .fence = h->fence};
+    if (!a->up || h->local)
+        return;
+    pool_agent_begin(a);
+    pool_store_accrue(a->store, &a->pool, &lease, produced, on_accrued, a);
+}
+
 void pool_agent_expect(struct pool_agent *a)
 {
     a->waiting++;

@@ -116,6 +116,12 @@ void pool_agent_unexpect(struct pool_agent *a);
  * a lease that was lost, its ticket is taken out all the same: nobody else will run it. */
 void pool_agent_settle(struct pool_agent *a, const struct store_outcome *o, pool_store_fn fn,
                        void *arg);
+/* What a ticket that runs here has produced so far, in the order of limits.dims: dimensions that
+ * charge output as it is produced are charged what is above its cost. Not repeated: the next total
+ * includes it, and the settle makes it whole. Without Redis nothing is charged before the settle.
+ */
+void pool_agent_accrue(struct pool_agent *a, const struct holding *h,
+                       const int64_t produced[POOL_MAX_DIMS]);
 /* Takes a waiting ticket out; repeated like a settle. fn may be NULL. */
 void pool_agent_cancel(struct pool_agent *a, const char *id, pool_store_fn fn, void *arg);
 /* Takes out a ticket of a call, whose submit may or may not have arrived: one that was granted

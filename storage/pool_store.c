@@ -473,6 +473,18 @@ void pool_store_settle(struct pool_store *s, struct store_pool *pool, const stru
     call(s, pool, SCRIPT_SETTLE, &a, fn, arg);
 }
 
+void pool_store_accrue(struct pool_store *s, struct store_pool *pool, const struct store_lease *l,
+                       const int64_t *produced, pool_store_fn fn, void *arg)
+{
+    struct args a;
+    begin(&a, s, pool, 0);
+    join_costs(&pool->limits, produced, a.costs, sizeof(a.costs));
+    add_text(&a, l->id);
+    add_int(&a, l->fence);
+    add_text(&a, a.costs);
+    call(s, pool, SCRIPT_ACCRUE, &a, fn, arg);
+}
+
 void pool_store_cancel(struct pool_store *s, struct store_pool *pool, const char *id, int most,
                        pool_store_fn fn, void *arg)
 {

@@ -172,6 +172,12 @@ void pool_store_heartbeat(struct pool_store *s, struct store_pool *pool,
                           const struct store_lease *leases, size_t count, pool_store_fn fn,
                           void *arg);
 
+/* What a ticket that runs has produced so far, in the order of limits.dims, as pool_accrue(). "ok",
+ * or "stale": it does not run under this fence. May be repeated and may be lost. */
+void pool_store_accrue(struct pool_store *s, struct store_pool *pool,
+                       const struct store_lease *lease, const int64_t *produced, pool_store_fn fn,
+                       void *arg);
+
 /* The limit's name without its owner, who is told apart. */
 const char *pool_store_limit_name(const char *binding, bool *ret_own);
 /* The other way: "tenant:tpm" of "tpm"; "" of a name that is no limit. Static storage. */

@@ -30,7 +30,8 @@
 --   j:ID     HASH  a ticket: st state, kd call|job|permit MS (a lease of its own, at whose end it
 --                  has expired and is not queued again), cl tn w ord dl fc (fair cost), c:d cost,
 --                  at fence, qr 1 while it counts in its tenant's run, ls leases lost, fv fair
---                  cost charged in busy period fb, ow owner, seq, x (see adapt.lua), t0 t1 t2 ms of
+--                  cost charged in busy period fb, ac 'otpm 200;…' charged beyond the cost
+--                  (accrue.lua), ow owner, seq, x (see adapt.lua), t0 t1 t2 ms of
 --                  submit, last grant, end; bd the limit that a job waited for at its submit; kt ms
 --                  that a finished call is kept; hint what its answer moved; other fields are the
 --                  caller's, never read here
@@ -246,7 +247,7 @@ end
 
 -- A ticket as a table; nil when its record is gone.
 local function load_ticket(p, id)
-  local want = {'st', 'kd', 'cl', 'tn', 'w', 'ord', 'dl', 'fc', 'at', 'ls', 'fv', 'fb', 'ow', 't1', 'qr'}
+  local want = {'st', 'kd', 'cl', 'tn', 'w', 'ord', 'dl', 'fc', 'at', 'ls', 'fv', 'fb', 'ow', 't1', 'qr', 'ac'}
   local head = #want
   for _, d in ipairs(p.dims) do
     want[#want + 1] = 'c:' .. d.name
@@ -261,6 +262,10 @@ local function load_ticket(p, id)
     fv = tonumber(v[11]), fb = tonumber(v[12]), ow = v[13], t1 = tonumber(v[14]) or 0, tr = v[15] == '1', cost = {},
   }
   t.flow = v[3] .. ':' .. v[4]
+  for name, n in string.gmatch(v[16] or '', '([^ ;]+) (%d+)') do
+    t.e = t.e or {}
+    t.e[name] = tonumber(n)
+  end
   for i = 1, #p.dims do
     t.cost[i] = tonumber(v[head + i] or '0')
   end
@@ -290,6 +295,13 @@ local function finish(p, t, state)
   end
   redis.call('PEXPIRE', key, int(ttl))
   tell(p, t.id, t.kd, state)
+end
+
+-- It waits again: what it is granted next has accrued nothing.
+local function forget_accrued(p, t)
+  if t.e then
+    redis.call('HDEL', p.pre .. 'j:' .. t.id, 'ac')
+  end
 end
 
 local function add_backlog(p, t, sign)

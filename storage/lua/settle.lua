@@ -21,11 +21,12 @@ adapt_told(p, t, ARGV[11])
 local spent = {}
 for i, d in ipairs(p.dims) do
   local a = unsent and 0 or actual[i]
-  spent[i] = a >= 0 and a or t.cost[i]
+  local charged = t.cost[i] + (t.e and t.e[d.name] or 0)
+  spent[i] = a >= 0 and a or charged
   if a >= 0 then
     settle_dim(p, d, t, t.cost[i], a, unsent)
-    if a > t.cost[i] or unsent or d.F ~= 'k' then
-      p.X[i] = p.X[i] + a - t.cost[i]
+    if a > charged or unsent or d.F ~= 'k' then
+      p.X[i] = p.X[i] + a - charged
     end
   end
 end
@@ -52,6 +53,7 @@ if state == 'queued' and t.kd == 'call' then
   -- granted at once, it may be the first that the pool hears of its owner: it waits for one that lives
   redis.call('ZADD', p.pre .. 'own', 'GT', int(p.ms + 2 * p.lease), p.owner)
 end
+forget_accrued(p, t)
 if state ~= 'queued' then
   finish(p, t, state)
 elseif tonumber(ARGV[7]) > 0 then
