@@ -345,6 +345,10 @@ void scheduler_message(struct scheduler *s, const char *payload)
     struct pool_view *v = key_id_hash(id, hash) ? scheduler_pool_by_hash(s, hash) : NULL;
     if (!v)
         return;
+    if (strcmp(verb, "circuit") == 0) {
+        again(s, v->agent, NULL);
+        return;
+    }
     struct store_grant grant = {.fence = fence, .seq = seq};
     (void)snprintf(grant.id, sizeof(grant.id), "%s", id);
     hand_out(s, v->agent, &grant);

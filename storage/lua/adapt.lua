@@ -18,6 +18,7 @@ local UNITS = 4503599627370496 -- 2^52
 local AD = {'told', 'told_ms', 'rate', 'ceiling', 'former', 'cut_seq', 'cut_ms', 'grown_ms',
   'refused_ms', 'seen_seq', 'above', 'ramped', 'streak', 'passed'}
 local CIRCUIT_FIRST, CIRCUIT_MOST, PROBE_MS = 300000, 900000, 60000
+local OWNERS = 256 -- instances that are told when it opens, twice counted
 local floor, min, max = math.floor, math.min, math.max
 
 local function capacity_at(d, rate)
@@ -296,6 +297,14 @@ local function circuit_open(p, id, why, wait_ms)
     wait = max(min(wait, wait_ms), 1000)
   end
   p.ad.t, p.ad_moved = {p.ms + wait, times, why, ''}, true
+  -- calls that wait are told by their instances, each of which asks for its own again
+  if p.nq > 0 then
+    for _, owner in ipairs(redis.call('ZRANGEBYSCORE', p.pre .. 'own', int(p.ms), '+inf', 'LIMIT', 0, OWNERS)) do
+      if string.sub(owner, 1, 2) ~= 'b:' then
+        redis.call('PUBLISH', 'sluice:i:' .. owner, 'circuit ' .. id .. ' 0 0 ' .. p.pre)
+      end
+    end
+  end
 end
 
 -- A ticket is let through an open circuit whose time has come.
