@@ -207,14 +207,15 @@ end
 
 local function adapt_step(d)
   local ad = d.ad
-  local is_back = ad.rate * 20 >= ad.former * 19 and ad.rate * 4 <= ad.former * 5
+  local is_back = ad.rate * 10 >= ad.former * 9 and ad.rate * 4 <= ad.former * 5
     and not is_near(ad.former, ad.ceiling, 10)
   local is_far = ad.rate > ad.ceiling and not is_near(ad.rate, ad.ceiling, 20)
   if ad.ramped > 0 then
     return floor(ad.rate * 45 / 10000)
   elseif is_back or not is_far or ad.rate > ad.former then
     ad.streak = 0
-    return floor(is_back and ad.rate * 5 / 1000 or ad.rate / 100)
+    local is_past = ad.rate * 20 > ad.former * 21
+    return floor(is_back and ad.rate * (is_past and 50 or 15) / 10000 or ad.rate / 100)
   end
   ad.streak = min(ad.streak + 1, 6)
   return floor(d.R0 * (10 + 5 * ad.streak) / 1000)
