@@ -31,7 +31,8 @@ struct access {
     struct keys of_config, stored;
     struct keys fresh; /* a load that is under way */
     bool up, known, loading;
-    bool again; /* what is being loaded is out of date already */
+    bool hides, left_out; /* keys that could not be read or kept: of stored, of fresh */
+    bool again;           /* what is being loaded is out of date already */
 };
 
 static struct access_key *add(struct keys *k)
@@ -65,10 +66,12 @@ static void on_loaded(void *arg, enum redis_status status, const char *id, const
     if (id) {
         struct access_key key, *place;
         if (a->fresh.count < ACCESS_MAX_KEYS && access_record_read(id, record, &key) &&
-            (place = add(&a->fresh)))
+            (place = add(&a->fresh))) {
             *place = key;
-        else
+        } else {
+            a->left_out = true;
             log_write(LOG_WARN, "an access key was left out", "id", id, NULL);
+        }
         return;
     }
     a->loading = false;
@@ -76,6 +79,7 @@ static void on_loaded(void *arg, enum redis_status status, const char *id, const
         release(&a->stored);
         a->stored = a->fresh;
         a->fresh = (struct keys){.items = NULL};
+        a->hides = a->left_out;
         a->known = true;
     }
     release(&a->fresh);
@@ -89,6 +93,7 @@ static void load(struct access *a)
     a->again = a->loading;
     if (a->loading || !a->up)
         return;
+    a->left_out = false;
     a->loading = access_store_load(a->link, on_loaded, a) == 0;
 }
 
@@ -163,7 +168,7 @@ void access_changed(struct access *a)
 
 bool access_is_open(const struct access *a)
 {
-    return a->of_config.count + a->stored.count == 0;
+    return a->of_config.count + a->stored.count == 0 && !a->hides;
 }
 
 bool access_is_known(const struct access *a)

@@ -10,7 +10,9 @@
  * Without any key everybody may do everything, and the service listens on loopback only (the
  * configuration sees to that). The first key closes it, so it must be an administrator's, as must
  * the last one be that stays. Until Redis has told its keys once, nobody knows whether there are
- * any: requests are then refused, unless the configuration has keys, which hold at once.
+ * any: requests are then refused, unless the configuration has keys, which hold at once. A key in
+ * Redis that this process cannot read (a newer version wrote it) admits nobody, but closes the
+ * service like any other.
  *
  *   SCOPE_PROXY    model calls, counting and trimming
  *   SCOPE_JOBS     durable jobs

@@ -36,15 +36,6 @@ static void tell_request(const struct probe *p, struct admission *ret)
     memcpy(ret->cost, p->ticket.cost, sizeof(ret->cost));
 }
 
-/* Whether a smaller form of the request would fit where it does not: what shortening and lowering
- * of max_tokens can do is asked here, and a decision of ADMISSION_SHRINK made. Nothing shortens
- * yet, so what is refused stays so. */
-static void consider_shrinking(const struct probe *p, struct admission *a)
-{
-    (void)p;
-    (void)a;
-}
-
 static void refuse(const struct probe *p, const struct store_pool *pool, struct admission *a,
                    const struct store_turn *turn)
 {
@@ -63,6 +54,10 @@ static void refuse(const struct probe *p, const struct store_pool *pool, struct 
     if (turn->submit == SUBMIT_TENANT_FULL) {
         a->binding = "tenant:max_queue";
         call_failure_tenant_full(&f, t.tenant, a->pool, turn);
+    } else if (turn->submit == SUBMIT_CIRCUIT) {
+        a->binding = "circuit";
+        a->wait_ms = turn->detail_number;
+        call_failure_circuit(&f, a->pool, turn);
     } else {
         call_failure_too_large(&f, t.tenant, pool, a->cost, turn);
     }
@@ -93,7 +88,6 @@ static void decide(const struct probe *p, const struct store_pool *pool,
         refuse(p, pool, a, turn);
         break;
     }
-    consider_shrinking(p, a);
 }
 
 static void on_probed(void *arg, struct store_pool *pool, const struct store_turn *turn)

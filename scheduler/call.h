@@ -178,4 +178,6 @@ void call_failure_too_large(struct call_failure *f, const char *tenant,
 /* As many of the tenant wait as may: 429. */
 void call_failure_tenant_full(struct call_failure *f, const char *tenant, const char *pool,
                               const struct store_turn *turn);
+/* Nothing is sent while the provider says that there is no money: 429. */
+void call_failure_circuit(struct call_failure *f, const char *pool, const struct store_turn *turn);
 #endif

@@ -41,3 +41,12 @@ void call_failure_tenant_full(struct call_failure *f, const char *tenant, const 
                      turn->detail, tenant, pool, turn->detail_number);
     f->retry_after_ms = TENANT_FULL_RETRY_MS;
 }
+
+void call_failure_circuit(struct call_failure *f, const char *pool, const struct store_turn *turn)
+{
+    call_failure_set(f, 429, "provider_circuit_open",
+                     "The account of %s has no budget left: the provider answered '%s'. Nothing is "
+                     "sent to it now; one request tries again in %" PRId64 " s.",
+                     pool, turn->detail, (turn->detail_number + 999) / 1000);
+    f->retry_after_ms = turn->detail_number;
+}

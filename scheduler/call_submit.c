@@ -47,17 +47,6 @@ static void store_failed(struct call *c, enum redis_status status)
     fail_submit(c, &f);
 }
 
-/* Nothing is sent while the provider says that there is no money. */
-static void refuse_circuit(const struct call *c, const struct store_turn *turn,
-                           struct call_failure *ret)
-{
-    call_failure_set(ret, 429, "provider_circuit_open",
-                     "The account at %s has no budget left: the provider answered '%s'. Nothing is "
-                     "sent to it now; one request tries again in %" PRId64 " s.",
-                     c->provider->name, turn->detail, (turn->detail_number + 999) / 1000);
-    ret->retry_after_ms = turn->detail_number;
-}
-
 static void refuse(struct call *c, const struct store_turn *turn)
 {
     struct call_failure f;
@@ -78,7 +67,7 @@ static void refuse(struct call *c, const struct store_turn *turn)
     } else if (turn->submit == SUBMIT_TENANT_FULL) {
         call_failure_tenant_full(&f, c->spec.tenant, pool, turn);
     } else if (turn->submit == SUBMIT_CIRCUIT) {
-        refuse_circuit(c, turn, &f);
+        call_failure_circuit(&f, pool, turn);
     } else {
         call_failure_too_large(&f, c->spec.tenant, pool_agent_pool(c->pool->agent), c->cost, turn);
     }

@@ -158,11 +158,7 @@ static void refuse(struct permit *p, const struct store_turn *turn)
                          pool->id, turn->queued);
         f.retry_after_ms = 5000;
     } else if (turn->submit == SUBMIT_CIRCUIT) {
-        call_failure_set(&f, 429, "provider_circuit_open",
-                         "The account of %s has no budget left: the provider answered '%s'. One "
-                         "request tries again in %" PRId64 " s.",
-                         pool->id, turn->detail, (turn->detail_number + 999) / 1000);
-        f.retry_after_ms = turn->detail_number;
+        call_failure_circuit(&f, pool->id, turn);
     } else {
         struct store_ticket t;
         call_ticket(p->call, &t);

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "scheduler/news.h"
 #include "scheduler/permit_result.h"
+#include "scheduler/provider/wire_rules.h"
 #include "scheduler/retry.h"
 
 #include <errno.h>
@@ -198,7 +199,8 @@ static void release(struct work *w)
 static void judge(struct work *w, const struct permit_record *r)
 {
     const struct wire_usage *u = &w->usage;
-    w->answer = permit_result_answer(&w->result, endpoint_of(r), clock_wall_ms(), &w->usage);
+    const struct wire_rules *rules = wire_rules_find(w->pool->profile->name);
+    w->answer = permit_result_answer(&w->result, rules, endpoint_of(r), clock_wall_ms(), &w->usage);
     (void)snprintf(w->fingerprint, sizeof(w->fingerprint),
                    "%" PRId64 " %" PRId64 " %" PRId64 " %d %s", u->known ? u->input : -1,
                    u->known ? u->output : -1, u->known ? u->cache_read : -1, w->result.status,

@@ -118,8 +118,9 @@ const char *permit_result_header(void *arg, const char *name)
     return found;
 }
 
-struct wire_answer permit_result_answer(struct permit_result *r, enum wire_endpoint endpoint,
-                                        int64_t now_wall_ms, struct wire_usage *ret)
+struct wire_answer permit_result_answer(struct permit_result *r, const struct wire_rules *rules,
+                                        enum wire_endpoint endpoint, int64_t now_wall_ms,
+                                        struct wire_usage *ret)
 {
     struct wire_reply reply = {.status = r->status, .header = permit_result_header, .arg = r};
     struct buf text;
@@ -131,7 +132,7 @@ struct wire_answer permit_result_answer(struct permit_result *r, enum wire_endpo
         reply.body = text.data;
         reply.len = text.len;
     }
-    struct wire_answer answer = wire_classify(wire_format_of(endpoint), &reply, now_wall_ms);
+    struct wire_answer answer = wire_classify_by(rules, &reply, now_wall_ms);
     *ret = (struct wire_usage){.known = r->usage_told,
                                .input = r->input,
                                .output = r->output,

@@ -30,8 +30,10 @@ int permit_result_read(const char *text, size_t len, struct permit_result *ret,
                        struct error *e) MUST_CHECK;
 /* A wire_header_fn: arg is the result. A value is valid until the next call. */
 const char *permit_result_header(void *arg, const char *name);
-/* What the answer means, and the usage that it told. Decodes a body that came as a string. */
-struct wire_answer permit_result_answer(struct permit_result *r, enum wire_endpoint endpoint,
-                                        int64_t now_wall_ms, struct wire_usage *ret);
+/* What the answer means by the rules of its provider's profile (wire_rules_find()), and the usage
+ * that it told. Decodes a body that came as a string. */
+struct wire_answer permit_result_answer(struct permit_result *r, const struct wire_rules *rules,
+                                        enum wire_endpoint endpoint, int64_t now_wall_ms,
+                                        struct wire_usage *ret);
 
 #endif

@@ -1,7 +1,7 @@
 -- probe: what would become of a ticket that came now; nothing is changed.
 -- ARGV: owner, 0, dims, class (0-2), tenant, weight, costs '1,500', fair cost
 -- RESULT: {'granted'} {'queued', eta_ms, ahead, binding} {'too_large', dim, capacity} {'full', queued}
---         {'tenant_full', queued, max_queue}
+--         {'tenant_full', queued, max_queue} {'circuit', why, ms}: there is no money (see submit.lua)
 
 local p = open_pool(ARGV[1], 0, ARGV[3])
 if not p then
@@ -17,6 +17,13 @@ local limits = quota(p, tenant)
 over = limits and own_over(limits, cost)
 if over then
   return reply(p, {'too_large', 'tenant:' .. over.name, int(over.C)})
+end
+for i, d in ipairs(p.dims) do
+  cost[i] = math.min(cost[i], d.C) -- as in submit.lua
+end
+local open_ms = circuit_wait(p) or 0
+if open_ms > 0 then
+  return reply(p, {'circuit', p.ad.t[3], int(open_ms)})
 end
 local wait, short = check(p, cost)
 local own_ms, own_short = limits and own_wait(p, limits, cost) or 0, ''

@@ -5,6 +5,7 @@
 #include "api/permit_input.h"
 #include "common/limits.h"
 #include "scheduler/permit_result.h"
+#include "scheduler/provider/wire_rules.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -62,7 +63,8 @@ static void fuzz_result(enum wire_endpoint endpoint, const char *body, size_t le
         return;
     }
     CHECK(r.status >= 100 && r.status <= 599 && r.cache_read <= r.input);
-    struct wire_answer answer = permit_result_answer(&r, endpoint, NOW_MS, &usage);
+    struct wire_answer answer =
+        permit_result_answer(&r, wire_rules_find("generic"), endpoint, NOW_MS, &usage);
     CHECK(answer.retry_after_ms >= -1 && answer.retry_after_ms <= WIRE_MAX_RETRY_AFTER_MS);
     CHECK(!usage.known || (usage.input >= 0 && usage.cache_read <= usage.input));
 }

@@ -1,5 +1,6 @@
 /* Access keys: made, used, rotated and removed, over HTTP and by `sluice keys`, on two instances.
  */
+#include "storage/key.h"
 #include "storage/redis_reply.h"
 #include "tests/support/api_kit.h"
 #include "tests/support/command.h"
@@ -85,6 +86,26 @@ static char *made(const char *body, char id[64])
 static void removed(const char *id)
 {
     json_decref(api_kit_json(&kit, "DELETE", id, NULL, 200));
+}
+
+static void ask(const struct redis_args *args)
+{
+    struct redisReply *reply = redis_fixture_ask(&redis, args);
+    assert_non_null(reply);
+    freeReplyObject(reply);
+}
+
+static void a_key_that_cannot_be_read_closes_the_service_all_the_same(void **state)
+{
+    (void)state;
+    ask(REDIS_ARGS("HSET", KEY_ACCESS, "key_ff", "{\"version\":99}"));
+    ask(REDIS_ARGS("PUBLISH", KEY_ACCESS_CHANGED, ""));
+    until(&kit, 401);
+    until(&other, 401);
+    ask(REDIS_ARGS("HDEL", KEY_ACCESS, "key_ff"));
+    ask(REDIS_ARGS("PUBLISH", KEY_ACCESS_CHANGED, ""));
+    until(&kit, 200);
+    until(&other, 200);
 }
 
 static void the_first_key_closes_every_instance_and_the_last_opens_them(void **state)
@@ -260,6 +281,7 @@ static void the_command_does_the_same(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(a_key_that_cannot_be_read_closes_the_service_all_the_same, setup),
         cmocka_unit_test_setup(the_first_key_closes_every_instance_and_the_last_opens_them, setup),
         cmocka_unit_test_setup(a_key_has_its_scopes_its_tenant_and_its_end, setup),
         cmocka_unit_test_setup(a_rotated_key_holds_for_its_grace_only, setup),

@@ -305,14 +305,16 @@ static void a_refusal_that_a_worker_met_pauses_its_limit_for_all(void **state)
     finish(&r);
 }
 
+#define MONEY_IS_GONE                                                                              \
+    "{\"status\":429,\"body\":{\"error\":{\"code\":\"insufficient_quota\",\"message\":\"no "       \
+    "money\"}}}"
+
 static void money_that_is_gone_opens_the_circuit_and_pauses_nothing(void **state)
 {
     struct rig r = begin(state, LIMITS);
     struct told t = take(&r, 100, 0, 0);
     struct permit_who w = who(&t);
-    struct told end = settle(&r, &w,
-                             "{\"status\":429,\"body\":\"{\\\"error\\\":{\\\"code\\\":"
-                             "\\\"insufficient_quota\\\",\\\"message\\\":\\\"no money\\\"}}\"}");
+    struct told end = settle(&r, &w, MONEY_IS_GONE);
     assert_string_equal(end.settlement, "-1 -1 -1 429 quota");
     struct told next = take(&r, 100, 0, 0);
     refused(&next, 429, "provider_circuit_open");
@@ -458,6 +460,20 @@ static void an_admission_is_told_and_changes_nothing(void **state)
     finish(&r);
 }
 
+static void an_admission_knows_of_the_circuit(void **state)
+{
+    struct rig r = begin(state, LIMITS);
+    struct told t = take(&r, 100, 0, 0);
+    struct permit_who w = who(&t);
+    (void)settle(&r, &w, MONEY_IS_GONE);
+    struct checked c = check(&r, 100, 1000);
+    assert_int_equal(c.a.decision, ADMISSION_REFUSE);
+    assert_string_equal(c.binding, "circuit");
+    assert_in_range(c.a.wait_ms, 290000, 300000);
+    assert_non_null(strstr(c.a.reason, "'insufficient_quota'"));
+    finish(&r);
+}
+
 static void an_admission_counts_what_waits_before_it(void **state)
 {
     struct rig r = begin(state, LIMITS);
@@ -492,6 +508,7 @@ int main(void)
         TEST(news_of_a_grant_that_was_lost_are_made_good_by_looking),
         TEST(while_redis_is_away_none_are_given),
         TEST(an_admission_is_told_and_changes_nothing),
+        TEST(an_admission_knows_of_the_circuit),
         TEST(an_admission_counts_what_waits_before_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,8 @@
 /* What a worker tells of the provider's answer. */
 #include "scheduler/permit_result.h"
 
+#include "scheduler/provider/wire_rules.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,13 +23,35 @@ static struct permit_result read_ok(const char *text)
     return r;
 }
 
+static struct wire_answer answer(struct permit_result *r, enum wire_endpoint endpoint,
+                                 struct wire_usage *usage)
+{
+    const char *profile = endpoint == WIRE_MESSAGES ? "anthropic" : "openai";
+    return permit_result_answer(r, wire_rules_find(profile), endpoint, 0, usage);
+}
+
+static void an_error_means_what_its_provider_means(void **state)
+{
+    static const char busy[] = "{\"status\":429,\"body\":{\"error\":{\"message\":\"The engine is "
+                               "currently overloaded, try again\"}}}";
+    struct permit_result r = read_ok("{\"status\":403}");
+    struct wire_usage usage;
+    (void)state;
+    assert_int_equal(answer(&r, WIRE_CHAT, &usage).failure, WIRE_AUTH);
+    const struct wire_rules *rules = wire_rules_find("openrouter");
+    assert_int_equal(permit_result_answer(&r, rules, WIRE_CHAT, 0, &usage).failure, WIRE_CLIENT);
+    r = read_ok(busy);
+    rules = wire_rules_find("azure");
+    assert_int_equal(permit_result_answer(&r, rules, WIRE_CHAT, 0, &usage).failure, WIRE_OVERLOAD);
+}
+
 static void nothing_told_is_a_success_of_unknown_size(void **state)
 {
     struct permit_result r = read_ok("{}");
     struct wire_usage usage;
     (void)state;
     assert_int_equal(r.status, 200);
-    assert_int_equal(permit_result_answer(&r, WIRE_CHAT, 0, &usage).failure, WIRE_OK);
+    assert_int_equal(answer(&r, WIRE_CHAT, &usage).failure, WIRE_OK);
     assert_false(usage.known);
     r = read_ok("{\"usage\":null,\"status\":null,\"headers\":null,\"body\":null}");
     assert_int_equal(r.status, 200);
@@ -40,7 +64,7 @@ static void usage_that_is_told_holds_against_the_body(void **state)
                 "\"body\":{\"usage\":{\"prompt_tokens\":70,\"completion_tokens\":8}}}");
     struct wire_usage usage;
     (void)state;
-    (void)permit_result_answer(&r, WIRE_CHAT, 0, &usage);
+    (void)answer(&r, WIRE_CHAT, &usage);
     assert_true(usage.known);
     assert_int_equal(usage.input, 9);
     assert_int_equal(usage.output, 2);
@@ -53,9 +77,9 @@ static void a_body_may_be_a_string(void **state)
         "{\"status\":529,\"body\":\"{\\\"error\\\":{\\\"type\\\":\\\"overloaded_error\\\"}}\"}");
     struct wire_usage usage;
     (void)state;
-    assert_int_equal(permit_result_answer(&r, WIRE_MESSAGES, 0, &usage).failure, WIRE_OVERLOAD);
+    assert_int_equal(answer(&r, WIRE_MESSAGES, &usage).failure, WIRE_OVERLOAD);
     r = read_ok("{\"body\":\"<html>\"}");
-    assert_int_equal(permit_result_answer(&r, WIRE_CHAT, 0, &usage).failure, WIRE_OK);
+    assert_int_equal(answer(&r, WIRE_CHAT, &usage).failure, WIRE_OK);
     assert_false(usage.known);
 }
 
@@ -68,7 +92,7 @@ static void headers_are_found_in_any_case(void **state)
     assert_string_equal(permit_result_header(&r, "retry-after"), "7");
     assert_string_equal(permit_result_header(&r, "a"), "\xc3\xa9");
     assert_null(permit_result_header(&r, "b"));
-    assert_int_equal(permit_result_answer(&r, WIRE_CHAT, 0, &usage).retry_after_ms, 7000);
+    assert_int_equal(answer(&r, WIRE_CHAT, &usage).retry_after_ms, 7000);
 }
 
 static void a_header_is_read_up_to_its_bound(void **state)
@@ -140,6 +164,7 @@ static void what_is_wrong_is_named_with_its_value_and_the_bound(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_error_means_what_its_provider_means),
         cmocka_unit_test(nothing_told_is_a_success_of_unknown_size),
         cmocka_unit_test(usage_that_is_told_holds_against_the_body),
         cmocka_unit_test(a_body_may_be_a_string),
