@@ -21,6 +21,12 @@ static int64_t excess(const struct call *c, const struct pool_limits *limits,
     return most;
 }
 
+int64_t call_foreseen_output(const struct pool_view *pool)
+{
+    int64_t shared = pool_agent_foreseen_output(pool->agent);
+    return shared > 0 ? shared : quantile_value(&pool->output);
+}
+
 void call_accrue(struct call *c)
 {
     int64_t foretold = c->watch.output_bytes / BYTES_PER_TOKEN, told = c->watch.usage.output;

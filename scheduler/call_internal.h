@@ -179,6 +179,8 @@ void call_on_timer(evutil_socket_t fd, short what, void *arg);
 /* call_accrue.c */
 /* More was streamed. */
 void call_accrue(struct call *c);
+/* Output that is foreseen of a request to this pool. */
+int64_t call_foreseen_output(const struct pool_view *pool);
 
 /* call_preflight.c */
 int call_read(struct call *c, struct call_failure *failure) MUST_CHECK;

@@ -60,6 +60,7 @@ void pool_agent_take_turn(struct pool_agent *a, const struct store_turn *turn)
     memcpy(a->levels, turn->levels, sizeof(a->levels));
     a->level_count = turn->level_count;
     a->queued = turn->queued;
+    a->foreseen_output = turn->foreseen_output;
     a->turn_ms = clock_mono_ms();
     if (turn->wait_ms >= 0 && !a->stopped)
         pool_agent_arm(a->look, turn->wait_ms);
@@ -430,6 +431,11 @@ const struct store_level *pool_agent_levels(const struct pool_agent *a, size_t *
 int64_t pool_agent_queued(const struct pool_agent *a)
 {
     return a->queued;
+}
+
+int64_t pool_agent_foreseen_output(const struct pool_agent *a)
+{
+    return a->foreseen_output;
 }
 
 size_t pool_agent_held(const struct pool_agent *a)

@@ -73,6 +73,8 @@ struct pool_stats *pool_agent_stats(struct pool_agent *a);
 /* Levels as the last reply told them (order of limits.dims), for x-ratelimit headers. */
 const struct store_level *pool_agent_levels(const struct pool_agent *a, size_t *ret_count);
 int64_t pool_agent_queued(const struct pool_agent *a); /* tickets in the pool, as last told */
+/* Output of an answer, as all instances learned it and last told; 0: ask what was seen here. */
+int64_t pool_agent_foreseen_output(const struct pool_agent *a);
 /* ms until a ticket of this cost may start, as far as this instance knows: 0 also when it knows
  * nothing. cost: in the order of limits.dims. Cheap, and only for choosing between pools. */
 int64_t pool_agent_start_in(const struct pool_agent *a, const int64_t cost[POOL_MAX_DIMS]);

@@ -63,7 +63,10 @@ struct store_turn {
     size_t grant_count;
     struct store_level levels[POOL_MAX_DIMS]; /* in the order of limits.dims */
     size_t level_count;
-    uint64_t stamp;                 /* of a job's submit, for pool_store_confirm() */
+    uint64_t stamp; /* of a job's submit, for pool_store_confirm() */
+    /* Of an answer, learned by all instances where output counts as it is produced; 0: nothing was.
+     */
+    int64_t foreseen_output;
     int64_t queued;                 /* tickets now waiting in the pool */
     const struct redisReply *items; /* the whole result array, for heartbeat, reap and peek */
 };

@@ -18,11 +18,14 @@ if not t or t.st ~= 'running' or t.at ~= tonumber(ARGV[5]) then
 end
 local state, unsent, actual, fair = ARGV[6], ARGV[8] == '0', costs(ARGV[9]), tonumber(ARGV[10])
 adapt_told(p, t, ARGV[11])
-local spent = {}
+local spent, output = {}, nil
 for i, d in ipairs(p.dims) do
   local a = unsent and 0 or actual[i]
   local charged = t.cost[i] + (t.e and t.e[d.name] or 0)
   spent[i] = a >= 0 and a or charged
+  if d.F == 'a' and a >= 0 then
+    output = a
+  end
   if a >= 0 then
     settle_dim(p, d, t, t.cost[i], a, unsent)
     if a > charged or unsent or d.F ~= 'k' then
@@ -31,6 +34,9 @@ for i, d in ipairs(p.dims) do
   end
 end
 end_own(p, t, actual, unsent)
+if output and state == 'done' and not unsent then
+  learn_output(p, output)
+end
 local moves = adapt_done(p, spent)
 if t.fv > 0 and t.fb == tags(p).bp and (unsent or fair >= 0) then
   move_tags(p, t, (unsent and 0 or fair) - t.fv)

@@ -106,12 +106,34 @@ static void the_settle_corrects_what_was_counted_too_high(void **state)
     CORE_UNTIL(k, left(k) >= 3000 - 600);
 }
 
+static void what_is_foreseen_is_learned_by_all_instances(void **state)
+{
+    static char event[TEXT_BYTES + 256];
+    struct core_kit *k = *state;
+    struct core_call c = {0}, next = {0};
+    start(k);
+    /* As if another instance had learned it: e^7.6 tokens. */
+    (void)redis_fixture_ask_int(&k->redis, REDIS_ARGS("HSET", PREFIX "b", "oq", "7.600902 400"));
+    script(k, event, sizeof(event), TAIL("10"));
+    begin(k, &c);
+    CORE_UNTIL(k, fake_provider_stalled(k->provider) == 1);
+    fake_provider_go(k->provider);
+    CORE_UNTIL(k, core_call_over(&c));
+    /* It was charged what it used; and it was short: by 0.02 * 0.05 lower, to 1998. */
+    CORE_UNTIL(k, left(k) >= 2900);
+    begin(k, &next);
+    CORE_UNTIL(k, left(k) < 2900);
+    assert_in_range(left(k), 2900 - 1998, 3000 - 1997 + 60);
+    core_call_cancel(&next);
+}
+
 int main(void)
 {
 #define CORE_TEST(f) cmocka_unit_test_setup_teardown(f, core_kit_setup, core_kit_teardown)
     const struct CMUnitTest tests[] = {
         CORE_TEST(a_stream_is_charged_while_it_writes_more_than_was_foreseen),
         CORE_TEST(the_settle_corrects_what_was_counted_too_high),
+        CORE_TEST(what_is_foreseen_is_learned_by_all_instances),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
