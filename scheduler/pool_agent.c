@@ -293,7 +293,13 @@ void pool_agent_accrue(struct pool_agent *a, const struct holding *h,
                        const int64_t produced[POOL_MAX_DIMS])
 {
     const struct store_lease lease = {.id = h->id, .fence = h->fence};
-    if (!a->up || h->local)
+    if (pool_agent_is_local(a, h->id)) {
+        pool_local_accrue(a->local, h->id, h->fence, produced);
+        if (a->up)
+            (void)pool_agent_charge(a);
+        return;
+    }
+    if (!a->up)
         return;
     pool_agent_begin(a);
     pool_store_accrue(a->store, &a->pool, &lease, produced, on_accrued, a);

@@ -120,8 +120,8 @@ void pool_agent_settle(struct pool_agent *a, const struct store_outcome *o, pool
                        void *arg);
 /* What a ticket that runs here has produced so far, in the order of limits.dims: dimensions that
  * charge output as it is produced are charged what is above its cost. Not repeated: the next total
- * includes it, and the settle makes it whole. Without Redis nothing is charged before the settle.
- */
+ * includes it, and the settle makes it whole. One that was granted here,
+ * without Redis, is charged to the local pool. */
 void pool_agent_accrue(struct pool_agent *a, const struct holding *h,
                        const int64_t produced[POOL_MAX_DIMS]);
 /* Takes a waiting ticket out; repeated like a settle. fn may be NULL. */
