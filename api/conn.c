@@ -62,6 +62,8 @@ static void close_now(struct conn *c)
     c->server->event_cb(c->bev, BEV_EVENT_READING | BEV_EVENT_EOF, c->evcon);
 }
 
+static void conn_spool_release(struct conn *c);
+
 static void conn_free(struct conn *c)
 {
     struct server *s = c->server;
@@ -78,6 +80,7 @@ static void conn_free(struct conn *c)
     s->connections--;
     (void)event_del(&c->timer);
     (void)event_del(&c->soon);
+    conn_spool_release(c);
     buf_release(&c->head);
     free(c);
 }
@@ -132,6 +135,69 @@ static void scan(struct conn *c)
     c->step_bytes += before - c->unseen;
 }
 
+/* ---- a body that goes to the disk */
+
+static void conn_spool_release(struct conn *c)
+{
+    if (c->spooling)
+        c->server->uploads--;
+    c->spooling = false;
+    body_spool_release(&c->spool);
+}
+
+/* evhttp reads on, as if the body had just come. */
+static void hand_over(struct conn *c, struct evbuffer *input)
+{
+    c->replaying = true;
+    int rc = body_spool_replay(&c->spool, input);
+    c->replaying = false;
+    if (rc < 0) {
+        conn_refuse(c, 503, "The service is out of memory.");
+        return;
+    }
+    bufferevent_setcb(c->bev, c->server->read_cb, c->server->write_cb, c->server->event_cb,
+                      c->evcon);
+    c->server->current = c;
+    c->server->read_cb(c->bev, c->evcon);
+}
+
+/* All that is there was shown to the guard: the end of the head, and behind it the body. */
+static int open_spool(struct conn *c, struct evbuffer *input)
+{
+    static char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    struct iovec part = {go_on, sizeof(go_on) - 1};
+    const struct http_guard *g = &c->guard;
+    size_t there = (size_t)(g->length - g->left) + c->unseen;
+    int rc = body_spool_start(&c->spool, c->server->upload_folder, input,
+                              evbuffer_get_length(input) - there, g->length);
+    return rc == 0 && g->has_expect && there == 0 ? conn_write(c, &part, 1) : rc;
+}
+
+static void on_spool(struct bufferevent *bev, void *arg)
+{
+    struct conn *c = arg;
+    struct evbuffer *input = bufferevent_get_input(bev);
+    int rc = c->spool.open ? 0 : open_spool(c, input);
+    if (rc == 0)
+        rc = body_spool_take(&c->spool, input);
+    if (rc < 0)
+        conn_refuse(c, 507, "The upload cannot be written here.");
+    else if (rc > 0)
+        hand_over(c, input);
+}
+
+/* Called while bytes are added to the input; the reading callback follows. */
+static void start_spool(struct conn *c)
+{
+    if (c->server->uploads >= UPLOAD_MAX_OPEN) {
+        conn_refuse(c, 503, "Too many uploads are on their way.");
+        return;
+    }
+    c->server->uploads++;
+    c->spooling = true;
+    bufferevent_setcb(c->bev, on_spool, on_written, on_event, c);
+}
+
 /* Reads on with the guard and sets the deadline that fits. */
 static void look(struct conn *c)
 {
@@ -147,6 +213,8 @@ static void look(struct conn *c)
     case HTTP_GUARD_BODY:
         if (c->phase != CONN_BODY || c->step_bytes >= HTTP_BODY_STEP_BYTES)
             enter(c, CONN_BODY);
+        if (!c->spooling && http_guard_is_large(&c->guard))
+            start_spool(c);
         break;
     case HTTP_GUARD_START:
     case HTTP_GUARD_DONE: /* the deadline stays until the handler has it: no gap */
@@ -164,7 +232,7 @@ static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info
 {
     (void)input;
     struct conn *c = arg;
-    if (info->n_added == 0)
+    if (info->n_added == 0 || c->replaying)
         return;
     c->unseen += info->n_added;
     if (c->phase == CONN_LINGER) {
@@ -279,6 +347,9 @@ struct bufferevent *conn_open(struct event_base *base, void *arg)
     c->bev = bev;
     buf_init(&c->head, HTTP_REPLY_HEADER_BYTES);
     http_guard_init(&c->guard, s->options.max_body_bytes);
+    c->guard.large_target = s->options.upload_target;
+    c->guard.max_large_bytes = FILE_MAX_UPLOAD_BYTES;
+    body_spool_init(&c->spool);
     (void)event_assign(&c->timer, base, -1, 0, on_timer, c);
     (void)event_assign(&c->soon, base, -1, 0, on_soon, c);
     (void)bufferevent_set_timeouts(bev, NULL, &s->write_tv);
@@ -317,6 +388,7 @@ static void on_complete(struct evhttp_request *request, void *arg)
     if (c->head.room > KIB)
         buf_release(&c->head);
     buf_clear(&c->head);
+    conn_spool_release(c);
     http_guard_next(&c->guard);
     enter(c, CONN_IDLE);
     if (c->unseen > 0)

@@ -26,6 +26,7 @@
 #ifndef API_CONN_H
 #define API_CONN_H
 
+#include "api/body_spool.h"
 #include "api/http_guard.h"
 #include "api/http_reply.h"
 #include "api/server.h"
@@ -62,13 +63,16 @@ struct conn {
     struct event timer;              /* the phase's deadline */
     struct event soon;               /* what must not happen inside somebody's callback */
     struct http_guard guard;
+    struct body_spool spool;
     struct buf head;   /* header lines of the answer, kept from one to the next */
     size_t unseen;     /* bytes at the end of the input that the guard has not read */
     size_t step_bytes; /* of a body since the deadline moved; or dropped while lingering */
     enum conn_phase phase;
-    bool used;    /* has carried an answer */
-    bool reset;   /* close with a reset */
-    bool watched; /* reading is limited to HTTP_READ_AHEAD_BYTES */
+    bool used;      /* has carried an answer */
+    bool reset;     /* close with a reset */
+    bool spooling;  /* counts among the server's uploads */
+    bool replaying; /* what is added to the input comes from here */
+    bool watched;   /* reading is limited to HTTP_READ_AHEAD_BYTES */
 };
 
 struct server {
@@ -81,7 +85,8 @@ struct server {
     struct conn *conns;
     struct conn *current;  /* whose bytes evhttp is reading now */
     struct conn *handling; /* whose handler runs; NULL again if it was closed in there */
-    size_t connections, open_exchanges;
+    size_t connections, open_exchanges, uploads;
+    char *upload_folder;
     bool draining;
     struct timeval header_tv, idle_tv, body_tv, linger_tv, check_tv, write_tv;
     bufferevent_data_cb read_cb, write_cb; /* evhttp's own */

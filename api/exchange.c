@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <unistd.h>
 
 #include <event2/buffer.h>
 #include <event2/event.h>
@@ -25,6 +26,7 @@ struct exchange {
     const char *method;
     char *body; /* NULL: empty */
     size_t body_len;
+    int body_file; /* -1: none */
     int64_t started_us;
     exchange_gone_fn gone, drain;
     void *gone_arg, *drain_arg;
@@ -87,6 +89,8 @@ static void set_peer(struct exchange *x)
 
 static void release(struct exchange *x)
 {
+    if (x->body_file >= 0)
+        (void)close(x->body_file);
     free(x->body);
     free(x);
 }
@@ -100,6 +104,7 @@ struct exchange *exchange_new(struct conn *c, struct evhttp_request *request,
     if (!x)
         return NULL;
     x->conn = c;
+    x->body_file = -1;
     x->request = request;
     x->method = method_name(evhttp_request_get_command(request));
     x->is_head = evhttp_request_get_command(request) == EVHTTP_REQ_HEAD;
@@ -107,8 +112,9 @@ struct exchange *exchange_new(struct conn *c, struct evhttp_request *request,
     x->keep = !filter->close && (!x->is_1_0 || filter->keep_alive);
     x->started_us = clock_mono_us();
     set_peer(x);
+    x->body_file = body_spool_give(&c->spool);
     if (http_unescape(uri, len, false, x->path) ||
-        take_request_body(x, evhttp_request_get_input_buffer(request))) {
+        (x->body_file < 0 && take_request_body(x, evhttp_request_get_input_buffer(request)))) {
         release(x);
         return NULL;
     }
@@ -208,6 +214,13 @@ char *exchange_take_body(struct exchange *x, size_t *ret_len)
     x->body = NULL;
     x->body_len = 0;
     return body;
+}
+
+int exchange_take_body_file(struct exchange *x)
+{
+    int fd = x->body_file;
+    x->body_file = -1;
+    return fd;
 }
 
 const char *exchange_peer(const struct exchange *x)

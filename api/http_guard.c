@@ -230,6 +230,7 @@ static void value_end(struct http_guard *g)
         encoding_end(g);
     else if (g->field == FIELD_EXPECT && !word_is(g, "100-continue"))
         refuse(g, 417, "The only expectation that can be met is 100-continue.");
+    g->has_expect = g->has_expect || g->field == FIELD_EXPECT;
     enter(g, VALUE_LF);
 }
 
@@ -265,6 +266,12 @@ static size_t read_value(struct http_guard *g, const char *bytes, size_t len)
     return at + 1;
 }
 
+static bool is_large_target(const struct http_guard *g)
+{
+    return g->large_target && g->has_length && strcspn(g->target, "?") == strlen(g->large_target) &&
+           memcmp(g->target, g->large_target, strlen(g->large_target)) == 0;
+}
+
 static void head_end(struct http_guard *g)
 {
     if (g->in_trailer) {
@@ -277,7 +284,7 @@ static void head_end(struct http_guard *g)
         refuse(g, 400, "HTTP/1.0 has no Transfer-Encoding.");
     else if (g->is_head && (g->has_encoding || g->length > 0))
         refuse(g, 400, "A HEAD request cannot have a body.");
-    else if (g->length > g->max_body_bytes)
+    else if (g->length > (is_large_target(g) ? g->max_large_bytes : g->max_body_bytes))
         refuse(g, 413, "The request body is too large.");
     g->in_body = true;
     g->left = g->body_bytes = g->length;
@@ -376,7 +383,11 @@ void http_guard_init(struct http_guard *g, uint64_t max_body_bytes)
 
 void http_guard_next(struct http_guard *g)
 {
+    const char *target = g->large_target;
+    uint64_t most = g->max_large_bytes;
     http_guard_init(g, g->max_body_bytes);
+    g->large_target = target;
+    g->max_large_bytes = most;
 }
 
 enum http_guard_phase http_guard_phase(const struct http_guard *g)
@@ -388,6 +399,11 @@ enum http_guard_phase http_guard_phase(const struct http_guard *g)
     if (g->in_body)
         return HTTP_GUARD_BODY;
     return g->state == METHOD && g->word_len == 0 ? HTTP_GUARD_START : HTTP_GUARD_HEAD;
+}
+
+bool http_guard_is_large(const struct http_guard *g)
+{
+    return g->in_body && !g->status && is_large_target(g) && g->state == BODY;
 }
 
 size_t http_guard_skip(struct http_guard *g, size_t len)

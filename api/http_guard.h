@@ -35,9 +35,11 @@ enum http_guard_phase {
 
 struct http_guard {
     uint64_t max_body_bytes;
-    uint64_t left;       /* of a body with a length, or of the chunk at hand */
-    uint64_t body_bytes; /* announced so far */
-    uint64_t length;     /* Content-Length */
+    const char *large_target; /* the one with larger bodies, if they have a length; NULL none */
+    uint64_t max_large_bytes; /* of those */
+    uint64_t left;            /* of a body with a length, or of the chunk at hand */
+    uint64_t body_bytes;      /* announced so far */
+    uint64_t length;          /* Content-Length */
     uint32_t uri_bytes;
     uint32_t header_bytes; /* of all header lines, trailers included */
     uint16_t headers;
@@ -46,7 +48,7 @@ struct http_guard {
     uint8_t state;
     uint8_t field; /* the header line at hand, when it matters */
     uint8_t word_len;
-    bool has_length, has_encoding, is_head, is_1_0, in_body, in_trailer;
+    bool has_length, has_encoding, has_expect, is_head, is_1_0, in_body, in_trailer;
     char word[24];                        /* method, version, name, value or size at hand */
     char target[HTTP_GUARD_TARGET_BYTES]; /* start of the target, for an error's dialect */
 };
@@ -54,6 +56,9 @@ struct http_guard {
 void http_guard_init(struct http_guard *g, uint64_t max_body_bytes);
 void http_guard_next(struct http_guard *g); /* a new message on the same connection */
 enum http_guard_phase http_guard_phase(const struct http_guard *g);
+
+/* Whether the message is one with a larger body, which has begun. */
+bool http_guard_is_large(const struct http_guard *g);
 
 /* Reads on; returns how many bytes belong to this message, less than len only when it is
  * DONE or REFUSED. */

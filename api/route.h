@@ -48,6 +48,21 @@ void route_jobs_list(const struct route_request *r);
 void route_jobs_get(const struct route_request *r);
 void route_jobs_cancel(const struct route_request *r);
 void route_jobs_events(const struct route_request *r);
+void route_files_upload(const struct route_request *r); /* route_files.c */
+void route_files_list(const struct route_request *r);
+void route_files_get(const struct route_request *r);
+void route_files_delete(const struct route_request *r);
+void route_files_content(const struct route_request *r);
+void route_batches_create(const struct route_request *r); /* route_batches.c */
+void route_batches_list(const struct route_request *r);
+void route_batches_get(const struct route_request *r);
+void route_batches_cancel(const struct route_request *r);
+void route_message_batches_create(const struct route_request *r); /* route_message_batches.c */
+void route_message_batches_list(const struct route_request *r);
+void route_message_batches_get(const struct route_request *r);
+void route_message_batches_delete(const struct route_request *r);
+void route_message_batches_results(const struct route_request *r);
+void route_message_batches_cancel(const struct route_request *r);
 void route_permits_ask(const struct route_request *r); /* route_permits.c */
 void route_permits_get(const struct route_request *r);
 void route_permits_release(const struct route_request *r);

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 
 #include <event2/buffer.h>
@@ -111,11 +112,20 @@ struct server *server_new(struct event_base *base, const struct server_options *
     s->base = base;
     s->options = *options;
     s->options.listen = NULL; /* borrowed for this call only */
+    if (options->upload_target && !(s->upload_folder = strdup(options->upload_folder))) {
+        error_set(e, -ENOMEM, "out of memory");
+        server_free(s);
+        return NULL;
+    }
+    s->options.upload_folder = NULL;
     s->on_request = on_request;
     s->arg = arg;
     set_timeouts(s, options);
     evhttp_set_max_headers_size(s->http, EVHTTP_HEADER_BYTES);
-    evhttp_set_max_body_size(s->http, (ev_ssize_t)options->max_body_bytes + EVHTTP_MORE_BYTES);
+    size_t most = options->max_body_bytes;
+    if (options->upload_target && most < FILE_MAX_UPLOAD_BYTES)
+        most = FILE_MAX_UPLOAD_BYTES;
+    evhttp_set_max_body_size(s->http, (ev_ssize_t)most + EVHTTP_MORE_BYTES);
     evhttp_set_allowed_methods(s->http, EVERY_METHOD);
     evhttp_set_bevcb(s->http, conn_open, s);
     evhttp_set_gencb(s->http, on_http_request, s);
@@ -160,6 +170,7 @@ void server_free(struct server *s)
         listener_stop(s->listener);
     evhttp_free(s->http);
     conn_free_all(s);
+    free(s->upload_folder);
     listener_free(s->listener);
     free(s);
 }

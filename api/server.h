@@ -42,9 +42,11 @@ typedef void (*exchange_fn)(void *arg, struct exchange *x);
 typedef void (*exchange_gone_fn)(void *arg);
 
 struct server_options {
-    const char *listen;    /* "127.0.0.1:8080", "[::1]:0", "unix:PATH"; port 0 picks one */
-    size_t max_body_bytes; /* a larger body is answered 413 in JSON */
-    int max_connections;   /* one more is answered 503 and closed */
+    const char *listen;        /* "127.0.0.1:8080", "[::1]:0", "unix:PATH"; port 0 picks one */
+    size_t max_body_bytes;     /* a larger body is answered 413 in JSON */
+    const char *upload_target; /* whose bodies go to the disk; NULL: none. Kept */
+    const char *upload_folder; /* where to; copied */
+    int max_connections;       /* one more is answered 503 and closed */
     /* Times; 0 is the default in common/limits.h. */
     int header_ms; /* from the connection, or a later request's first byte, to a whole head */
     int idle_ms;   /* keep-alive without a request */
@@ -82,6 +84,9 @@ const char *exchange_body(const struct exchange *x, size_t *ret_len); /* NUL-ter
 /* Given, NUL-terminated: the caller frees it, and the exchange's body is empty after that.
  * NULL only when there is no body and no memory for an empty one. */
 char *exchange_take_body(struct exchange *x, size_t *ret_len);
+/* A body that went to the disk, as a file that is removed already; the caller closes it. -1: it is
+ * in memory. */
+int exchange_take_body_file(struct exchange *x);
 const char *exchange_peer(const struct exchange *x); /* address, for logs; "unix" for one */
 /* clock_mono_us() when the request was whole. */
 int64_t exchange_started_us(const struct exchange *x);

@@ -2,6 +2,7 @@
 
 #include "api/access.h"
 #include "api/answer.h"
+#include "api/batch/batch.h"
 #include "api/loop_lag.h"
 #include "api/route.h"
 #include "api/server.h"
@@ -60,6 +61,8 @@ struct service {
     struct stats *stats;
     struct loop_lag *loop_lag;
     struct access *access;
+    struct record_store *records;
+    struct batches *batches;
     struct event *on_term, *on_int, *on_hup, *drain_tick;
     int64_t started_ms, drain_until_ms, idle_since_ms;
     bool draining;
@@ -241,6 +244,7 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
     s->draining = true;
     s->idle_since_ms = clock_mono_ms();
     s->drain_until_ms = s->idle_since_ms + service_config(s)->drain_timeout_ms;
+    batches_drain(s->batches);
     scheduler_drain(s->scheduler);
     server_drain(s->server);
     on_drain_tick(-1, 0, s);
@@ -325,6 +329,20 @@ static int make_scheduler(struct service *s, struct config *config, struct error
                : error_set(e, -ENOMEM, "out of memory");
 }
 
+static int make_batches(struct service *s, struct error *e)
+{
+    char folder[BATCH_PATH_MAX];
+    int rc = batches_make_folder(service_config(s)->data_dir, folder, e);
+    if (rc < 0)
+        return rc;
+    struct batches_options options = {
+        .base = s->base, .jobs = s->jobs, .folder = folder, .instance = s->instance};
+    options.store = s->records =
+        record_store_new(s->link, (int)service_config(s)->redis.command_timeout_ms);
+    s->batches = s->records ? batches_new(&options) : NULL;
+    return s->batches ? 0 : error_set(e, -ENOMEM, "out of memory");
+}
+
 static int listen_on(struct service *s, const struct service_options *o, struct error *e)
 {
     const struct config *c = service_config(s);
@@ -336,6 +354,8 @@ static int listen_on(struct service *s, const struct service_options *o, struct 
         .header_ms = (int)c->http.header_timeout_ms,
         .idle_ms = (int)c->http.idle_timeout_ms,
         .write_error = answer_write_error,
+        .upload_target = "/v1/files",
+        .upload_folder = batches_folder(s->batches),
     };
     s->server = server_new(s->base, &options, route_dispatch, s, e);
     return s->server ? 0 : -EIO;
@@ -377,7 +397,8 @@ struct service *service_new(const struct service_options *options, struct config
         service_free(s);
         return NULL;
     }
-    if (make_scheduler(s, config, e) < 0 || watch_signals(s) < 0 || listen_on(s, options, e) < 0) {
+    if (make_scheduler(s, config, e) < 0 || make_batches(s, e) < 0 || watch_signals(s) < 0 ||
+        listen_on(s, options, e) < 0) {
         service_free(s);
         return NULL;
     }
@@ -417,6 +438,8 @@ static void stop(struct service *s)
     loop_lag_free(s->loop_lag);
     s->stats = NULL;
     s->loop_lag = NULL;
+    if (s->batches)
+        batches_stop(s->batches);
     if (s->jobs)
         jobs_stop(s->jobs);
     if (s->scheduler)
@@ -442,6 +465,8 @@ void service_free(struct service *s)
     free_event(s->drain_tick);
     stop(s);
     jobs_free(s->jobs);
+    batches_free(s->batches);
+    record_store_free(s->records);
     permits_free(s->permits);
     if (s->http)
         http_client_free(s->http);
@@ -478,6 +503,11 @@ struct scheduler *service_scheduler(const struct service *s)
 struct jobs *service_jobs(const struct service *s)
 {
     return s->jobs;
+}
+
+struct batches *service_batches(const struct service *s)
+{
+    return s->batches;
 }
 
 struct permits *service_permits(const struct service *s)

@@ -28,6 +28,7 @@ struct instance;
 struct loop_lag;
 struct stats;
 struct access;
+struct batches;
 
 struct service_options {
     const char *config_path; /* NULL: from the environment; read again on SIGHUP */
@@ -50,6 +51,7 @@ const char *service_address(const struct service *s);
 struct event_base *service_base(const struct service *s);
 struct scheduler *service_scheduler(const struct service *s);
 struct jobs *service_jobs(const struct service *s);
+struct batches *service_batches(const struct service *s);
 struct permits *service_permits(const struct service *s);
 struct pool_store *service_store(const struct service *s);
 struct job_store *service_job_store(const struct service *s);

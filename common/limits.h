@@ -51,6 +51,7 @@
 
 /* Tool calls */
 #define TOOL_FILTER_MAX_CHOICES WIRE_MAX_CHOICES /* of a streamed answer */
+#define TOOL_FILTER_WAIT_BYTES  (4 * MIB)        /* of a stream, for calls to be whole */
 #define TOOL_FILTER_MAX_BLOCKS  256     /* calls and thoughts taken out of one streamed answer */
 #define TOOL_CAP_MAX            1000000 /* any cap of calls */
 #define TOOL_CAP_HEADER_BYTES   256
@@ -137,6 +138,18 @@
 #define SESSION_POLL_MS         100  /* how often one that waits asks whether it may go */
 #define SESSION_WAITER_MS       5000 /* one that has not asked for so long is gone */
 #define SESSION_PAGE_MAX        100
+/* Files and batches */
+#define FILE_MAX_BYTES        (200 * MIB)            /* of one, uploaded for a batch */
+#define FILE_MAX_UPLOAD_BYTES (FILE_MAX_BYTES + MIB) /* with the form around it */
+#define FILE_NAME_BYTES       256
+#define UPLOAD_MAX_OPEN       16 /* uploads at once that go to the disk */
+#define BATCH_MAX_LINES       50000
+#define BATCH_MAX_ERRORS      100 /* of its file, told to the client */
+#define BATCH_CUSTOM_ID_BYTES 512
+#define BATCH_WINDOW          200 /* lines of a batch that wait or run at once */
+#define BATCH_MAX_RUNNING     8   /* batches that one instance runs at once */
+#define BATCH_MAX_RECORD      (64 * KIB)
+
 /* Permits */
 #define PERMIT_LEAST_TTL_MS     1000     /* of one that is asked for or renewed */
 #define PERMIT_MAX_TTL_MS       21600000 /* 6 h */

@@ -75,6 +75,16 @@ struct key key_summary(const char *tenant, const char *digest)
     return make("sluice:sum:%zu:%s:%.64s", strlen(tenant), tenant, digest);
 }
 
+struct key key_records(const char *set, const char *tenant)
+{
+    return make("sluice:%s:%zu:%s", set, strlen(tenant), tenant);
+}
+
+struct key key_lease(const char *id)
+{
+    return make("sluice:lease:%.128s", id);
+}
+
 struct key key_instance(const char *instance)
 {
     return make("sluice:{insts}:%s", instance);

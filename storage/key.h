@@ -21,6 +21,9 @@
  *   sluice:{insts}:ID    what an instance tells of itself, JSON. TTL 15 s. Read by one MGET, so in
  *                        one slot with:
  *   sluice:{insts}       ZSET of instance ids by last heartbeat. Owner: trimmed at each heartbeat.
+ *   sluice:SET:T         HASH id -> JSON record of a tenant's files, batches, or cancels of
+ * batches; SET "open", without a tenant: batches that are not at their end -> tenant. Owner: who
+ * made it; removed by its DELETE. sluice:lease:ID      who runs a batch. TTL 5 s, renewed by it.
  *   sluice:access        HASH id -> record of an access key (see storage/access_store.h). Owner:
  *                        who administers them; never removed by itself.
  *   sluice:access:changed channel: load the access keys again
@@ -59,6 +62,8 @@ struct key key_session(const char *tenant, const char *id, const char *part);
 struct key key_sessions(const char *tenant);
 struct key key_calibration(const char *provider, const char *model);
 struct key key_summary(const char *tenant, const char *digest); /* hex */
+struct key key_records(const char *set, const char *tenant);
+struct key key_lease(const char *id);
 struct key key_instance(const char *instance);
 struct key key_instance_channel(const char *instance);
 struct key key_tenant(const char *tenant); /* LENGTH:NAME, as the scripts want it */

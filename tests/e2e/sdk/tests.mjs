@@ -9,3 +9,4 @@ import './faults.mjs';
 import './limits.mjs';
 import './passing.mjs';
 import './keys.mjs';
+import './batches.mjs';

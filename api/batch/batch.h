@@ -1,0 +1,65 @@
+/*
+ * batch: files of requests, run line by line as durable jobs of class `batch`.
+ *
+ * A batch is a record in Redis (its object as clients see it, with what it needs beside it) and
+ * three files in the folder of files: its input, and output and errors as they grow. Any instance
+ * that has the input and gets the lease runs it; when its process ends, another one goes on.
+ *
+ *   once      a line that stands in the output is never run again. One that ran, but does not stand
+ *             there, is found by its Idempotency-Key (batch and line), so only what was at the
+ *             provider at the moment of a kill may be asked again, as with every job.
+ *   window    BATCH_WINDOW lines of a batch are in the queue at once, so that one batch fills
+ *             neither the queue nor Redis.
+ *   threads   one event loop.
+ */
+#ifndef API_BATCH_BATCH_H
+#define API_BATCH_BATCH_H
+
+#include "scheduler/job.h"
+#include "storage/record_store.h"
+
+#include <jansson.h>
+
+#define BATCH_ID_BYTES 64 /* of files and batches */
+#define BATCH_PATH_MAX 4096
+
+#define SET_FILES   "files"
+#define SET_BATCHES "batches"
+#define SET_CANCELS "cancels"
+#define SET_OPEN    "open"
+
+struct batches;
+
+struct batches_options {
+    struct event_base *base;
+    struct jobs *jobs;
+    struct record_store *store;
+    const char *folder;   /* of files; copied */
+    const char *instance; /* copied */
+    /* A batch is at its end and its record stands. May be NULL. */
+    void (*ended)(void *arg, const char *tenant, const json_t *batch);
+    void *arg;
+};
+
+/* The folder of files below data_dir, which is made when it is missing. */
+int batches_make_folder(const char *data_dir, char out[BATCH_PATH_MAX], struct error *e) MUST_CHECK;
+
+struct batches *batches_new(const struct batches_options *options);
+void batches_look(struct batches *b);  /* for batches that nobody runs, soon */
+void batches_drain(struct batches *b); /* nothing new is sent to the queue */
+/* Before jobs_stop(); free when Redis and the jobs have answered all. */
+void batches_stop(struct batches *b);
+void batches_free(struct batches *b); /* accepts NULL */
+
+/* The path of a file; -EINVAL when the id is none of ours. */
+int batches_path(const struct batches *b, const char *id, char out[BATCH_PATH_MAX]) MUST_CHECK;
+const char *batches_folder(const struct batches *b);
+struct record_store *batches_store(const struct batches *b);
+/* "PREFIX" and 32 hex digits, which sort by time. */
+void batches_new_id(const char *prefix, char out[BATCH_ID_BYTES]);
+
+/* Whether nothing more happens to a batch with this status. */
+bool batch_is_final(const char *status);
+json_t *batch_file_json(const char *id, const char *name, const char *purpose, int64_t bytes);
+
+#endif

@@ -1,0 +1,431 @@
+#include "api/batch/batch_internal.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TICK_MS     1000
+#define LEASE_MS    5000
+#define CHECK_BYTES (256 * KIB) /* of the input, in one turn of the loop */
+
+static struct record_at at(const struct batch_run *r, const char *set)
+{
+    bool all = strcmp(set, SET_OPEN) == 0;
+    return (struct record_at){set, all ? "" : r->tenant, r->id};
+}
+
+static const char *text_of(const struct batch_run *r, const char *key)
+{
+    const char *text = json_string_value(json_object_get(r->batch, key));
+    return text ? text : "";
+}
+
+static void set(struct batch_run *r, const char *key, json_t *value)
+{
+    if (!value || json_object_set_new(r->batch, key, value) < 0)
+        log_write(LOG_WARN, "no memory for the record of a batch", "batch", r->id, NULL);
+}
+
+static void set_status(struct batch_run *r, const char *status)
+{
+    char key[64];
+    (void)snprintf(key, sizeof(key), "%s_at", status);
+    set(r, "status", json_string(status));
+    set(r, key, json_integer(clock_wall_ms() / 1000));
+}
+
+/* ---- life */
+
+void batch_run_free(struct batch_run *r)
+{
+    list_remove(&r->link);
+    r->all->running--;
+    if (r->tick)
+        event_free(r->tick);
+    if (r->soon)
+        event_free(r->soon);
+    batch_journal_release(&r->journal);
+    batch_input_release(&r->input);
+    json_decref(r->record);
+    free(r->done);
+    free(r);
+}
+
+void batch_run_settled(struct batch_run *r)
+{
+    if (r->over && r->asked == 0)
+        batch_run_wake(r);
+}
+
+void batch_run_stop(struct batch_run *r)
+{
+    if (r->over)
+        return;
+    r->over = true;
+    batch_slots_stop(r);
+    batch_journal_release(&r->journal);
+    batch_run_settled(r);
+}
+
+void batch_run_wake(struct batch_run *r)
+{
+    event_active(r->soon, EV_TIMEOUT, 0);
+}
+
+/* True when the answer came too late to matter. */
+static bool answered(struct batch_run *r)
+{
+    r->asked--;
+    batch_run_settled(r);
+    return r->over;
+}
+
+static void rest_until_tick(struct batch_run *r)
+{
+    struct timeval tv = {.tv_sec = TICK_MS / 1000};
+    (void)evtimer_add(r->tick, &tv);
+}
+
+/* ---- its record */
+
+static void write_counts(struct batch_run *r)
+{
+    json_t *counts = json_pack("{s:I, s:I, s:I}", "total", (json_int_t)r->input.count, "completed",
+                               (json_int_t)r->counts[BATCH_OK], "failed",
+                               (json_int_t)(r->counts[BATCH_FAILED] + r->counts[BATCH_EXPIRED]));
+    set(r, "request_counts", counts);
+    json_t *all = json_pack("[I, I, I, I]", (json_int_t)r->counts[0], (json_int_t)r->counts[1],
+                            (json_int_t)r->counts[2], (json_int_t)r->counts[3]);
+    if (!all || json_object_set_new(r->record, "counts", all) < 0)
+        log_write(LOG_WARN, "no memory for the record of a batch", "batch", r->id, NULL);
+}
+
+static void save(struct batch_run *r, record_fn fn)
+{
+    struct record_at place = at(r, SET_BATCHES);
+    char *text = json_dumps(r->record, JSON_COMPACT);
+    if (text) {
+        r->asked += fn != NULL;
+        record_store_put(r->all->options.store, &place, text, fn, r);
+    }
+    free(text);
+}
+
+static void on_end_saved(void *arg, enum redis_status status, const char *text, size_t len)
+{
+    struct batch_run *r = arg;
+    struct record_at open = at(r, SET_OPEN), cancel = at(r, SET_CANCELS);
+    (void)text;
+    (void)len;
+    r->saving = false;
+    if (answered(r) || status != REDIS_OK)
+        return; /* the next tick tries again */
+    record_store_remove(r->all->options.store, &open, NULL, NULL);
+    record_store_remove(r->all->options.store, &cancel, NULL, NULL);
+    record_store_unlease(r->all->options.store, r->id);
+    log_write(LOG_INFO, "batch ended", "batch", r->id, "status", text_of(r, "status"), NULL);
+    if (r->all->options.ended)
+        r->all->options.ended(r->all->options.arg, r->tenant, r->batch);
+    batch_run_stop(r);
+}
+
+static void save_end(struct batch_run *r)
+{
+    r->phase = RUN_SAVING;
+    if (r->saving)
+        return;
+    r->saving = true;
+    save(r, on_end_saved);
+}
+
+static void fail_batch(struct batch_run *r)
+{
+    set(r, "errors", json_pack("{s:s, s:O}", "object", "list", "data", r->input.errors));
+    set_status(r, "failed");
+    save_end(r);
+}
+
+static void file_id(const struct batch_run *r, const char *what, char out[BATCH_ID_BYTES])
+{
+    const char *own = strchr(r->id, '_');
+    (void)snprintf(out, BATCH_ID_BYTES, "file-%.32s-%s", own ? own + 1 : r->id, what);
+}
+
+/* A file gets its record, and the batch its name, when there is anything in it. */
+static void publish(struct batch_run *r, int which)
+{
+    static const char *const what[] = {"output", "error"};
+    static const char *const keys[] = {"output_file_id", "error_file_id"};
+    char id[BATCH_ID_BYTES], name[BATCH_ID_BYTES + 32];
+    file_id(r, what[which], id);
+    if (r->journal.bytes[which] == 0) {
+        (void)unlink(r->journal.paths[which]);
+        return;
+    }
+    (void)snprintf(name, sizeof(name), "%s_%s.jsonl", r->id, what[which]);
+    json_t *file = batch_file_json(id, name, "batch_output", r->journal.bytes[which]);
+    char *text = file ? json_dumps(file, JSON_COMPACT) : NULL;
+    struct record_at place = {SET_FILES, r->tenant, id};
+    if (text)
+        record_store_put(r->all->options.store, &place, text, NULL, NULL);
+    free(text);
+    json_decref(file);
+    set(r, keys[which], json_string(id));
+}
+
+static void finish(struct batch_run *r)
+{
+    set_status(r, "finalizing");
+    int rc = batch_journal_finish(&r->journal);
+    if (rc < 0) {
+        log_write(LOG_ERROR, "results of a batch cannot be written", "batch", r->id, "reason",
+                  strerror(-rc), NULL);
+        return; /* the next tick tries again */
+    }
+    write_counts(r);
+    for (int i = 0; i < 2 && !r->anthropic; i++)
+        publish(r, i);
+    set_status(r, r->cancelling ? "cancelled" : r->expiring ? "expired" : "completed");
+    save_end(r);
+}
+
+/* ---- running */
+
+static void on_done_line(void *arg, int which, struct json_span line)
+{
+    struct batch_run *r = arg;
+    long index = batch_input_find(&r->input, json_inside(json_get(line, "custom_id")));
+    if (index < 0 || r->done[index])
+        return;
+    r->done[index] = 1;
+    r->counts[batch_result_outcome(line, r->anthropic, which)]++;
+}
+
+static int open_journal(struct batch_run *r)
+{
+    char out[BATCH_PATH_MAX], err[BATCH_PATH_MAX], id[BATCH_ID_BYTES];
+    file_id(r, "output", id);
+    int rc = batches_path(r->all, id, out);
+    file_id(r, "error", id);
+    if (rc == 0)
+        rc = batches_path(r->all, id, err);
+    r->done = calloc(r->input.count + 1, 1);
+    if (!r->done)
+        rc = -ENOMEM;
+    return rc < 0
+               ? rc
+               : batch_journal_open(&r->journal, out, r->anthropic ? NULL : err, on_done_line, r);
+}
+
+static void begin(struct batch_run *r)
+{
+    if (json_array_size(r->input.errors) > 0) {
+        fail_batch(r);
+        return;
+    }
+    int rc = open_journal(r);
+    if (rc < 0) {
+        log_write(LOG_ERROR, "a batch cannot be run here", "batch", r->id, "reason", strerror(-rc),
+                  NULL);
+        record_store_unlease(r->all->options.store, r->id);
+        batch_run_stop(r);
+        return;
+    }
+    r->phase = RUN_RUNNING;
+    write_counts(r);
+    if (strcmp(text_of(r, "status"), "validating") == 0)
+        set_status(r, "in_progress");
+    save(r, NULL);
+    batch_run_wake(r);
+}
+
+static void check(struct batch_run *r)
+{
+    int rc = batch_input_step(&r->input, text_of(r, "endpoint"), CHECK_BYTES);
+    if (rc > 0)
+        batch_run_wake(r);
+    else if (rc == 0)
+        begin(r);
+    else
+        batch_run_stop(r);
+}
+
+static void on_soon(evutil_socket_t fd, short what, void *arg)
+{
+    struct batch_run *r = arg;
+    (void)fd;
+    (void)what;
+    if (r->over) {
+        if (r->asked == 0)
+            batch_run_free(r);
+        return;
+    }
+    if (r->phase == RUN_CHECKING)
+        check(r);
+    if (r->phase != RUN_RUNNING || r->over)
+        return;
+    batch_slots_pump(r);
+    if (r->busy == 0 && r->next == r->input.count)
+        finish(r);
+}
+
+static void on_cancel(void *arg, enum redis_status status, const char *text, size_t len)
+{
+    struct batch_run *r = arg;
+    (void)status;
+    (void)len;
+    if (answered(r) || !text || r->cancelling || r->phase != RUN_RUNNING)
+        return;
+    r->cancelling = true;
+    set(r, "status", json_string("cancelling"));
+    set(r, "cancelling_at", json_integer(strtoll(text, NULL, 10)));
+    r->changed = true;
+    batch_run_wake(r);
+}
+
+static void on_renewed(void *arg, enum redis_status status, const char *text, size_t len)
+{
+    struct batch_run *r = arg;
+    (void)len;
+    if (answered(r) || status != REDIS_OK || !text || strcmp(text, r->all->instance) == 0)
+        return;
+    log_write(LOG_WARN, "another instance runs this batch now", "batch", r->id, NULL);
+    batch_run_stop(r);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    struct batch_run *r = arg;
+    struct record_at cancel = at(r, SET_CANCELS);
+    int64_t expires_s = json_integer_value(json_object_get(r->batch, "expires_at"));
+    (void)fd;
+    (void)what;
+    if (r->over)
+        return;
+    rest_until_tick(r);
+    r->asked += 2;
+    record_store_lease(r->all->options.store, r->id, r->all->instance, LEASE_MS, on_renewed, r);
+    record_store_get(r->all->options.store, &cancel, on_cancel, r);
+    if (r->phase == RUN_SAVING)
+        save_end(r);
+    if (r->phase != RUN_RUNNING)
+        return;
+    if (expires_s > 0 && clock_wall_ms() / 1000 >= expires_s)
+        r->expiring = true;
+    batch_slots_tick(r);
+    if (r->changed) {
+        r->changed = false;
+        write_counts(r);
+        save(r, NULL);
+    }
+    batch_run_wake(r);
+}
+
+/* ---- taking one */
+
+static enum wire_endpoint endpoint_of(const char *path)
+{
+    enum wire_endpoint e = 0;
+    while (e < WIRE_ENDPOINT_COUNT && strcmp(wire_path(e), path) != 0)
+        e++;
+    return e;
+}
+
+static bool read_record(struct batch_run *r, const char *text)
+{
+    json_decref(r->record);
+    r->record = json_loads(text, 0, NULL);
+    r->batch = json_object_get(r->record, "batch");
+    const char *shape = json_string_value(json_object_get(r->record, "shape"));
+    r->anthropic = shape && strcmp(shape, "anthropic") == 0;
+    r->endpoint = endpoint_of(text_of(r, "endpoint"));
+    return r->batch && r->endpoint < WIRE_ENDPOINT_COUNT;
+}
+
+static void on_record(void *arg, enum redis_status status, const char *text, size_t len);
+
+static void on_lease(void *arg, enum redis_status status, const char *text, size_t len)
+{
+    struct batch_run *r = arg;
+    struct record_at place = at(r, SET_BATCHES);
+    (void)len;
+    if (answered(r))
+        return;
+    if (status != REDIS_OK || !text || strcmp(text, r->all->instance) != 0) {
+        batch_run_stop(r);
+        return;
+    }
+    /* Who had it before may have changed it since it was read. */
+    r->phase = RUN_READING;
+    r->asked++;
+    record_store_get(r->all->options.store, &place, on_record, r);
+}
+
+static void start_checking(struct batch_run *r)
+{
+    char path[BATCH_PATH_MAX];
+    int rc = batches_path(r->all, text_of(r, "input_file_id"), path);
+    if (rc == 0)
+        rc = batch_input_open(&r->input, path);
+    if (rc < 0) {
+        record_store_unlease(r->all->options.store, r->id);
+        batch_run_stop(r);
+        return;
+    }
+    r->phase = RUN_CHECKING;
+    rest_until_tick(r);
+    batch_run_wake(r);
+}
+
+static void on_record(void *arg, enum redis_status status, const char *text, size_t len)
+{
+    struct batch_run *r = arg;
+    struct record_at open = at(r, SET_OPEN);
+    char path[BATCH_PATH_MAX];
+    (void)len;
+    if (answered(r))
+        return;
+    if (status != REDIS_OK || (text && !read_record(r, text))) {
+        batch_run_stop(r);
+    } else if (!text || batch_is_final(text_of(r, "status"))) {
+        record_store_remove(r->all->options.store, &open, NULL, NULL);
+        batch_run_stop(r);
+    } else if (r->phase == RUN_READING) {
+        start_checking(r);
+    } else if (batches_path(r->all, text_of(r, "input_file_id"), path) < 0 || access(path, R_OK)) {
+        batch_run_stop(r); /* the input is on another instance's disk, and so the batch is its */
+    } else {
+        r->phase = RUN_TAKING;
+        r->asked++;
+        record_store_lease(r->all->options.store, r->id, r->all->instance, LEASE_MS, on_lease, r);
+    }
+}
+
+void batch_run_start(struct batches *b, const char *id, const char *tenant)
+{
+    struct batch_run *r = calloc(1, sizeof(*r));
+    if (!r)
+        return;
+    r->all = b;
+    r->journal.fds[0] = r->journal.fds[1] = -1;
+    (void)snprintf(r->id, sizeof(r->id), "%s", id);
+    (void)snprintf(r->tenant, sizeof(r->tenant), "%s", tenant);
+    batch_slots_init(r);
+    list_add_last(&b->runs, &r->link);
+    b->running++;
+    r->tick = evtimer_new(b->options.base, on_tick, r);
+    r->soon = evtimer_new(b->options.base, on_soon, r);
+    if (!r->tick || !r->soon) {
+        batch_run_free(r);
+        return;
+    }
+    struct record_at place = at(r, SET_BATCHES);
+    r->asked++;
+    record_store_get(b->options.store, &place, on_record, r);
+}

@@ -1,0 +1,408 @@
+/*
+ * route_message_batches: batches in Anthropic's shape: create, look, list, results, cancel, delete.
+ *
+ * The requests come in one body and are kept as the file of lines that a batch of the other shape
+ * would have, so that both run in the same way.
+ */
+#include "api/batch/batch_input.h"
+#include "api/batch/batch_result.h"
+#include "api/file_send.h"
+#include "api/record_ask.h"
+
+#include "common/clock.h"
+#include "common/limits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PREFIX     "msgbatch_"
+#define WINDOW_S   INT64_C(86400)
+#define TIME_BYTES 40
+#define URL_BYTES  512
+
+static struct record_store *store(const struct record_ask *a)
+{
+    return batches_store(service_batches(a->service));
+}
+
+/* ---- the object */
+
+static json_t *time_text(const json_t *at)
+{
+    char text[TIME_BYTES];
+    struct tm tm;
+    time_t when = (time_t)json_integer_value(at);
+    if (!json_is_integer(at) || !gmtime_r(&when, &tm) ||
+        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        return json_null();
+    return json_string(text);
+}
+
+static bool is_ended(const json_t *record)
+{
+    const char *status =
+        json_string_value(json_object_get(json_object_get(record, "batch"), "status"));
+    return status && batch_is_final(status);
+}
+
+static const json_t *ended_at(const json_t *batch)
+{
+    static const char *const keys[] = {"completed_at", "cancelled_at", "expired_at", "failed_at"};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        if (json_is_integer(json_object_get(batch, keys[i])))
+            return json_object_get(batch, keys[i]);
+    return NULL;
+}
+
+static json_int_t count(const json_t *record, size_t which)
+{
+    return json_integer_value(json_array_get(json_object_get(record, "counts"), which));
+}
+
+static json_t *counts(const json_t *record)
+{
+    json_t *batch = json_object_get(record, "batch");
+    json_int_t total =
+        json_integer_value(json_object_get(json_object_get(batch, "request_counts"), "total"));
+    json_int_t done = count(record, BATCH_OK) + count(record, BATCH_FAILED) +
+                      count(record, BATCH_CANCELLED) + count(record, BATCH_EXPIRED);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "processing", total > done ? total - done : 0,
+                     "succeeded", count(record, BATCH_OK), "errored", count(record, BATCH_FAILED),
+                     "canceled", count(record, BATCH_CANCELLED), "expired",
+                     count(record, BATCH_EXPIRED));
+}
+
+static json_t *results_url(const struct record_ask *a, const json_t *record, const char *id)
+{
+    char url[URL_BYTES];
+    const char *host = exchange_header(a->exchange, "host");
+    const char *outside = exchange_header(a->exchange, "x-forwarded-proto");
+    if (!is_ended(record))
+        return json_null();
+    (void)snprintf(url, sizeof(url), "%s://%.256s/v1/messages/batches/%s/results",
+                   outside && strcmp(outside, "https") == 0 ? "https" : "http",
+                   host ? host : "localhost", id);
+    return json_string(url);
+}
+
+static json_t *message_batch(const struct record_ask *a, const json_t *record)
+{
+    json_t *batch = json_object_get(record, "batch");
+    const char *id = json_string_value(json_object_get(batch, "id"));
+    const json_t *cancelled = json_object_get(batch, "cancelling_at");
+    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:n, s:o, s:o}", "id", id, "type",
+                     "message_batch", "processing_status",
+                     is_ended(record)             ? "ended"
+                     : json_is_integer(cancelled) ? "canceling"
+                                                  : "in_progress",
+                     "request_counts", counts(record), "ended_at", time_text(ended_at(batch)),
+                     "created_at", time_text(json_object_get(batch, "created_at")), "expires_at",
+                     time_text(json_object_get(batch, "expires_at")), "archived_at",
+                     "cancel_initiated_at", time_text(cancelled), "results_url",
+                     results_url(a, record, id));
+}
+
+/* ---- create */
+
+static bool is_custom_id(struct json_span id)
+{
+    if (id.len < 1 || id.len > 64)
+        return false;
+    for (size_t i = 0; i < id.len; i++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", id.at[i]))
+            return false;
+    return true;
+}
+
+static void add_line(struct buf *out, struct json_span custom, struct json_span params)
+{
+    (void)buf_adds(out, "{\"custom_id\":\"");
+    (void)buf_add(out, custom.at, custom.len);
+    (void)buf_adds(out, "\",\"method\":\"POST\",\"url\":\"/v1/messages\",\"body\":");
+    size_t at = out->len;
+    if (buf_add(out, params.at, params.len) < 0)
+        return;
+    for (; at < out->len; at++)
+        if (out->data[at] == '\n' || out->data[at] == '\r')
+            out->data[at] = ' ';
+    (void)buf_adds(out, "}\n");
+}
+
+/* The lines of the requests; 0 with their number, or -EINVAL. */
+static int read_requests(const struct record_ask *a, struct buf *out, json_int_t *ret_count,
+                         struct error *e)
+{
+    size_t len;
+    const char *text = exchange_body(a->exchange, &len);
+    if (json_scan_check(text, len, e) < 0)
+        return -EINVAL;
+    struct json_span requests = json_get(json_span_of(text, len), "requests");
+    if (json_kind(requests) != JSON_ARR)
+        return error_set(e, -EINVAL, "requests: must be a list.");
+    struct json_iter it = json_iter(requests);
+    for (*ret_count = 0; json_next(&it); ++*ret_count) {
+        struct json_span custom = json_inside(json_get(it.value, "custom_id"));
+        struct json_span params = json_get(it.value, "params");
+        if (!is_custom_id(custom))
+            return error_set(e, -EINVAL,
+                             "requests.%lld.custom_id: must be 1 to 64 of a-z, A-Z, 0-9, _ and -.",
+                             (long long)*ret_count);
+        if (json_kind(params) != JSON_OBJ)
+            return error_set(e, -EINVAL, "requests.%lld.params: must be an object.",
+                             (long long)*ret_count);
+        add_line(out, custom, params);
+    }
+    if (out->failed)
+        return error_set(e, out->failed, "Sluice is out of memory.");
+    if (*ret_count < 1 || *ret_count > BATCH_MAX_LINES)
+        return error_set(e, -EINVAL, "requests: must be 1 to 50,000.");
+    return 0;
+}
+
+static int write_file(const char *path, const struct buf *lines, struct error *e)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    size_t done = 0;
+    ssize_t n = 1;
+    while (fd >= 0 && done < lines->len && n > 0) {
+        n = write(fd, lines->data + done, lines->len - done);
+        done += n > 0 ? (size_t)n : 0;
+    }
+    int rc =
+        fd < 0 || n <= 0 || fdatasync(fd) ? error_set(e, -EIO, "The batch cannot be kept.") : 0;
+    if (fd >= 0)
+        (void)close(fd);
+    return rc;
+}
+
+/* Told at once and not later, as this shape has no state for a batch that is wrong. */
+static int check_file(const char *path, struct error *e)
+{
+    struct batch_input in;
+    int rc = batch_input_open(&in, path);
+    if (rc < 0)
+        return error_set(e, rc, "The batch cannot be kept.");
+    rc = batch_input_step(&in, "/v1/messages", in.len);
+    json_t *first = json_array_get(in.errors, 0);
+    if (rc == 0 && first)
+        rc = error_set(e, -EINVAL, "requests.%lld: %s",
+                       (long long)json_integer_value(json_object_get(first, "line")) - 1,
+                       json_string_value(json_object_get(first, "message")));
+    batch_input_release(&in);
+    return rc;
+}
+
+static void on_opened(void *arg, enum redis_status status, const char *text, size_t len)
+{
+    struct record_ask *a = arg;
+    (void)text;
+    (void)len;
+    if (status != REDIS_OK) {
+        record_ask_refuse(a, 503, "storage_unavailable",
+                          "Redis is not reachable now: the batch may not have been accepted.");
+        return;
+    }
+    batches_look(service_batches(a->service));
+    record_ask_answer(a, 200, a->gone ? NULL : message_batch(a, a->record));
+}
+
+static void keep(struct record_ask *a, const char *input, json_int_t total, int64_t weight)
+{
+    struct record_at at = {SET_BATCHES, a->tenant, a->id}, open_at = {SET_OPEN, "", a->id};
+    json_int_t now_s = clock_wall_ms() / 1000;
+    a->record =
+        json_pack("{s:s, s:I, s:[i, i, i, i], s:{s:s, s:s, s:s, s:s, s:I, s:I, s:{s:I, s:i, s:i}}}",
+                  "shape", "anthropic", "weight", (json_int_t)weight, "counts", 0, 0, 0, 0, "batch",
+                  "id", a->id, "endpoint", "/v1/messages", "input_file_id", input, "status",
+                  "validating", "created_at", now_s, "expires_at", now_s + (json_int_t)WINDOW_S,
+                  "request_counts", "total", total, "completed", 0, "failed", 0);
+    char *text = a->record ? json_dumps(a->record, JSON_COMPACT) : NULL;
+    if (!text) {
+        record_ask_refuse(a, 503, "out_of_memory", "Sluice is out of memory.");
+        return;
+    }
+    record_store_put(store(a), &at, text, NULL, NULL);
+    free(text);
+    record_store_put(store(a), &open_at, a->tenant, on_opened, a);
+}
+
+static void file_id(const struct record_ask *a, const char *what, char out[BATCH_ID_BYTES])
+{
+    (void)snprintf(out, BATCH_ID_BYTES, "file-%.32s-%s",
+                   strlen(a->id) > strlen(PREFIX) ? a->id + strlen(PREFIX) : "", what);
+}
+
+void route_message_batches_create(const struct route_request *r)
+{
+    struct record_ask *a = record_ask_new(r, SET_BATCHES, "batch");
+    struct buf lines;
+    struct error e = {.text = ""};
+    char input[BATCH_ID_BYTES], path[BATCH_PATH_MAX];
+    json_int_t total = 0;
+    if (!a)
+        return;
+    batches_new_id(PREFIX, a->id);
+    file_id(a, "input", input);
+    buf_init(&lines, FILE_MAX_BYTES);
+    int rc = batches_path(service_batches(r->service), input, path);
+    if (rc == 0)
+        rc = read_requests(a, &lines, &total, &e);
+    bool kept = rc == 0;
+    if (rc == 0)
+        rc = write_file(path, &lines, &e);
+    if (rc == 0)
+        rc = check_file(path, &e);
+    buf_release(&lines);
+    if (rc == 0) {
+        keep(a, input, total, r->caller.weight);
+        return;
+    }
+    if (kept)
+        (void)unlink(path);
+    record_ask_refuse(a, rc == -EINVAL ? 400 : 503, "invalid_request_error", e.text);
+}
+
+/* ---- look */
+
+static void on_cancel_known(void *arg, enum redis_status status, const char *text, size_t len)
+{
+    struct record_ask *a = arg;
+    json_t *batch = json_object_get(a->record, "batch");
+    (void)len;
+    if (status == REDIS_OK && text && !is_ended(a->record))
+        (void)json_object_set_new(batch, "cancelling_at", json_integer(strtoll(text, NULL, 10)));
+    record_ask_answer(a, 200, a->gone ? NULL : message_batch(a, a->record));
+}
+
+static void view_batch(struct record_ask *a, json_t *record)
+{
+    struct record_at at = {SET_CANCELS, a->tenant, a->id};
+    (void)record;
+    record_store_get(store(a), &at, on_cancel_known, a);
+}
+
+static void ask(const struct route_request *r, record_view_fn view)
+{
+    struct record_ask *a = record_ask_new(r, SET_BATCHES, "batch");
+    if (!a)
+        return;
+    a->view = view;
+    if (strncmp(a->id, PREFIX, strlen(PREFIX)) == 0)
+        record_ask_get(a);
+    else
+        record_ask_missing(a);
+}
+
+void route_message_batches_get(const struct route_request *r)
+{
+    ask(r, view_batch);
+}
+
+void route_message_batches_list(const struct route_request *r)
+{
+    struct record_ask *a = record_ask_new(r, SET_BATCHES, "batch");
+    if (!a)
+        return;
+    a->prefix = PREFIX;
+    a->item = message_batch;
+    record_ask_list(a, "after_id", 20, 1000);
+}
+
+/* ---- results */
+
+static void send_results(struct record_ask *a, json_t *record)
+{
+    char path[BATCH_PATH_MAX], id[BATCH_ID_BYTES];
+    file_id(a, "output", id);
+    if (!is_ended(record)) {
+        record_ask_refuse(a, 404, "not_found", "The batch has no results before it has ended.");
+        return;
+    }
+    if (a->gone) {
+        record_ask_free(a);
+        return;
+    }
+    int rc = batches_path(service_batches(a->service), id, path);
+    if (rc == 0)
+        rc = file_send(service_base(a->service), a->exchange, path, "application/x-jsonl");
+    if (rc < 0)
+        record_ask_refuse(a, 503, "storage_error",
+                          "The results are not on this instance's disk; see data_dir.");
+    else
+        record_ask_free(a);
+}
+
+void route_message_batches_results(const struct route_request *r)
+{
+    ask(r, send_results);
+}
+
+/* ---- cancel, delete */
+
+static void on_cancel_kept(void *arg, enum redis_status status, const char *text, size_t len)
+{
+    struct record_ask *a = arg;
+    (void)text;
+    (void)len;
+    if (status == REDIS_OK)
+        view_batch(a, a->record);
+    else
+        record_ask_refuse(a, 503, "storage_unavailable", "Redis is not reachable now.");
+}
+
+static void cancel_batch(struct record_ask *a, json_t *record)
+{
+    struct record_at at = {SET_CANCELS, a->tenant, a->id};
+    char now[24];
+    if (is_ended(record)) {
+        record_ask_refuse(a, 400, "invalid_request_error", "The batch has ended already.");
+        return;
+    }
+    (void)snprintf(now, sizeof(now), "%lld", (long long)(clock_wall_ms() / 1000));
+    record_store_put(store(a), &at, now, on_cancel_kept, a);
+}
+
+void route_message_batches_cancel(const struct route_request *r)
+{
+    ask(r, cancel_batch);
+}
+
+static void on_removed(void *arg, enum redis_status status, const char *text, size_t len)
+{
+    struct record_ask *a = arg;
+    static const char *const what[] = {"input", "output"};
+    char path[BATCH_PATH_MAX], id[BATCH_ID_BYTES];
+    (void)text;
+    (void)len;
+    if (status != REDIS_OK) {
+        record_ask_refuse(a, 503, "storage_unavailable", "Redis is not reachable now.");
+        return;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        file_id(a, what[i], id);
+        if (batches_path(service_batches(a->service), id, path) == 0)
+            (void)unlink(path);
+    }
+    record_ask_answer(a, 200,
+                      json_pack("{s:s, s:s}", "id", a->id, "type", "message_batch_deleted"));
+}
+
+static void delete_batch(struct record_ask *a, json_t *record)
+{
+    struct record_at at = {SET_BATCHES, a->tenant, a->id};
+    if (is_ended(record))
+        record_store_remove(store(a), &at, on_removed, a);
+    else
+        record_ask_refuse(a, 400, "invalid_request_error",
+                          "A batch can be deleted when it has ended: cancel it first.");
+}
+
+void route_message_batches_delete(const struct route_request *r)
+{
+    ask(r, delete_batch);
+}
