@@ -24,7 +24,7 @@ struct args {
     struct key bucket, tenant;
     char dims[POOL_MAX_DIMS * 9];
     char costs[POOL_MAX_DIMS * 21], pauses[POOL_MAX_DIMS * 21];
-    char news[STORE_NEWS_BYTES + 48], kind[32];
+    char news[STORE_NEWS_BYTES + 48], kind[32], listed[64];
     bool durable;
 };
 
@@ -422,6 +422,9 @@ void pool_store_submit(struct pool_store *s, struct store_pool *pool, const stru
     add_int(&a, t->deadline_in_ms);
     add_int(&a, t->aging_ms);
     add_int(&a, s->alive_ms);
+    (void)snprintf(a.listed, sizeof(a.listed), "%" PRId64 " %" PRId64 " %d", t->listed_us,
+                   t->listed_ttl_ms, JOB_MAX_LISTED);
+    add_text(&a, t->listed_us > 0 ? a.listed : "");
     add_fields(&a, t->fields, t->field_count);
     a.durable = t->is_job;
     call(s, pool, SCRIPT_SUBMIT, &a, fn, arg);

@@ -94,6 +94,8 @@ struct store_ticket {
     int64_t aging_ms;
     const struct store_field *fields; /* kept in the ticket's record, unread by the scripts */
     size_t field_count;
+    int64_t listed_us;     /* its place in the tenant's list (job_store.h); 0: none */
+    int64_t listed_ttl_ms; /* of the whole list, renewed by each entry */
 };
 
 struct store_outcome {
@@ -183,6 +185,8 @@ void pool_store_accrue(struct pool_store *s, struct store_pool *pool,
 
 /* The limit's name without its owner, who is told apart. */
 const char *pool_store_limit_name(const char *binding, bool *ret_own);
+/* "pool", "tenant", or "provider" (of "circuit": it wants money first); "" of no limit. */
+const char *pool_store_limit_whose(const char *binding);
 /* The other way: "tenant:tpm" of "tpm"; "" of a name that is no limit. Static storage. */
 const char *pool_store_own_name(const char *limit);
 
