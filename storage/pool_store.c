@@ -196,6 +196,7 @@ static void read_turn(const struct redisReply *reply, struct store_turn *turn)
         turn->levels[i].full_in_ms = reply_int(reply_at(levels, 2 * i + 1), 0);
     }
     turn->queued = reply_int(reply_at(reply, 5), 0);
+    turn->foreseen_output = reply_int(reply_at(reply, 6), 0);
     read_result(turn);
 }
 
@@ -476,6 +477,18 @@ void pool_store_settle(struct pool_store *s, struct store_pool *pool, const stru
     call(s, pool, SCRIPT_SETTLE, &a, fn, arg);
 }
 
+void pool_store_accrue(struct pool_store *s, struct store_pool *pool, const struct store_lease *l,
+                       const int64_t *produced, pool_store_fn fn, void *arg)
+{
+    struct args a;
+    begin(&a, s, pool, 0);
+    join_costs(&pool->limits, produced, a.costs, sizeof(a.costs));
+    add_text(&a, l->id);
+    add_int(&a, l->fence);
+    add_text(&a, a.costs);
+    call(s, pool, SCRIPT_ACCRUE, &a, fn, arg);
+}
+
 void pool_store_cancel(struct pool_store *s, struct store_pool *pool, const char *id, int most,
                        pool_store_fn fn, void *arg)
 {
@@ -567,24 +580,4 @@ void pool_store_probe(struct pool_store *s, struct store_pool *pool, const struc
     add_text(&a, a.costs);
     add_int(&a, t->fair_cost);
     call(s, pool, SCRIPT_PROBE, &a, fn, arg);
-}
-
-bool pool_store_confirms(const struct pool_store *s)
-{
-    return s->confirm && !s->trusts_disk;
-}
-
-void pool_store_confirm(struct pool_store *s, const struct store_pool *pool, uint64_t stamp,
-                        redis_confirm_fn fn, void *arg)
-{
-    struct key key = key_pool(pool->id, "w");
-    if (pool_store_confirms(s))
-        redis_confirm_ask(s->confirm, stamp, key.text, fn, arg);
-    else
-        fn(arg, REDIS_OK, 0);
-}
-
-void pool_store_trust_disk(struct pool_store *s)
-{
-    s->trusts_disk = true;
 }

@@ -6,7 +6,8 @@
 -- RESULT: {'granted', fence, seq} {'queued', eta_ms, ahead, binding} {'too_large', dim, capacity}
 --         (dim and binding: 'tpm' of the pool, 'tenant:tpm' of the tenant)
 --         {'full', queued} {'tenant_full', queued, max_queue} {'known', state, fence, seq}
---         {'circuit', why, ms}: a call, while the provider says that there is no money
+--         {'circuit', why, ms}: a call, while the provider says that there is no money; one that is
+--         known and waits is taken out
 
 local p = open_pool(ARGV[1], ARGV[2], ARGV[3])
 if not p then
@@ -55,6 +56,17 @@ local function store(fields)
 end
 
 local known = redis.call('HMGET', key, 'st', 'at', 'seq')
+local open_ms = circuit_wait(p) or 0
+if (known[1] == 'queued' or known[1] == 'delayed') and open_ms > 0 and kind == 'call' then
+  -- it waited when the circuit opened: its caller hears of it now, not at the end of its own patience
+  if known[1] == 'queued' then
+    unqueue(p, load_ticket(p, id))
+  end
+  redis.call('ZREM', p.pre .. 'delay', id)
+  redis.call('DEL', key)
+  save(p)
+  return reply(p, {'circuit', p.ad.t[3], int(open_ms)})
+end
 if known[1] then
   return reply(p, {'known', known[1], known[2], known[3] or '0'})
 end
@@ -70,7 +82,6 @@ end
 for i, d in ipairs(p.dims) do
   t.cost[i] = math.min(t.cost[i], d.C) -- a learned rate may be below what one request costs
 end
-local open_ms = circuit_wait(p) or 0
 if open_ms > 0 and kind ~= 'job' then
   return reply(p, {'circuit', p.ad.t[3], int(open_ms)})
 end

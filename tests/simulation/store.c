@@ -144,6 +144,17 @@ void pool_store_charge(struct pool_store *s, struct store_pool *pool, const stru
     call(s, pool, op, fn, arg);
 }
 
+void pool_store_accrue(struct pool_store *s, struct store_pool *pool,
+                       const struct store_lease *lease, const int64_t *produced, pool_store_fn fn,
+                       void *arg)
+{
+    struct op *op = pool_op(OP_ACCRUE, s, pool, 0);
+    (void)snprintf(op->lease.id, sizeof(op->lease.id), "%s", lease->id);
+    op->lease.fence = lease->fence;
+    memcpy(op->produced, produced, sizeof(op->produced));
+    call(s, pool, op, fn, arg);
+}
+
 void pool_store_heartbeat(struct pool_store *s, struct store_pool *pool,
                           const struct store_lease *leases, size_t count, pool_store_fn fn,
                           void *arg)
