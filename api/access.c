@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/digest.h"
 #include "common/log.h"
+#include "common/model_list.h"
 #include "common/rand.h"
 #include "storage/access_store.h"
 #include "storage/key.h"
@@ -215,15 +216,7 @@ bool access_may(const struct access_key *k, enum access_scope scope)
 
 bool access_allows_model(const struct access_key *k, const char *model)
 {
-    const char *at = k ? k->models : "";
-    bool any = *at == '\0';
-    for (at += strspn(at, " "); *at && !any; at += strspn(at, " ")) {
-        size_t len = strcspn(at, " ");
-        bool pattern = at[len - 1] == '*';
-        any = strncmp(at, model, pattern ? len - 1 : len) == 0 && (pattern || !model[len]);
-        at += len;
-    }
-    return any;
+    return model_list_allows(k ? k->models : NULL, model);
 }
 
 const struct access_key *access_by_id(const struct access *a, const char *id)

@@ -58,10 +58,8 @@ struct access_key {
     char tenant[TENANT_NAME_BYTES + 1];
     char sha256[65], before[65]; /* before: the one that a rotation replaced; "" none */
     unsigned scopes;
-    char
-        models[ACCESS_MODELS_BYTES]; /* names, or patterns with '*' at the end, each behind a blank;
-                                        "": all */
-    int64_t created_ms, expires_ms;  /* 0: never */
+    char models[ACCESS_MODELS_BYTES]; /* common/model_list.h */
+    int64_t created_ms, expires_ms;   /* 0: never */
     int64_t before_until_ms;
     bool of_config;
 };

@@ -73,7 +73,7 @@ void answer_error(struct exchange *x, enum wire_format format, int status, const
 
 void answer_json(struct exchange *x, int status, json_t *body)
 {
-    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    char *text = body ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
     if (text)
         exchange_reply(x, status, JSON_TYPE, text, strlen(text));
     else

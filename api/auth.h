@@ -17,7 +17,9 @@
 struct caller {
     char tenant[TENANT_NAME_BYTES + 1];
     int64_t weight;
-    const char *provider_key;     /* borrowed from the exchange: to be passed on; NULL none */
+    const char *provider_key;         /* borrowed from the exchange: to be passed on; NULL none */
+    char models[ACCESS_MODELS_BYTES]; /* that the key may use (common/model_list.h); "" all. A copy,
+                                         since a request may be read turns later, and a job's is */
     const struct access_key *key; /* borrowed for this turn of the loop; NULL: an open service */
 };
 

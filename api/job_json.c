@@ -52,6 +52,19 @@ static int add_durability(json_t *job, const struct job_record *r)
     return rc;
 }
 
+/* The hint is written by the script that settles, when the rest has been told to it already. */
+static json_t *explained(const struct job_record *r)
+{
+    json_t *explain = parsed_text(r->explain);
+    if (!json_is_object(explain))
+        return explain;
+    json_t *hint = r->hint && *r->hint ? json_string(r->hint) : json_null();
+    if (json_object_set_new(explain, "hint", hint) == 0)
+        return explain;
+    json_decref(explain);
+    return NULL;
+}
+
 json_t *job_json(const struct job_record *r)
 {
     bool waits = strcmp(r->status, "queued") == 0;
@@ -64,16 +77,15 @@ json_t *job_json(const struct job_record *r)
                   "attempts", (json_int_t)r->attempts);
     if (!job)
         return NULL;
-    json_t *rest =
-        json_pack("{s:o, s:o, s:s?, s:s?, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "position",
-                  waits ? json_integer(r->ahead + 1) : json_null(), "eta_ms",
-                  waits ? json_integer(r->eta_ms) : json_null(), "binding_limit",
-                  *r->binding ? r->binding : NULL, "decision",
-                  r->decision && *r->decision ? r->decision : NULL, "input_tokens",
-                  (json_int_t)r->input_tokens, "trimmed_tokens", (json_int_t)r->trimmed_tokens,
-                  "trim", parsed_text(r->cut), "usage", parsed_text(r->usage), "response",
-                  response(r), "error", parsed_text(r->error), "metadata", parsed_text(r->metadata),
-                  "explain", parsed_text(r->explain));
+    json_t *rest = json_pack(
+        "{s:o, s:o, s:s?, s:s?, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "position",
+        waits ? json_integer(r->ahead + 1) : json_null(), "eta_ms",
+        waits ? json_integer(r->eta_ms) : json_null(), "binding_limit",
+        *r->binding ? r->binding : NULL, "decision",
+        r->decision && *r->decision ? r->decision : NULL, "input_tokens",
+        (json_int_t)r->input_tokens, "trimmed_tokens", (json_int_t)r->trimmed_tokens, "trim",
+        parsed_text(r->cut), "usage", parsed_text(r->usage), "response", response(r), "error",
+        parsed_text(r->error), "metadata", parsed_text(r->metadata), "explain", explained(r));
     if (!rest || json_object_update(job, rest) < 0 || add_durability(job, r) < 0) {
         json_decref(job);
         job = NULL;
@@ -174,7 +186,8 @@ int job_input_read(const char *text, size_t len, const struct caller *caller, st
                    struct call_failure *f)
 {
     struct error e;
-    *ret = (struct job_input){.spec = {.tenant = caller->tenant, .weight = caller->weight}};
+    *ret = (struct job_input){
+        .spec = {.tenant = caller->tenant, .weight = caller->weight, .models = caller->models}};
     if (json_scan_check(text, len, &e) < 0) {
         call_failure_set(f, 400, "invalid_json", "The job is %.200s.", e.text);
         return -EINVAL;

@@ -50,14 +50,14 @@ json_t *permit_json(const struct permit_record *r, int64_t now_wall_ms)
 
 json_t *admission_json(const struct admission *a)
 {
-    bool binds = *a->binding != '\0', own = false;
-    (void)pool_store_limit_name(a->binding, &own);
+    bool binds = *a->binding != '\0', own;
     return json_pack("{s:s, s:s, s:I, s:I, s:s?, s:s?, s:s?, s:s, s:s, s:s, s:I, s:I, s:o, s:n}",
                      "object", "admission", "decision", admission_name(a->decision), "wait_ms",
                      (json_int_t)a->wait_ms, "ahead", (json_int_t)a->ahead, "binding_limit",
-                     binds ? a->binding : NULL, "owner", binds ? (own ? "tenant" : "pool") : NULL,
-                     "reason", *a->reason ? a->reason : NULL, "pool", a->pool, "provider",
-                     a->provider, "model", a->model, "input_tokens", (json_int_t)a->input_tokens,
+                     binds ? pool_store_limit_name(a->binding, &own) : NULL, "owner",
+                     binds ? pool_store_limit_whose(a->binding) : NULL, "reason",
+                     *a->reason ? a->reason : NULL, "pool", a->pool, "provider", a->provider,
+                     "model", a->model, "input_tokens", (json_int_t)a->input_tokens,
                      "output_tokens_reserved", (json_int_t)a->output_tokens_reserved, "reserved",
                      amounts(a->limits, a->cost), "trim");
 }

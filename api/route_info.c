@@ -4,6 +4,8 @@
 #include "api/answer.h"
 #include "api/route.h"
 
+#include "common/model_list.h"
+
 #include "www_embedded.h"
 
 #include <string.h>
@@ -20,7 +22,7 @@ void route_readyz(const struct route_request *r)
     answer_json(r->exchange, ready ? 200 : 503, json_pack("{s:s}", "status", why));
 }
 
-/* Rows with an exact name; patterns name no model. */
+/* Rows with an exact name that the caller may use; patterns name no model. */
 void route_models(const struct route_request *r)
 {
     const struct config *c = service_config(r->service);
@@ -28,7 +30,8 @@ void route_models(const struct route_request *r)
     for (size_t i = 0; i < c->provider_count; i++) {
         const struct config_provider *p = &c->providers[i];
         for (size_t k = 0; k < p->model_count; k++) {
-            if (strchr(p->models[k].name, '*'))
+            if (strchr(p->models[k].name, '*') ||
+                !model_list_allows(r->caller.models, p->models[k].name))
                 continue;
             json_t *model = json_pack(
                 "{s:s, s:s, s:I, s:s}", "id", p->models[k].name, "object", "model", "created",

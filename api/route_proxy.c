@@ -170,21 +170,22 @@ static void log_end(const struct proxied *p, const char *what, int status)
     char wait[LOG_NUMBER_BYTES], in[LOG_NUMBER_BYTES], out[LOG_NUMBER_BYTES],
         code[LOG_NUMBER_BYTES];
     char upstream[LOG_NUMBER_BYTES], attempts[LOG_NUMBER_BYTES], dropped[LOG_NUMBER_BYTES];
+    bool own;
     const char *limit = call_binding(p->call), *notes = call_notes(p->call);
     const struct wire_usage *u = call_usage(p->call);
     if (!log_enabled(LOG_INFO))
         return;
-    log_write(LOG_INFO, what, "job", call_id(p->call), "request_id", p->request_id, "route",
-              wire_path(p->endpoint), "model", call_model(p->call), "pool",
-              pool_agent_pool(call_pool(p->call)->agent)->id, "status", log_number(code, status),
-              "decision", call_decision(p->call), "queue_ms",
-              log_number(wait, call_queue_ms(p->call)), "upstream_ms",
-              log_number(upstream, call_upstream_ms(p->call)), "attempts",
-              log_number(attempts, call_attempts(p->call)), "limit", limit, "whose",
-              *limit ? "pool" : "", "failed_attempts", *notes ? notes : "[]", "tokens_in",
-              log_number(in, u->known ? u->input : 0), "tokens_out",
-              log_number(out, u->known ? u->output : 0), "tool_calls_dropped",
-              log_number(dropped, call_tool_calls_dropped(p->call)), NULL);
+    log_write(
+        LOG_INFO, what, "job", call_id(p->call), "request_id", p->request_id, "route",
+        wire_path(p->endpoint), "model", call_model(p->call), "pool",
+        pool_agent_pool(call_pool(p->call)->agent)->id, "status", log_number(code, status),
+        "decision", call_decision(p->call), "queue_ms", log_number(wait, call_queue_ms(p->call)),
+        "upstream_ms", log_number(upstream, call_upstream_ms(p->call)), "attempts",
+        log_number(attempts, call_attempts(p->call)), "limit", pool_store_limit_name(limit, &own),
+        "whose", pool_store_limit_whose(limit), "failed_attempts", *notes ? notes : "[]",
+        "tokens_in", log_number(in, u->known ? u->input : 0), "tokens_out",
+        log_number(out, u->known ? u->output : 0), "tool_calls_dropped",
+        log_number(dropped, call_tool_calls_dropped(p->call)), NULL);
 }
 
 /* ---- heartbeats: a stream that waits must not look dead to clients and proxies */
@@ -481,6 +482,7 @@ static void begin_call(struct proxied *p, const struct session_facts *facts)
         .headers = headers.lines,
         .header_count = headers.count,
         .caller_key = p->caller.provider_key,
+        .models = p->caller.models,
         .tool_calls = p->options.caps_tools ? &p->options.tool_calls : NULL,
         .facts = facts,
     };

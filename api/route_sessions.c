@@ -6,6 +6,7 @@
 #include "api/trim_report.h"
 
 #include "common/clock.h"
+#include "scheduler/price/price.h"
 #include "scheduler/session.h"
 #include "storage/key.h"
 
@@ -15,12 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PRICE_NANO (PRICE_DOLLAR / 1000000000)
+
 /* One request, until Redis has answered. */
 struct asking {
     struct service *service;
     struct exchange *exchange;
     bool gone, context;
-    char id[ROUTE_ID_BYTES];
+    char id[ROUTE_ID_BYTES], after[ROUTE_ID_BYTES];
     struct buf setup;
     json_t *list; /* of ids */
     int limit;
@@ -112,21 +115,29 @@ static int sizes_of(const struct asking *a, const struct session_setup_read *set
     return 0;
 }
 
+/* Requests whose price is not known are left out; null when that are all. */
+static json_t *total_cost(const struct session_facts *f)
+{
+    if (f->priced == 0 && f->requests > 0)
+        return json_null();
+    return json_real((double)((f->cost + PRICE_NANO / 2) / PRICE_NANO) / 1e9);
+}
+
 static json_t *statistics(const struct session_view *v, const struct trim_size *before,
                           const struct trim_size *after)
 {
     const struct session_facts *f = &v->facts;
     int64_t without = f->input + f->saved;
     double percent = without > 0 ? 100.0 * (double)f->saved / (double)without : 0;
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:n, s:I, s:I, s:I, s:f, s:I, s:I}",
-                     "messages", (json_int_t)v->count, "bytes", (json_int_t)v->bytes, "requests",
-                     (json_int_t)f->requests, "current_tokens", (json_int_t)before->tokens,
-                     "context_tokens", (json_int_t)after->tokens, "input_tokens",
-                     (json_int_t)f->input, "output_tokens", (json_int_t)f->output, "total_tokens",
-                     (json_int_t)(f->input + f->output), "total_cost", "compressions",
-                     (json_int_t)f->trims, "compression_tokens", (json_int_t)0, "saved_tokens",
-                     (json_int_t)f->saved, "saved_percent", percent, "tool_calls",
-                     (json_int_t)f->calls, "tool_calls_dropped", (json_int_t)f->dropped);
+    return json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:f, s:I, s:I}", "messages",
+        (json_int_t)v->count, "bytes", (json_int_t)v->bytes, "requests", (json_int_t)f->requests,
+        "current_tokens", (json_int_t)before->tokens, "context_tokens", (json_int_t)after->tokens,
+        "input_tokens", (json_int_t)f->input, "output_tokens", (json_int_t)f->output,
+        "total_tokens", (json_int_t)(f->input + f->output), "total_cost", total_cost(f),
+        "compressions", (json_int_t)f->trims, "compression_tokens", (json_int_t)f->spent,
+        "saved_tokens", (json_int_t)f->saved, "saved_percent", percent, "tool_calls",
+        (json_int_t)f->calls, "tool_calls_dropped", (json_int_t)f->dropped);
 }
 
 static json_t *session_json(const struct asking *a, const struct session_view *v)
@@ -316,6 +327,7 @@ static void list_before(struct asking *a, int64_t before_us)
 {
     struct session_range range = {.tenant = a->tenant,
                                   .before_us = before_us,
+                                  .before_id = a->after,
                                   .since_us = a->since_us,
                                   .limit = a->limit + 1};
     session_store_list(service_sessions_store(a->service), &range, on_listed, a);
@@ -358,6 +370,7 @@ void route_sessions_list(const struct route_request *r)
         answer_error(r->exchange, WIRE_OPENAI, 503, "out_of_memory", "Sluice is out of memory.");
         asking_free(a);
     } else if (has_after == 0) {
+        (void)snprintf(a->after, sizeof(a->after), "%s", after);
         session_store_place(service_sessions_store(r->service), a->tenant, after, on_place, a);
     } else {
         list_before(a, 0);

@@ -51,6 +51,7 @@
 
 /* Tool calls */
 #define TOOL_FILTER_MAX_CHOICES WIRE_MAX_CHOICES /* of a streamed answer */
+#define TOOL_FILTER_WAIT_BYTES  (4 * MIB)        /* of a stream, for calls to be whole */
 #define TOOL_FILTER_MAX_BLOCKS  256     /* calls and thoughts taken out of one streamed answer */
 #define TOOL_CAP_MAX            1000000 /* any cap of calls */
 #define TOOL_CAP_HEADER_BYTES   256

@@ -55,6 +55,7 @@ struct call_spec {
     size_t body_len;
     const char *tenant;
     int64_t weight;
+    const char *models; /* the caller may use these (common/model_list.h); NULL all; copied */
     enum pool_class class;
     bool class_given;                  /* beside the body, whose own priority says nothing then */
     int64_t max_wait_ms;               /* in the queue, all attempts together */
@@ -113,7 +114,8 @@ void call_resume(struct call *c);
 
 /* ---- looking */
 const char *call_id(const struct call *c);
-const char *call_model(const struct call *c); /* that serves it: perhaps a fallback */
+const char *call_model(const struct call *c);  /* that serves it: perhaps a fallback */
+const char *call_models(const struct call *c); /* as in its spec; "" all */
 enum wire_endpoint call_endpoint(const struct call *c);
 const char *call_body(const struct call *c, size_t *ret_len); /* the client's own bytes */
 int64_t call_tries(const struct call *c); /* attempts that count, of jobs on all instances */

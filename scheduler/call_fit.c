@@ -40,6 +40,8 @@ struct room {
 
 void call_measure(struct call *c)
 {
+    const struct session_anchor *stored = &c->facts.anchor;
+    bool same = stored->counted > 0 && strcmp(stored->model, c->model) == 0;
     struct gauge_ask ask = {
         .provider = c->provider->name,
         .model = c->model,
@@ -49,6 +51,8 @@ void call_measure(struct call *c)
         .request = &c->request,
         .chars_per_token = c->row->chars_per_token,
         .by_characters = c->pool->profile->reserves_max_output,
+        .stored = same ? (struct calibration_anchor){stored->tokens, stored->counted}
+                       : (struct calibration_anchor){0},
     };
     gauge_read(scheduler_gauge(c->sched), &ask, &c->fit.size);
 }

@@ -21,6 +21,11 @@ const char *call_model(const struct call *c)
     return c->model;
 }
 
+const char *call_models(const struct call *c)
+{
+    return c->spec.models ? c->spec.models : "";
+}
+
 enum wire_endpoint call_endpoint(const struct call *c)
 {
     return c->spec.endpoint;

@@ -216,6 +216,8 @@ bool call_leave_home(struct call *c);
 
 /* call_request.c */
 
+/* Whether its caller may use the model of that name, or the one that the name leads to. */
+bool call_may_use(const struct call *c, const char *asked);
 int call_copy_spec(struct call *c, const struct call_spec *spec) MUST_CHECK;
 /* The transfer's request; header lines in headers[], the authorization line in auth. */
 #define CALL_AUTH_BYTES 4096

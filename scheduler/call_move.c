@@ -138,7 +138,10 @@ static bool next_fallback(struct call *c, struct choice *ret)
     if (c->spec.no_fallback || c->spec.for_permit || !row)
         return false;
     while (c->next_fallback < row->fallback_count) {
-        char *name = strdup(row->fallbacks[c->next_fallback++]);
+        const char *other = row->fallbacks[c->next_fallback++];
+        if (!call_may_use(c, other))
+            continue;
+        char *name = strdup(other);
         if (!name)
             return false;
         free(c->asked);

@@ -22,7 +22,9 @@ static void add_text(struct buf *out, const char *name, const char *value)
 
 const char *call_explain(struct call *c)
 {
+    bool own;
     struct buf *out = &c->explain;
+    const char *binding = c->waited ? c->binding : "";
     const char *notes = call_notes(c);
     buf_clear(out);
     (void)buf_adds(out, "{");
@@ -30,8 +32,8 @@ const char *call_explain(struct call *c)
     add_text(out, "asked_model", c->fallen ? c->fallen->name : c->model);
     add_text(out, "pool", pool_agent_pool(c->pool->agent)->id);
     (void)buf_addf(out, ",\"queue_ms\":%" PRId64, call_queue_ms(c));
-    add_text(out, "limit", c->waited ? c->binding : "");
-    add_text(out, "whose", c->waited && *c->binding ? "pool" : "");
+    add_text(out, "limit", pool_store_limit_name(binding, &own));
+    add_text(out, "whose", pool_store_limit_whose(binding));
     (void)buf_addf(out, ",\"failed_attempts\":%s}", *notes ? notes : "[]");
     return out->failed ? "" : out->data;
 }

@@ -22,6 +22,7 @@ void call_reply_reset(struct call *c)
     c->status = 0;
     c->streaming = c->refused = c->broken = false;
     c->first_us = 0;
+    c->usage = (struct wire_usage){.known = false}; /* each attempt is settled by its own */
     c->refusal = (struct wire_answer){.failure = WIRE_OK, .retry_after_ms = -1};
     c->news = (struct news){.answered = false};
 }

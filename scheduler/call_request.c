@@ -52,7 +52,7 @@ int call_copy_spec(struct call *c, const struct call_spec *spec)
         return -ENOSPC;
     for (size_t i = 0; i < n; i++)
         bytes += strlen(spec->headers[i].name) + strlen(spec->headers[i].value) + 2;
-    const char *const texts[] = {spec->caller_key, spec->trim, spec->session};
+    const char *const texts[] = {spec->caller_key, spec->trim, spec->session, spec->models};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         bytes += texts[i] ? strlen(texts[i]) + 1 : 0;
     char *at = c->texts = malloc(bytes);
@@ -71,6 +71,8 @@ int call_copy_spec(struct call *c, const struct call_spec *spec)
     c->spec.tenant = put(&at, spec->tenant);
     if (spec->caller_key)
         c->spec.caller_key = put(&at, spec->caller_key);
+    if (spec->models)
+        c->spec.models = put(&at, spec->models);
     if (spec->trim)
         c->spec.trim = put(&at, spec->trim);
     if (spec->session)

@@ -1,5 +1,7 @@
 #include "scheduler/call_internal.h"
 
+#include "common/model_list.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -17,6 +19,31 @@ int call_rename_model(struct call *c, const char *model)
         return call_replace_body(c, &changed);
     buf_release(&changed);
     return rc;
+}
+
+bool call_may_use(const struct call *c, const char *asked)
+{
+    const struct config_provider *provider;
+    const struct config_model *row;
+    const char *model = NULL;
+    enum config_format format = (enum config_format)wire_format_of(c->spec.endpoint);
+    return model_list_allows(c->spec.models, asked) ||
+           (config_route(c->plan->config, format, asked, &provider, &row, &model) &&
+            model_list_allows(c->spec.models, model));
+}
+
+/* What the name stands for may be an alias; the key names what its callers ask for. */
+static int check_model(const struct call *c, struct call_failure *f)
+{
+    if (call_may_use(c, c->asked))
+        return 0;
+    call_failure_set(f, 403, "model_not_allowed",
+                     "This API key may not use the model '%.100s'. Ask for one of the models that "
+                     "it may use, which GET /v1/models lists, or for a key that may use this one "
+                     "(sluice keys create --models).",
+                     c->asked);
+    f->param = "model";
+    return -EPERM;
 }
 
 /* The name that was asked for, and a first row that serves it. */
@@ -76,6 +103,8 @@ static int check_key(struct call *c, struct call_failure *f)
 int call_route(struct call *c, struct call_failure *failure)
 {
     int rc = find_row(c, failure);
+    if (rc == 0)
+        rc = check_model(c, failure);
     if (rc == 0)
         rc = check_key(c, failure);
     if (rc < 0)

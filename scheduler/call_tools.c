@@ -1,9 +1,14 @@
 #include "scheduler/call_internal.h"
 
+#include "scheduler/price/price.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define COST_MOST (1000 * PRICE_DOLLAR)
 
 static void find_caps(const struct call *c, struct config_tool_calls *caps)
 {
@@ -52,6 +57,16 @@ static int apply(struct call *c, const struct config_tool_calls *caps, const str
         rc = tool_cap_left(t, caps, &past, &c->tools.left);
     if (rc < 0 || c->tools.left.exceeded)
         return rc;
+    c->tools.most_alike = -1;
+    bool drops = caps->mode != CONFIG_TOOLS_ANSWER && caps->mode != CONFIG_TOOLS_ERROR;
+    if (drops && caps->max_identical >= 0) {
+        free(c->tools.prints);
+        c->tools.prints = NULL;
+        rc = tool_cap_prints(t, &c->tools.prints, &c->tools.print_count);
+        if (rc < 0)
+            return rc;
+        c->tools.most_alike = caps->max_identical;
+    }
     buf_init(&changed, HTTP_MAX_BODY_BYTES + MIB);
     rc = tool_cap_request(t, caps, &past, &c->tools.left, &changed);
     if (rc == 0 && changed.len > 0)
@@ -92,14 +107,21 @@ void call_tools_release(struct call *c)
 {
     tool_filter_release(&c->tools.filter);
     buf_release(&c->tools.out);
+    free(c->tools.prints);
+    c->tools.prints = NULL;
 }
 
 void call_tools_reset(struct call *c)
 {
     if (!c->tools.on)
         return;
-    call_tools_release(c);
-    tool_filter_init(&c->tools.filter, c->spec.endpoint, c->tools.left.calls);
+    struct call_tools *tools = &c->tools;
+    tool_filter_release(&tools->filter);
+    buf_release(&tools->out);
+    tool_filter_init(&tools->filter, c->spec.endpoint, tools->left.calls);
+    if (tools->most_alike >= 0)
+        tool_filter_limit_repeats(&tools->filter, tools->most_alike, tools->prints,
+                                  tools->print_count);
     buf_init(&c->tools.out, 2 * SSE_MAX_EVENT_BYTES);
 }
 
@@ -142,16 +164,42 @@ int64_t call_tool_calls_dropped(const struct call *c)
     return c->tools.filter.dropped;
 }
 
+/* A gateway may give models names of its own; then the one that was asked for tells. */
+static bool find_cost(const struct call *c, const struct wire_usage *u, int64_t *ret)
+{
+    const struct price_table *prices = scheduler_prices(c->sched);
+    const char *upstream = c->row->upstream_model;
+    struct price price;
+    struct price_usage usage = {.input = u->input,
+                                .cache_read = u->cache_read,
+                                .cache_write = u->cache_write,
+                                .output = u->output};
+    if (!(upstream && price_find(prices, c->provider->name, upstream, &price)) &&
+        !price_find(prices, c->provider->name, c->model, &price))
+        return false;
+    *ret = price_cost(&price, &usage);
+    if (*ret > COST_MOST) /* a sum of these never overflows in Redis */
+        *ret = COST_MOST;
+    return true;
+}
+
 void call_session_delta(const struct call *c, struct session_delta *ret)
 {
     const struct call_tools *tools = &c->tools;
     const struct wire_usage *u = call_usage(c);
     bool called = tools->filter.passed > 0;
+    int64_t cost = 0;
+    bool priced = u->known && find_cost(c, u, &cost);
     *ret = (struct session_delta){
         .calls = tools->filter.passed,
         .dropped = tools->filter.dropped,
         .input = u->known ? u->input : 0,
         .output = u->known ? u->output : 0,
+        .trims = c->fit.trimmed > 0,
+        .saved = c->fit.trimmed,
+        .spent = c->fit.spent,
+        .cost = cost,
+        .priced = priced,
         .turn = tools->count.turn,
         .iterations = tools->count.iterations + called,
     };
@@ -160,6 +208,7 @@ void call_session_delta(const struct call *c, struct session_delta *ret)
     ret->anchor = (struct session_anchor){
         .tokens = u->input,
         .messages = tools->messages,
+        .counted = c->fit.size.counted,
         .high = tools->hash.high,
         .low = tools->hash.low,
     };

@@ -21,6 +21,9 @@ struct call_tools {
     uint32_t messages;         /* their number */
     struct tool_filter filter; /* of this attempt's answer */
     struct buf out;
+    int64_t most_alike; /* calls of a kind in a turn; -1: any */
+    uint64_t *prints;   /* of those that it has had */
+    size_t print_count;
 };
 
 /* A stage of preflight: counts, may rewrite the body or refuse the request. */

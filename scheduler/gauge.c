@@ -240,6 +240,8 @@ static void find_anchor(struct gauge *g, const struct gauge_ask *ask, const stru
     if (r->anchor.billed == 0 && r->has_session && anchors_find(g->anchors, names, now_ms, &last) &&
         r->counted > last.counted / 2)
         r->anchor = last;
+    if (r->anchor.billed == 0 && ask->stored.billed > 0 && r->counted > ask->stored.counted / 2)
+        r->anchor = ask->stored;
 }
 
 static bool count_conversation(struct gauge *g, const struct gauge_ask *ask,

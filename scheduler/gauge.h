@@ -9,7 +9,8 @@
  * (prompt/calibration.h). What is learned of a model is kept in Redis and shared by all instances:
  * read when a model is first met (until the answer comes, the family's figures stand), and written
  * at most every GAUGE_SYNC_MS. Anchors are kept by each instance for itself, as they are of use to
- * the next request of a conversation only, and a missing one costs precision and nothing else.
+ * the next request of a conversation only, and a missing one costs precision and nothing else. That
+ * of a conversation with a name comes with what Redis knows of it anyway.
  *
  *   units      tokens.
  *   ownership  opaque; a reading may be kept until gauge_free().
@@ -56,6 +57,8 @@ const char *gauge_method_name(enum gauge_method m); /* static storage */
 struct gauge_ask {
     const char *provider, *model, *tenant;
     const char *session; /* as the caller named the conversation; NULL */
+    /* of its last request on any instance, when there is none here; billed 0: none */
+    struct calibration_anchor stored;
     enum wire_endpoint endpoint;
     const struct wire_request *request;
     double chars_per_token; /* above 0: the operator's own rule, in place of all this */

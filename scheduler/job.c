@@ -17,7 +17,7 @@
 #define INDEX_TTL_MS           (INT64_C(31) * 86400000)
 #define NUMBER_BYTES           24
 #define CUT_BYTES              1024
-#define FINGERPRINT_TEXT_BYTES 256
+#define FINGERPRINT_TEXT_BYTES 384
 
 /* One job on its way into the queue. */
 struct submission {
@@ -277,6 +277,8 @@ static void submit(struct submission *s)
     }
     if (call_is_shrunk(s->call))
         fields[n++] = field("sh", "1", 1);
+    if (*call_models(s->call))
+        fields[n++] = field("ml", call_models(s->call), strlen(call_models(s->call)));
     if (s->metadata)
         fields[n++] = field("md", s->metadata, strlen(s->metadata));
     t.id = s->id;
@@ -386,6 +388,7 @@ static struct call *check(struct jobs *j, const struct job_spec *spec, struct ca
         .body_len = spec->body_len,
         .tenant = spec->tenant,
         .weight = spec->weight,
+        .models = spec->models,
         .class = spec->class,
         .class_given = spec->class_given,
         .is_job = true,
@@ -408,7 +411,7 @@ static struct call *check(struct jobs *j, const struct job_spec *spec, struct ca
 }
 
 /* Of all that the request says: under one key, the same body for another endpoint, priority or
- * deadline is another request. */
+ * deadline, or to be trimmed in another way, is another request. */
 static void take_fingerprint(struct submission *s, const struct job_spec *spec, const char *body,
                              size_t len)
 {
@@ -416,8 +419,10 @@ static void take_fingerprint(struct submission *s, const struct job_spec *spec, 
     const char *metadata = spec->metadata ? spec->metadata : "";
     digest_hex(body, len, of_body, DIGEST_HEX_BYTES - 1);
     digest_hex(metadata, strlen(metadata), of_metadata, DIGEST_HEX_BYTES - 1);
-    int n = snprintf(text, sizeof(text), "%s %s %" PRId64 " %s %s", wire_path(spec->endpoint),
-                     pool_class_name(spec->class), spec->deadline_ms, of_body, of_metadata);
+    int n =
+        snprintf(text, sizeof(text), "%s %s %" PRId64 " %s %s %.*s %d", wire_path(spec->endpoint),
+                 pool_class_name(spec->class), spec->deadline_ms, of_body, of_metadata,
+                 TRIM_NAME_BYTES, spec->trim ? spec->trim : "", spec->never_shrink);
     assert(n > 0 && (size_t)n < sizeof(text));
     digest_hex(text, (size_t)n, s->fingerprint, DIGEST_HEX_BYTES - 1);
 }

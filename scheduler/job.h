@@ -41,10 +41,11 @@ struct job_record {
     const char *body;       /* of the answer */
     size_t body_len;
     const char *usage, *error, *metadata; /* JSON */
-    const char *explain;                  /* JSON of call_explain(), of the last attempt */
-    bool is_call;                         /* a proxied call, which has ended */
-    const char *durability;               /* of one just accepted: how safe it is; else NULL */
-    int64_t replicas;                     /* that have it, with "replicated" */
+    const char *hint;       /* which limits its answer moved, and how, for people; "" none */
+    const char *explain;    /* JSON of call_explain(), of the last attempt */
+    bool is_call;           /* a proxied call, which has ended */
+    const char *durability; /* of one just accepted: how safe it is; else NULL */
+    int64_t replicas;       /* that have it, with "replicated" */
 };
 
 /* record is NULL when there is no such job of this tenant (failure says it, or why it is not
@@ -58,6 +59,7 @@ struct job_spec {
     size_t body_len;
     const char *tenant;
     int64_t weight;
+    const char *models; /* as of struct call_spec; kept with the job, for its fallbacks */
     enum pool_class class;
     bool class_given;            /* else a priority inside the body holds */
     int64_t deadline_ms;         /* from now; 0 none */

@@ -9,7 +9,7 @@
 #include <string.h>
 
 static const char *const fields[] = {"ep", "rq", "ten",    "w",  "cl", "tr", "at",
-                                     "t0", "t1", "cancel", "bd", "xp", "sh"};
+                                     "t0", "t1", "cancel", "bd", "xp", "sh", "ml"};
 enum {
     F_EP,
     F_REQUEST,
@@ -24,6 +24,7 @@ enum {
     F_BINDING,
     F_EXPLAINED,
     F_SHRUNK,
+    F_MODELS,
     F_COUNT
 };
 _Static_assert(sizeof(fields) / sizeof(fields[0]) == F_COUNT, "one place for each field");
@@ -114,9 +115,12 @@ static size_t on_result(void *arg, const struct call_failure *failure, struct st
 static void log_run(const struct run *r, const char *what, int status)
 {
     char code[LOG_NUMBER_BYTES], tries[LOG_NUMBER_BYTES], wait[LOG_NUMBER_BYTES];
+    bool own;
+    const char *limit = call_binding(r->call);
     log_write(LOG_INFO, what, "job", r->grant.id, "model", call_model(r->call), "pool",
               pool_agent_pool(call_pool(r->call)->agent)->id, "status", log_number(code, status),
-              "attempts", log_number(tries, call_tries(r->call)), "limit", call_binding(r->call),
+              "attempts", log_number(tries, call_tries(r->call)), "limit",
+              pool_store_limit_name(limit, &own), "whose", pool_store_limit_whose(limit),
               "queue_ms", log_number(wait, call_queue_ms(r->call)), "failed_attempts",
               call_notes(r->call), NULL);
 }
@@ -203,6 +207,7 @@ static void begin(struct run *r, const struct store_turn *turn)
     struct call_spec spec = {
         .tenant = text_at(turn, F_TENANT, NULL),
         .weight = int_at(turn, F_WEIGHT, 1),
+        .models = text_at(turn, F_MODELS, NULL),
         .class = (enum pool_class)int_at(turn, F_CLASS, 1),
         .max_wait_ms = INT64_MAX / 4,
         .is_job = true,

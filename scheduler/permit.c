@@ -173,14 +173,18 @@ static void refuse(struct permit *p, const struct store_turn *turn)
 static void time_out(struct permit *p, int64_t eta_ms, const char *binding)
 {
     struct call_failure f;
+    bool own;
     const char *pool = pool_agent_pool(agent_of(p))->id;
+    const char *limit = pool_store_limit_name(binding, &own);
+    const char *whose = own ? "the tenant's own limit, tenants[] or max_share"
+                            : "the provider's limit, as configured";
     pool_agent_abandon(agent_of(p), p->id);
     pool_stats_add(pool_agent_stats(agent_of(p)), COUNT_expired, 1);
     call_failure_set(&f, 429, "permit_timeout",
-                     "No permit within %" PRId64 " ms (wait_ms): it waits for %s of %s (the "
-                     "provider's limit, as configured), for about %" PRId64 " ms more. Its place "
+                     "No permit within %" PRId64 " ms (wait_ms): it waits for %s of %s (%s), "
+                     "for about %" PRId64 " ms more. Its place "
                      "in the queue was given up.",
-                     p->wait_ms, *binding ? binding : "its turn in the queue", pool, eta_ms);
+                     p->wait_ms, *limit ? limit : "its turn in the queue", pool, whose, eta_ms);
     f.retry_after_ms = eta_ms > 1 ? eta_ms : 1;
     fail(p, &f);
 }

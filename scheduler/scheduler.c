@@ -9,6 +9,7 @@
 #include "scheduler/gauge.h"
 #include "scheduler/pool_local.h"
 #include "scheduler/pool_watch.h"
+#include "scheduler/price/price.h"
 #include "scheduler/summaries.h"
 
 #include <event2/event.h>
@@ -26,6 +27,7 @@ struct scheduler {
     struct plan *plan;
     struct rand rand;
     struct gauge *gauge;
+    struct price_table *prices;
     struct summaries *summaries;
     struct map calls; /* id -> struct call */
     struct map pools; /* pool hash -> struct pool_view */
@@ -476,6 +478,11 @@ struct gauge *scheduler_gauge(struct scheduler *s)
     return s->gauge;
 }
 
+const struct price_table *scheduler_prices(const struct scheduler *s)
+{
+    return s->prices;
+}
+
 struct rand *scheduler_rand(struct scheduler *s)
 {
     return &s->rand;
@@ -544,10 +551,12 @@ struct scheduler *scheduler_new(const struct scheduler_options *options, struct 
     if (s)
         s->summaries = summaries_new(s, options->summaries);
     if (!s || !plan || !s->undertaker || !s->summaries ||
-        pool_watch_init(&s->watch, s, options->base) < 0 || gauge_new(&gauge, &s->gauge) < 0) {
+        pool_watch_init(&s->watch, s, options->base) < 0 ||
+        price_table_builtin(&s->prices, NULL) < 0 || gauge_new(&gauge, &s->gauge) < 0) {
         plan_drop(plan);
         if (s)
             pool_watch_release(&s->watch);
+        price_table_free(s ? s->prices : NULL);
         summaries_free(s ? s->summaries : NULL);
         if (s && s->undertaker)
             event_free(s->undertaker);
@@ -579,6 +588,7 @@ void scheduler_free(struct scheduler *s)
     map_release(&s->pools);
     map_release(&s->calls);
     gauge_free(s->gauge);
+    price_table_free(s->prices);
     summaries_free(s->summaries);
     event_free(s->undertaker);
     pool_watch_release(&s->watch);

@@ -24,6 +24,7 @@ struct event_base;
 struct http_client;
 struct call;
 struct gauge;
+struct price_table;
 struct scheduler;
 struct summaries;
 struct summary_store;
@@ -123,6 +124,7 @@ const struct scheduler_options *scheduler_options(const struct scheduler *s);
 struct rand *scheduler_rand(struct scheduler *s);
 struct summaries *scheduler_summaries(struct scheduler *s);
 struct gauge *scheduler_gauge(struct scheduler *s);
+const struct price_table *scheduler_prices(const struct scheduler *s);
 /* The rules of a provider; those of "generic" where it names none that is known. */
 const struct profile *scheduler_profile(const struct config_provider *provider);
 int scheduler_add_call(struct scheduler *s, struct call *c, const char *id) MUST_CHECK;

@@ -400,8 +400,8 @@ static void commit(struct session_post *p, const struct entries *e, const struct
     size_t lens[SESSION_COMMIT_MESSAGES];
     struct session_delta delta;
     call_session_delta(c, &delta);
-    delta.trims = p->saved > 0;
-    delta.saved = p->saved;
+    delta.trims = p->saved > 0 || delta.trims > 0;
+    delta.saved += p->saved;
     for (size_t i = 0; i < e->count; i++) {
         size_t from = i ? e->ends[i - 1] : 0;
         messages[i] = e->bytes.data + from;

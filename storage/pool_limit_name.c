@@ -10,6 +10,17 @@ const char *pool_store_limit_name(const char *binding, bool *ret_own)
     return *ret_own ? binding + sizeof(own) - 1 : binding;
 }
 
+const char *pool_store_limit_whose(const char *binding)
+{
+    bool own;
+    const char *name = pool_store_limit_name(binding, &own);
+    if (*name == '\0')
+        return "";
+    if (own)
+        return "tenant";
+    return strcmp(name, "circuit") == 0 ? "provider" : "pool";
+}
+
 const char *pool_store_own_name(const char *limit)
 {
     static const char *const names[] = {"tenant:rpm",  "tenant:tpm", "tenant:itpm",

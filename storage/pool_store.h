@@ -176,6 +176,8 @@ void pool_store_heartbeat(struct pool_store *s, struct store_pool *pool,
 
 /* The limit's name without its owner, who is told apart. */
 const char *pool_store_limit_name(const char *binding, bool *ret_own);
+/* "pool", "tenant", or "provider" (of "circuit": it wants money first); "" of no limit. */
+const char *pool_store_limit_whose(const char *binding);
 /* The other way: "tenant:tpm" of "tpm"; "" of a name that is no limit. Static storage. */
 const char *pool_store_own_name(const char *limit);
 

@@ -60,6 +60,9 @@ static const struct {
     {"output", offsetof(struct session_facts, output), offsetof(struct session_delta, output)},
     {"trims", offsetof(struct session_facts, trims), offsetof(struct session_delta, trims)},
     {"saved", offsetof(struct session_facts, saved), offsetof(struct session_delta, saved)},
+    {"spent", offsetof(struct session_facts, spent), offsetof(struct session_delta, spent)},
+    {"cost", offsetof(struct session_facts, cost), offsetof(struct session_delta, cost)},
+    {"priced", offsetof(struct session_facts, priced), offsetof(struct session_delta, priced)},
 };
 #define COUNTERS (sizeof(counters) / sizeof(counters[0]))
 
@@ -68,8 +71,8 @@ static void read_anchor(const char *text, struct session_anchor *ret)
     struct session_anchor a = {.tokens = 0};
     int used = 0;
     if (text &&
-        sscanf(text, "%" SCNd64 " %" SCNd64 " %" SCNx64 " %" SCNx64 " %n", &a.tokens, &a.messages,
-               &a.high, &a.low, &used) == 4 &&
+        sscanf(text, "%" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNx64 " %" SCNx64 " %n", &a.tokens,
+               &a.messages, &a.counted, &a.high, &a.low, &used) == 5 &&
         strlen(text + used) < sizeof(a.model)) {
         (void)snprintf(a.model, sizeof(a.model), "%s", text + used);
         *ret = a;
@@ -221,8 +224,8 @@ static void add_delta(struct words *w, struct numbers *n, const struct session_d
     add(w, n->iterations);
     if (a->messages > 0) {
         (void)snprintf(n->anchor, sizeof(n->anchor),
-                       "%" PRId64 " %" PRId64 " %016" PRIx64 " %016" PRIx64 " %s", a->tokens,
-                       a->messages, a->high, a->low, a->model);
+                       "%" PRId64 " %" PRId64 " %" PRId64 " %016" PRIx64 " %016" PRIx64 " %s",
+                       a->tokens, a->messages, a->counted, a->high, a->low, a->model);
         add(w, "anchor");
         add(w, n->anchor);
         settings++;
@@ -443,7 +446,26 @@ void session_store_delete(struct session_store *s, const char *tenant, const cha
 struct list_call {
     session_list_fn fn;
     void *arg;
+    char before_id[SESSION_ID_BYTES + 1];
+    int limit;
+    enum redis_status status; /* of the first of two questions */
 };
+
+/* Those of the cursor's own moment: what stands behind it in the order of the list. */
+static void on_equals(void *arg, enum redis_status status, const struct redisReply *reply)
+{
+    struct list_call *call = arg;
+    size_t n = status == REDIS_OK ? reply_count(reply) / 2 : 0;
+    int told = 0;
+    call->status = status;
+    for (size_t i = 0; i < n && told < call->limit; i++) {
+        const char *id = reply_text(reply_at(reply, 2 * i), NULL);
+        if (!id || strcmp(id, call->before_id) >= 0)
+            continue;
+        call->fn(call->arg, REDIS_OK, id, reply_int(reply_at(reply, 2 * i + 1), 0));
+        told++;
+    }
+}
 
 static void on_list(void *arg, enum redis_status status, const struct redisReply *reply)
 {
@@ -454,7 +476,7 @@ static void on_list(void *arg, enum redis_status status, const struct redisReply
         if (id)
             call->fn(call->arg, REDIS_OK, id, reply_int(reply_at(reply, 2 * i + 1), 0));
     }
-    call->fn(call->arg, status, NULL, 0);
+    call->fn(call->arg, call->status != REDIS_OK ? call->status : status, NULL, 0);
     free(call);
 }
 
@@ -468,9 +490,14 @@ void session_store_list(struct session_store *s, const struct session_range *ran
         fn(arg, REDIS_BUSY_LOCAL, NULL, 0);
         return;
     }
-    *call = (struct list_call){fn, arg};
-    if (range->before_us > 0)
+    *call = (struct list_call){.fn = fn, .arg = arg, .limit = range->limit, .status = REDIS_OK};
+    if (range->before_us > 0) {
+        (void)snprintf(call->before_id, sizeof(call->before_id), "%s", range->before_id);
         (void)snprintf(before, sizeof(before), "(%" PRId64, range->before_us);
+        redis_link_command(
+            s->link, REDIS_ARGS("ZREVRANGEBYSCORE", key.text, before + 1, before + 1, "WITHSCORES"),
+            s->timeout_ms, on_equals, call);
+    }
     (void)snprintf(since, sizeof(since), "%" PRId64, range->since_us);
     (void)snprintf(limit, sizeof(limit), "%d", range->limit);
     redis_link_command(

@@ -27,6 +27,7 @@ struct session_store;
  * bytes (from the list's bracket to the end of the last one) have this hash. */
 struct session_anchor {
     int64_t tokens, messages; /* 0: none */
+    int64_t counted;          /* of its own input, by Sluice; 0: it was not */
     uint64_t high, low;
     char model[MODEL_NAME_BYTES];
 };
@@ -36,7 +37,9 @@ struct session_facts {
     int64_t calls;    /* of tools, that passed */
     int64_t dropped;  /* and that did not */
     int64_t input, output;
-    int64_t trims, saved; /* requests that were made smaller, and tokens saved by that */
+    int64_t trims, saved; /* requests that were made smaller, and tokens saved by that, net of */
+    int64_t spent;        /* what making them smaller took */
+    int64_t cost, priced; /* pico-dollars, of so many requests whose price was known */
     uint64_t turn;        /* hash of the message that began the last turn, and */
     int64_t iterations;   /* its rounds of calls */
     struct session_anchor anchor;
@@ -44,7 +47,7 @@ struct session_facts {
 
 /* What one answered request adds. turn, iterations and anchor replace what was there. */
 struct session_delta {
-    int64_t calls, dropped, input, output, trims, saved;
+    int64_t calls, dropped, input, output, trims, saved, spent, cost, priced;
     uint64_t turn;
     int64_t iterations;
     struct session_anchor anchor; /* of 0 messages: the old one stays */
@@ -128,12 +131,15 @@ void session_store_clear(struct session_store *s, const char *tenant, const char
 void session_store_delete(struct session_store *s, const char *tenant, const char *id,
                           session_done_fn fn, void *arg);
 
-/* Last used first: fn for each id, then once with id NULL. before_us: 0 from the newest. */
+/* Last used first: fn for each id, then once with id NULL. before_us: only those used earlier, and
+ * of those of the same moment the ones with a lesser id than before_id; 0: from the newest. fn gets
+ * at most 2 * limit. */
 typedef void (*session_list_fn)(void *arg, enum redis_status status, const char *id,
                                 int64_t used_us);
 struct session_range {
     const char *tenant;
     int64_t before_us, since_us; /* older ones have been forgotten */
+    const char *before_id;
     int limit;
 };
 void session_store_list(struct session_store *s, const struct session_range *range,

@@ -10,7 +10,8 @@
  *   turn       calls since the last message of the user
  *   session    calls of the whole conversation
  *   iterations rounds of calls and results in a turn
- *   identical  times that one tool is called with the same arguments in a turn
+ *   identical  times that one tool is called with the same arguments in a turn; in an answer
+ *              those past it are taken out, wherever they stand
  *
  * Modes. drop: surplus calls are removed from answers. answer: they pass, and their results are
  * replaced by an error text in later requests. error: they pass, and the request that brings
@@ -64,6 +65,9 @@ struct tool_left {
 };
 int tool_cap_left(const struct transcript *t, const struct config_tool_calls *caps,
                   const struct tool_past *past, struct tool_left *ret) MUST_CHECK;
+
+/* What stands for each call of the last turn (provider/tool_repeats.h); free() it. -ENOMEM. */
+int tool_cap_prints(const struct transcript *t, uint64_t **ret, size_t *ret_count) MUST_CHECK;
 
 /* The request as it is to be sent; out stays empty when it stays as it is. Accepted by
  * json_scan_check() before and after. 0, -ENOMEM, -ENOSPC. */

@@ -1,6 +1,6 @@
 #include "scheduler/prompt/tool_cap_marks.h"
 
-#include "scheduler/prompt/content_hash.h"
+#include "scheduler/provider/tool_repeats.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -28,22 +28,21 @@ static int by_like(const void *a, const void *b)
     return x->block < y->block ? -1 : x->block > y->block;
 }
 
-static uint64_t hash_call(const struct transcript_block *b)
-{
-    uint64_t name = b->name.at ? content_hash(b->name.at, b->name.len, 0).low : 0;
-    return b->value.at ? content_hash(b->value.at, b->value.len, name).low : name;
-}
-
 static int count_likes(const struct transcript *t, struct tool_mark *marks, size_t calls)
 {
     struct like *likes = calloc(calls + 1, sizeof(*likes));
     size_t n = 0;
-    if (!likes)
-        return -ENOMEM;
-    for (uint32_t k = 0; k < t->block_count; k++) {
+    int rc = likes ? 0 : -ENOMEM;
+    for (uint32_t k = 0; k < t->block_count && rc == 0; k++) {
         const struct transcript_block *b = &t->blocks[k];
-        if (is_call(t, k))
-            likes[n++] = (struct like){t->messages[b->message].turn, k, hash_call(b)};
+        if (!is_call(t, k))
+            continue;
+        likes[n] = (struct like){.turn = t->messages[b->message].turn, .block = k};
+        rc = tool_call_print(b->name, b->value, &likes[n++].hash);
+    }
+    if (rc < 0) {
+        free(likes);
+        return rc;
     }
     qsort(likes, n, sizeof(*likes), by_like);
     for (size_t i = 0; i < n; i++) {
@@ -53,6 +52,23 @@ static int count_likes(const struct transcript *t, struct tool_mark *marks, size
     }
     free(likes);
     return 0;
+}
+
+int tool_cap_prints(const struct transcript *t, uint64_t **ret, size_t *ret_count)
+{
+    uint64_t *prints = calloc((size_t)t->block_count + 1, sizeof(*prints));
+    int rc = prints ? 0 : -ENOMEM;
+    *ret_count = 0;
+    for (uint32_t k = 0; k < t->block_count && rc == 0; k++) {
+        const struct transcript_block *b = &t->blocks[k];
+        if (is_call(t, k) && t->messages[b->message].turn == t->turns)
+            rc = tool_call_print(b->name, b->value, &prints[(*ret_count)++]);
+    }
+    if (rc < 0)
+        free(prints);
+    else
+        *ret = prints;
+    return rc;
 }
 
 /* ---- ordinals */

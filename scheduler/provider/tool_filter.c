@@ -11,6 +11,13 @@ void tool_filter_init(struct tool_filter *f, enum wire_endpoint endpoint, int64_
     *f = (struct tool_filter){
         .endpoint = endpoint, .left = left < 0 ? 0 : left, .open = -1, .held_index = -1};
     buf_init(&f->held, SSE_MAX_EVENT_BYTES);
+    buf_init(&f->waiting, SSE_MAX_EVENT_BYTES + TOOL_FILTER_WAIT_BYTES);
+}
+
+void tool_filter_limit_repeats(struct tool_filter *f, int64_t most, const uint64_t *before,
+                               size_t before_count)
+{
+    f->failed = tool_repeats_new(f->endpoint, most, before, before_count, &f->repeats);
 }
 
 void tool_filter_release(struct tool_filter *f)
@@ -18,6 +25,9 @@ void tool_filter_release(struct tool_filter *f)
     free(f->choices);
     f->choices = NULL;
     buf_release(&f->held);
+    buf_release(&f->waiting);
+    tool_repeats_free(f->repeats);
+    f->repeats = NULL;
 }
 
 bool tool_filter_has_text(struct json_span string)
@@ -29,11 +39,11 @@ enum tool_fate tool_filter_next(struct tool_filter *f, enum tool_part part)
 {
     if (part == PART_TEXT)
         f->text = true;
-    if (part == PART_THINKING && f->passed > 0 && f->passed == f->left)
+    if (part == PART_THINKING && f->passed > 0 && (f->repeats || f->passed == f->left))
         return FATE_HOLD;
     if (part != PART_CALL)
         return FATE_KEEP;
-    if (f->passed < f->left) {
+    if (f->passed < f->left && !(f->repeats && tool_repeats_has(f->repeats, f->number++))) {
         f->passed++;
         return FATE_KEEP;
     }
@@ -54,13 +64,18 @@ static void settle_held(struct tool_parts *p, size_t from, size_t to, bool cut)
         p->cut[i] = cut;
 }
 
-int tool_parts_read(int64_t left, struct json_span list, tool_part_fn kind, struct tool_parts *ret)
+int tool_parts_read(const struct tool_filter *of, struct json_span list, tool_part_fn kind,
+                    struct tool_parts *ret)
 {
-    struct tool_filter f = {.left = left};
+    struct tool_filter f = {.left = of->left, .repeats = of->repeats};
     struct json_iter it = json_iter(list);
     size_t count = 0, held = 0; /* thinking that waits: held..i */
-    while (json_next(&it))
-        count++;
+    int rc = 0;
+    for (; rc == 0 && json_next(&it); count++)
+        if (of->whole && of->repeats && kind(it.value) == PART_CALL)
+            rc = tool_repeats_add(of->repeats, 0, it.value);
+    if (rc < 0)
+        return rc;
     *ret = (struct tool_parts){.cut = calloc(count + 1, sizeof(*ret->cut)), .count = count};
     if (!ret->cut)
         return -ENOMEM;
@@ -114,8 +129,11 @@ void tool_parts_release(struct tool_parts *p)
 
 int tool_filter_body(struct tool_filter *f, const char *body, size_t len, struct buf *out)
 {
-    int rc = json_scan_check(body, len, NULL);
+    int rc = f->failed ? 0 : json_scan_check(body, len, NULL);
     struct json_span root = json_span_of(body, len);
+    f->whole = true;
+    if (f->failed)
+        return f->failed;
     if (rc < 0 || json_kind(root) != JSON_OBJ)
         return 0;
     struct json_edits edits;
@@ -243,8 +261,8 @@ static int emit(struct tool_filter *f, struct tool_event *ev, struct buf *out, b
     return rc;
 }
 
-int tool_filter_event(struct tool_filter *f, const struct sse_event *event, struct buf *out,
-                      bool *ret_pass)
+static int filter_event(struct tool_filter *f, const struct sse_event *event, struct buf *out,
+                        bool *ret_pass)
 {
     *ret_pass = true;
     if (!event->has_data || json_scan_check(event->data, event->data_len, NULL) < 0)
@@ -265,4 +283,58 @@ int tool_filter_event(struct tool_filter *f, const struct sse_event *event, stru
         rc = emit(f, &ev, out, ret_pass);
     json_edits_release(&ev.edits);
     return rc;
+}
+
+/* ---- events that wait until calls are whole */
+
+struct replay {
+    struct tool_filter *filter;
+    struct buf *out;
+    int rc;
+};
+
+static void on_waited(void *arg, const struct sse_event *event)
+{
+    struct replay *r = arg;
+    bool pass = true;
+    if (r->rc == 0)
+        r->rc = filter_event(r->filter, event, r->out, &pass);
+    if (r->rc == 0 && pass)
+        r->rc = buf_add(r->out, event->raw, event->raw_len);
+}
+
+static int replay(struct tool_filter *f, struct buf *out)
+{
+    struct replay r = {.filter = f, .out = out};
+    struct sse sse;
+    sse_init(&sse);
+    int rc = sse_feed(&sse, f->waiting.data, f->waiting.len, on_waited, &r);
+    if (rc == 0)
+        rc = sse_finish(&sse, on_waited, &r);
+    sse_release(&sse);
+    buf_clear(&f->waiting);
+    return rc < 0 ? rc : r.rc;
+}
+
+int tool_filter_event(struct tool_filter *f, const struct sse_event *event, struct buf *out,
+                      bool *ret_pass)
+{
+    bool wait = false;
+    int rc = f->failed;
+    if (!f->repeats || !event->has_data || rc < 0)
+        return rc < 0 ? rc : filter_event(f, event, out, ret_pass);
+    struct json_span root = json_span_of(event->data, event->data_len);
+    if (json_scan_check(event->data, event->data_len, NULL) < 0 || json_kind(root) != JSON_OBJ)
+        tool_repeats_close(f->repeats); /* "[DONE]" */
+    else
+        rc = tool_repeats_watch(f->repeats, root, &wait);
+    if (rc == 0 && !wait && f->waiting.len == 0)
+        return filter_event(f, event, out, ret_pass);
+    *ret_pass = false;
+    if (rc == 0)
+        rc = buf_add(&f->waiting, event->raw, event->raw_len);
+    if (rc < 0 || (wait && f->waiting.len <= TOOL_FILTER_WAIT_BYTES))
+        return rc;
+    tool_repeats_close(f->repeats);
+    return replay(f, out);
 }

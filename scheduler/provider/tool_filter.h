@@ -5,6 +5,8 @@
  * Anthropic messages. A decision is made at the first event of each call, so nothing is buffered,
  * but for thinking that stands behind the last call that may pass: alone at the end of an answer
  * it would be illegal in the next request, so it waits until it is known what follows it.
+ * With tool_filter_limit_repeats() calls are judged by their arguments, too: then a stream waits
+ * from the first event of a call until all calls that have begun are whole.
  *
  *   what counts  calls that the caller answers: chat's tool_calls, items function_call and
  *                custom_tool_call, blocks tool_use. Not what the provider answers itself
@@ -19,12 +21,15 @@
  *   ownership    the caller's struct; tool_filter_release().
  *   threads      none.
  *   limits       TOOL_FILTER_MAX_CHOICES, _MAX_BLOCKS removed of one answer: -E2BIG past it.
+ *                What waits for whole calls is TOOL_FILTER_WAIT_BYTES at most: then they are
+ *                judged by what is there.
  */
 #ifndef SCHEDULER_PROVIDER_TOOL_FILTER_H
 #define SCHEDULER_PROVIDER_TOOL_FILTER_H
 
 #include "common/limits.h"
 #include "scheduler/provider/sse.h"
+#include "scheduler/provider/tool_repeats.h"
 #include "scheduler/provider/wire.h"
 
 #define TOOL_FILTER_ALL    INT64_MAX
@@ -34,7 +39,7 @@ struct tool_choice { /* of a chat stream */
     int64_t top;     /* highest index of a call so far; -1 none */
     int64_t last;    /* highest index that passes; -1 none */
     uint64_t id;     /* hash of the id at `top`: some providers give every call index 0 */
-    int64_t calls;
+    int64_t calls, passed;
     bool top_passes, text;
 };
 
@@ -53,9 +58,19 @@ struct tool_filter {
     int64_t next_index; /* that a block of our own would have */
     int64_t sequence;   /* added to sequence numbers */
     bool text, noticed;
+    /* calls like earlier ones */
+    struct tool_repeats *repeats; /* NULL: they pass */
+    size_t number;                /* of the next call */
+    bool whole;
+    struct buf waiting; /* events, raw */
+    int failed;
 };
 
 void tool_filter_init(struct tool_filter *f, enum wire_endpoint endpoint, int64_t left);
+/* Of calls that are the same (tool_repeats.h) only so many pass; call it once, before any answer.
+ * Without memory the filter itself fails, with -ENOMEM at the answer. */
+void tool_filter_limit_repeats(struct tool_filter *f, int64_t most, const uint64_t *before,
+                               size_t before_count);
 void tool_filter_release(struct tool_filter *f); /* also of a zeroed one; twice is harmless */
 
 /* A whole 2xx answer. out stays empty when the answer stays as it is (also when it is none that

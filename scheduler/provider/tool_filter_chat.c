@@ -53,40 +53,61 @@ static void end_as_stop(struct json_edits *edits, struct json_span choice)
 
 /* ---- whole */
 
+struct whole_calls {
+    const struct tool_filter *f;
+    size_t first; /* number of the choice's first call */
+    int64_t kept;
+};
+
+/* Asked in order, once for each. */
 static bool is_past(void *arg, size_t index, const struct json_iter *item)
 {
-    const int64_t *left = arg;
+    struct whole_calls *what = arg;
     (void)item;
-    return (int64_t)index >= *left;
+    if (what->kept >= what->f->left ||
+        (what->f->repeats && tool_repeats_has(what->f->repeats, what->first + index)))
+        return true;
+    what->kept++;
+    return false;
 }
 
-static void whole_choice(struct tool_filter *f, struct json_span choice, struct json_edits *edits)
+static int whole_choice(struct tool_filter *f, int64_t number, struct json_span choice,
+                        struct json_edits *edits)
 {
     struct json_span message = json_get(choice, "message");
     struct json_span calls = json_get(message, "tool_calls");
     struct json_iter it = json_iter(calls);
-    int64_t count = 0;
-    while (json_kind(calls) == JSON_ARR && json_next(&it))
+    struct whole_calls what = {.f = f, .first = f->number};
+    size_t count = 0;
+    while (json_kind(calls) == JSON_ARR && json_next(&it)) {
+        int rc = f->repeats ? tool_repeats_add(f->repeats, number, it.value) : 0;
+        if (rc < 0)
+            return rc;
         count++;
-    int64_t kept = count < f->left ? count : f->left;
-    f->passed += kept;
-    f->dropped += count - kept;
-    if (kept == count)
-        return;
-    if (kept > 0) {
-        json_edit_cut(edits, calls, is_past, &kept);
-        return;
     }
+    for (size_t i = 0; i < count; i++)
+        (void)is_past(&what, i, NULL);
+    int64_t kept = what.kept;
+    f->number += count;
+    f->passed += kept;
+    f->dropped += (int64_t)count - kept;
+    what.kept = 0;
+    if (kept > 0 && kept < (int64_t)count)
+        json_edit_cut(edits, calls, is_past, &what);
+    if (kept > 0 || count == 0)
+        return 0;
     replace_calls(edits, message, !says_something(message));
     end_as_stop(edits, choice);
+    return 0;
 }
 
 int tool_chat_body(struct tool_filter *f, struct json_span root, struct json_edits *edits)
 {
     struct json_iter it = json_iter(json_get(root, "choices"));
-    while (json_next(&it))
-        whole_choice(f, it.value, edits);
-    return 0;
+    int rc = 0;
+    for (int64_t i = 0; rc == 0 && json_next(&it); i++)
+        rc = whole_choice(f, i, it.value, edits);
+    return rc;
 }
 
 /* ---- chunks */
@@ -102,17 +123,21 @@ static uint64_t hash_of(struct json_span id)
 static bool passes(struct tool_filter *f, struct tool_choice *c, struct json_span call)
 {
     struct json_span id = json_get(call, "id");
-    int64_t index = 0;
+    int64_t index = 0, before = 0;
     (void)json_int(json_get(call, "index"), &index);
     if (index < c->top)
-        return index <= c->last;
+        return index <= c->last &&
+               !(f->repeats && tool_repeats_at(f->repeats, c - f->choices, index, &before));
     uint64_t hash = tool_filter_has_text(id) ? hash_of(id) : 0;
     if (index == c->top && (hash == 0 || hash == c->id))
         return c->top_passes;
 
     c->top = index;
     c->id = hash;
-    c->top_passes = c->calls++ < f->left;
+    c->calls++;
+    c->top_passes =
+        !(f->repeats && tool_repeats_has(f->repeats, f->number++)) && c->passed < f->left;
+    c->passed += c->top_passes;
     if (c->top_passes)
         c->last = index;
     *(c->top_passes ? &f->passed : &f->dropped) += 1;
@@ -147,6 +172,21 @@ static bool is_cut(void *arg, size_t index, const struct json_iter *item)
     const struct cut_calls *what = arg;
     (void)item;
     return what->cut[index];
+}
+
+/* Indexes close up behind calls that were taken out from between others. */
+static void number_calls(const struct cut_calls *what, struct json_span calls,
+                         struct json_edits *edits)
+{
+    struct json_iter it = json_iter(calls);
+    for (size_t i = 0; i < what->count && json_next(&it); i++) {
+        struct json_span number = json_get(it.value, "index");
+        int64_t index = 0, before = 0;
+        if (what->cut[i] || !json_int(number, &index))
+            continue;
+        (void)tool_repeats_at(what->f->repeats, what->choice - what->f->choices, index, &before);
+        tool_filter_number(edits, number, index - before);
+    }
 }
 
 /* Whether nothing is left to tell once the calls are out of the delta. */
@@ -185,6 +225,8 @@ static int chunk_choice(struct tool_filter *f, struct json_span choice, struct j
         json_edit_cut(edits, calls, is_cut, &what);
     if (none_left)
         end_as_stop(edits, choice);
+    if (f->repeats && !all_cut)
+        number_calls(&what, calls, edits);
     *ret_bare = all_cut && is_bare(choice, delta);
     free(what.cut);
     return 0;

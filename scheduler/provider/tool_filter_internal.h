@@ -35,7 +35,7 @@ struct tool_parts {
     size_t count;
 };
 typedef enum tool_part (*tool_part_fn)(struct json_span part);
-int tool_parts_read(int64_t left, struct json_span list, tool_part_fn kind,
+int tool_parts_read(const struct tool_filter *of, struct json_span list, tool_part_fn kind,
                     struct tool_parts *ret) MUST_CHECK;
 void tool_parts_cut(const struct tool_parts *p, struct json_span list, struct json_edits *edits);
 /* Raw JSON in the place of the last part that is cut. */

@@ -36,7 +36,7 @@ int tool_messages_body(struct tool_filter *f, struct json_span root, struct json
     struct tool_parts parts;
     if (json_kind(content) != JSON_ARR)
         return 0;
-    int rc = tool_parts_read(f->left, content, part_of, &parts);
+    int rc = tool_parts_read(f, content, part_of, &parts);
     if (rc < 0)
         return rc;
     f->passed += parts.passed;

@@ -27,14 +27,14 @@ static enum tool_part part_of(struct json_span item)
 
 /* ---- whole; also the object inside of the last event */
 
-static int edit_output(int64_t left, struct json_span response, struct json_edits *edits,
-                       struct tool_parts *ret)
+static int edit_output(const struct tool_filter *f, struct json_span response,
+                       struct json_edits *edits, struct tool_parts *ret)
 {
     struct json_span output = json_get(response, "output");
     *ret = (struct tool_parts){0};
     if (json_kind(output) != JSON_ARR)
         return 0;
-    int rc = tool_parts_read(left, output, part_of, ret);
+    int rc = tool_parts_read(f, output, part_of, ret);
     if (rc < 0)
         return rc;
     if (ret->dropped > 0 && ret->passed == 0 && !ret->text)
@@ -47,7 +47,7 @@ static int edit_output(int64_t left, struct json_span response, struct json_edit
 int tool_responses_body(struct tool_filter *f, struct json_span root, struct json_edits *edits)
 {
     struct tool_parts parts;
-    int rc = edit_output(f->left, root, edits, &parts);
+    int rc = edit_output(f, root, edits, &parts);
     f->passed += parts.passed;
     f->dropped += parts.dropped;
     return rc;
@@ -132,7 +132,7 @@ static int on_response(struct tool_filter *f, struct tool_event *ev, int64_t seq
     int rc = last ? settle_held(f, tool_filter_keeps_held(f), out) : 0;
     if (rc == 0 && last && f->dropped > 0 && f->passed == 0 && !f->text && !f->noticed)
         rc = add_notice(f, sequence, out);
-    return rc < 0 ? rc : edit_output(f->left, response, &ev->edits, &parts);
+    return rc < 0 ? rc : edit_output(f, response, &ev->edits, &parts);
 }
 
 static int on_item(struct tool_filter *f, struct tool_event *ev, int64_t index, struct buf *out)

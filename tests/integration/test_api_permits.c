@@ -21,7 +21,8 @@ static struct api_kit kit;
 static int start(void **state)
 {
     (void)state;
-    api_kit_start(&kit, "--latency-ms 1 --output-tokens 5", "auth: {trust_tenant_header: true}\n");
+    api_kit_start(&kit, "--latency-ms 1 --output-tokens 5",
+                  "auth: {trust_tenant_header: true}\ntenants: [{name: tight, tpm: 50}]\n");
     return 0;
 }
 
@@ -178,6 +179,27 @@ static void an_admission_tells_what_a_request_would_meet(void **state)
     json_decref(never);
 }
 
+static void a_tenants_own_limit_is_told_as_its_own(void **state)
+{
+    (void)state;
+    (void)snprintf(kit.header, sizeof(kit.header), "x-sluice-tenant: tight");
+    json_t *never =
+        api_kit_json(&kit, "POST", ADMISSION, "{\"model\":\"gpt-4o\",\"input_tokens\":60}", 200);
+    assert_string_equal(json_text_at(never, "owner"), "tenant");
+    assert_string_equal(json_text_at(never, "binding_limit"), "tpm");
+    json_decref(api_kit_json(&kit, "POST", PERMITS,
+                             "{\"model\":\"gpt-4o\",\"input_tokens\":30,\"max_output_tokens\":15}",
+                             200));
+    json_t *late = api_kit_json(
+        &kit, "POST", PERMITS,
+        "{\"model\":\"gpt-4o\",\"input_tokens\":30,\"max_output_tokens\":15,\"wait_ms\":0}", 429);
+    assert_non_null(strstr(json_text_at(late, "error/message"), "for tpm of"));
+    assert_non_null(strstr(json_text_at(late, "error/message"), "the tenant's own limit"));
+    kit.header[0] = '\0';
+    json_decref(never);
+    json_decref(late);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +208,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_is_refused_with_its_name),
         cmocka_unit_test(a_jobs_id_is_no_permits_and_the_other_way_round),
         cmocka_unit_test(an_admission_tells_what_a_request_would_meet),
+        cmocka_unit_test(a_tenants_own_limit_is_told_as_its_own),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -16,8 +16,8 @@ static struct gauge *gauge_of(struct core_kit *k, struct calibration_store *stor
     return g;
 }
 
-static struct gauge_reading measured(struct gauge *g, const char *model, const char *session,
-                                     const char *messages)
+static struct gauge_reading measured_after(struct gauge *g, const char *model, const char *session,
+                                           const char *messages, struct calibration_anchor stored)
 {
     static char body[BODY_BYTES];
     struct wire_request request;
@@ -30,10 +30,17 @@ static struct gauge_reading measured(struct gauge *g, const char *model, const c
                             .model = model,
                             .tenant = "t",
                             .session = session,
+                            .stored = stored,
                             .endpoint = WIRE_CHAT,
                             .request = &request};
     gauge_read(g, &ask, &reading);
     return reading;
+}
+
+static struct gauge_reading measured(struct gauge *g, const char *model, const char *session,
+                                     const char *messages)
+{
+    return measured_after(g, model, session, messages, (struct calibration_anchor){0});
 }
 
 #define ASK "{\"role\":\"user\",\"content\":\"How long is the northern pipe, and who says so?\"}"
@@ -86,6 +93,26 @@ static void a_named_conversation_is_known_whatever_became_of_its_messages(void *
     struct gauge_reading changed = measured(g, "claude-sonnet-4-5", "talk", SOUTH);
     assert_int_equal(changed.method, GAUGE_anchored);
     assert_int_equal(measured(g, "claude-sonnet-4-5", "other", SOUTH).method, GAUGE_estimated);
+    gauge_free(g);
+}
+
+static void what_another_instance_was_billed_serves_where_nothing_is_known_here(void **state)
+{
+    struct gauge *g = gauge_of(*state, NULL);
+    int64_t counted = measured(g, "claude-sonnet-4-5", "talk", ASK).counted;
+    struct calibration_anchor stored = {.billed = 500, .counted = counted};
+    struct gauge_reading next =
+        measured_after(g, "claude-sonnet-4-5", "talk", ASK ANSWER AGAIN, stored);
+    assert_int_equal(next.method, GAUGE_anchored);
+    assert_true(next.tokens > 500 && next.tokens < 560);
+    /* Not of one that was cleared since, and its own bill goes first. */
+    stored.counted = 100 * counted;
+    assert_int_equal(measured_after(g, "claude-sonnet-4-5", "talk", ASK, stored).method,
+                     GAUGE_estimated);
+    stored.counted = counted;
+    gauge_learn(g, &next, 900);
+    assert_true(measured_after(g, "claude-sonnet-4-5", "talk", ASK ANSWER AGAIN, stored).tokens >=
+                900);
     gauge_free(g);
 }
 
@@ -161,6 +188,7 @@ int main(void)
         TEST(a_known_vocabulary_is_exact_and_others_are_estimated),
         TEST(the_next_request_goes_on_from_the_last_bill),
         TEST(a_named_conversation_is_known_whatever_became_of_its_messages),
+        TEST(what_another_instance_was_billed_serves_where_nothing_is_known_here),
         TEST(a_huge_text_is_counted_in_part_and_never_too_low),
         TEST(a_text_at_the_limit_is_counted_whole_and_one_past_it_is_not),
         TEST(what_one_instance_learned_another_one_knows),

@@ -226,6 +226,36 @@ static void an_idempotency_key_stands_for_one_job(void **state)
     CORE_UNTIL(k, jobs_running(k->jobs) == 0);
 }
 
+static int status_of(struct core_kit *k, const char *trim, bool never_shrink)
+{
+    struct told t = {.calls = 0};
+    struct job_spec spec = {.endpoint = WIRE_CHAT,
+                            .body = strdup(CORE_BODY),
+                            .body_len = strlen(CORE_BODY),
+                            .tenant = "default",
+                            .weight = 1,
+                            .class = CLASS_NORMAL,
+                            .idempotency_key = "cut",
+                            .trim = trim,
+                            .never_shrink = never_shrink};
+    job_submit(k->jobs, &spec, on_told, &t);
+    CORE_UNTIL(k, t.calls > 0);
+    return t.found ? 202 : t.failure.status;
+}
+
+static void a_job_that_is_to_be_trimmed_otherwise_is_another_one(void **state)
+{
+    struct core_kit *k = *state;
+    core_kit_start(k, "rpm: 100", NULL);
+    FAKE_SCRIPT(k->provider, answers);
+    assert_int_equal(status_of(k, "balanced", false), 202);
+    assert_int_equal(status_of(k, "balanced", false), 202);
+    assert_int_equal(status_of(k, "none", false), 422);
+    assert_int_equal(status_of(k, NULL, false), 422);
+    assert_int_equal(status_of(k, "balanced", true), 422);
+    CORE_UNTIL(k, jobs_running(k->jobs) == 0);
+}
+
 static void a_claim_without_its_job_is_made_good(void **state)
 {
     struct core_kit *k = *state;
@@ -441,6 +471,7 @@ int main(void)
         CORE_TEST(a_job_that_is_cancelled_while_its_record_is_fetched_is_not_sent),
         CORE_TEST(a_grant_that_is_out_of_date_is_not_run),
         CORE_TEST(an_idempotency_key_stands_for_one_job),
+        CORE_TEST(a_job_that_is_to_be_trimmed_otherwise_is_another_one),
         CORE_TEST(a_claim_without_its_job_is_made_good),
         CORE_TEST(a_store_that_is_away_is_told_and_nothing_is_promised),
         CORE_TEST(a_job_is_submitted_over_a_short_outage),

@@ -162,6 +162,42 @@ static void a_key_has_its_scopes_its_tenant_and_its_end(void **state)
     free(admin);
 }
 
+static void a_key_uses_its_models_only_on_every_way(void **state)
+{
+    static const char wish[] =
+        "{\"name\":\"m\",\"scopes\":[\"proxy\",\"jobs\",\"permits\"],\"models\":[\"gpt-*\"]}";
+    char admin_id[64], id[64], path[160];
+    (void)state;
+    char *admin = made(ADMIN, admin_id);
+    use(admin);
+    until(&kit, 200);
+    char *key = made(wish, id);
+    use(key);
+    assert_int_equal(api_kit_status(&kit, "POST", KIT_CHAT_PATH, KIT_CHAT("gpt-4o")), 200);
+    assert_int_equal(api_kit_status(&kit, "POST", KIT_CHAT_PATH, KIT_CHAT("sim/gpt-4o")), 200);
+    api_kit_refused(&kit, "POST", KIT_CHAT_PATH, KIT_CHAT("small"), 403, "model_not_allowed");
+    api_kit_refused(&kit, "POST", KIT_CHAT_PATH, KIT_CHAT("sim/small"), 403, "model_not_allowed");
+    api_kit_refused(&kit, "POST", "/v1/jobs", KIT_JOB("small"), 403, "model_not_allowed");
+    api_kit_refused(&kit, "POST", "/v1/permits", "{\"model\":\"small\",\"input_tokens\":1}", 403,
+                    "model_not_allowed");
+    api_kit_refused(&kit, "POST", "/v1/admission/check", "{\"model\":\"small\",\"input_tokens\":1}",
+                    403, "model_not_allowed");
+    json_t *no = api_kit_json(&kit, "POST", KIT_MESSAGE_PATH, KIT_CHAT("claude-x"), 403);
+    assert_string_equal(json_text_at(no, "error/type"), "permission_error");
+    assert_non_null(strstr(json_text_at(no, "error/message"), "'claude-x'"));
+    json_decref(no);
+    json_t *list = api_kit_json(&kit, "GET", "/v1/models", NULL, 200);
+    assert_int_equal(json_array_size(json_object_get(list, "data")), 1);
+    json_decref(list);
+    use(admin);
+    (void)snprintf(path, sizeof(path), KEYS_PATH "/%s", id);
+    removed(path);
+    (void)snprintf(path, sizeof(path), KEYS_PATH "/%s", admin_id);
+    removed(path);
+    free(key);
+    free(admin);
+}
+
 static void a_rotated_key_holds_for_its_grace_only(void **state)
 {
     char id[64], path[160], rotate[200];
@@ -284,6 +320,7 @@ int main(void)
         cmocka_unit_test_setup(a_key_that_cannot_be_read_closes_the_service_all_the_same, setup),
         cmocka_unit_test_setup(the_first_key_closes_every_instance_and_the_last_opens_them, setup),
         cmocka_unit_test_setup(a_key_has_its_scopes_its_tenant_and_its_end, setup),
+        cmocka_unit_test_setup(a_key_uses_its_models_only_on_every_way, setup),
         cmocka_unit_test_setup(a_rotated_key_holds_for_its_grace_only, setup),
         cmocka_unit_test_setup(nobody_can_lock_himself_out, setup),
         cmocka_unit_test_setup(a_bad_wish_is_refused_by_its_field, setup),

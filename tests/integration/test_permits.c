@@ -470,6 +470,7 @@ static void an_admission_knows_of_the_circuit(void **state)
     assert_int_equal(c.a.decision, ADMISSION_REFUSE);
     assert_string_equal(c.binding, "circuit");
     assert_in_range(c.a.wait_ms, 290000, 300000);
+    assert_string_equal(pool_store_limit_whose(c.binding), "provider");
     assert_non_null(strstr(c.a.reason, "'insufficient_quota'"));
     finish(&r);
 }

@@ -31,6 +31,7 @@ ANSWER(full, "503 Service Unavailable", JSON, "{\"error\":{\"message\":\"no\"}}"
 struct rig {
     struct core_kit *kit;
     struct fake_provider *other;
+    const char *models; /* that the callers may use; NULL all */
 };
 
 /* Provider "p" with model m, and "q" behind it. */
@@ -62,6 +63,7 @@ static struct core_call run_with(struct rig *r, struct core_call *c, bool no_fal
                              .tenant = "default",
                              .weight = 1,
                              .class = CLASS_NORMAL,
+                             .models = r->models,
                              .no_fallback = no_fallback,
                              .max_wait_ms = max_wait_ms};
     *c = (struct core_call){.kit = r->kit};
@@ -269,6 +271,7 @@ static struct told submit_job(struct rig *r)
                             .body_len = strlen(CORE_BODY),
                             .tenant = "default",
                             .weight = 1,
+                            .models = r->models,
                             .class = CLASS_NORMAL};
     job_submit(r->kit->jobs, &spec, on_told, &t);
     CORE_UNTIL(r->kit, t.calls > 0);
@@ -314,6 +317,22 @@ static void a_job_whose_keys_are_all_refused_takes_the_fallback(void **state)
     }
     assert_int_equal(fake_provider_requests(r.kit->provider), 1);
     assert_int_equal(fake_provider_requests(r.other), 3);
+    end(&r);
+}
+
+static void a_model_that_the_key_may_not_use_is_no_fallback(void **state)
+{
+    struct rig r = begin(state, "rpm: 1000, fallbacks: [small]", "small");
+    FAKE_SCRIPT(r.kit->provider, no_key);
+    r.models = " m p/*";
+    assert_int_equal(run(&r).status, 401);
+    struct told t = submit_job(&r);
+    t = await_job(&r, t.id);
+    assert_int_equal(t.status_code, 401);
+    assert_int_equal(fake_provider_requests(r.other), 0);
+    r.models = " m small";
+    assert_int_equal(run(&r).status, 200);
+    assert_int_equal(fake_provider_requests(r.other), 1);
     end(&r);
 }
 
@@ -496,6 +515,7 @@ int main(void)
         IT(a_wait_that_would_be_too_long_falls_back),
         IT(a_job_whose_key_is_refused_runs_elsewhere_under_its_own_id),
         IT(a_job_whose_keys_are_all_refused_takes_the_fallback),
+        IT(a_model_that_the_key_may_not_use_is_no_fallback),
         IT(a_job_that_runs_elsewhere_can_be_cancelled),
         IT(a_job_that_waits_elsewhere_can_be_cancelled),
         IT(a_job_whose_model_has_another_pool_since_goes_there_under_its_id),

@@ -1,5 +1,6 @@
 #include "storage/session_store.h"
 
+#include "storage/key.h"
 #include "tests/support/redis_fixture.h"
 #include "tests/support/redis_probe.h"
 #include "tests/support/wait_loop.h"
@@ -152,14 +153,18 @@ static size_t count(struct rig *r, const char *tenant, const char *id)
 static void what_is_added_is_found_again(void **state)
 {
     struct rig *r = *state;
-    struct session_delta d = {
-        .calls = 3,
-        .dropped = 2,
-        .input = 100,
-        .output = 20,
-        .turn = UINT64_MAX,
-        .iterations = 4,
-        .anchor = {.tokens = 90, .messages = 7, .high = UINT64_MAX, .low = 1, .model = "gpt 4"}};
+    struct session_delta d = {.calls = 3,
+                              .dropped = 2,
+                              .input = 100,
+                              .output = 20,
+                              .turn = UINT64_MAX,
+                              .iterations = 4,
+                              .anchor = {.tokens = 90,
+                                         .messages = 7,
+                                         .counted = 80,
+                                         .high = UINT64_MAX,
+                                         .low = 1,
+                                         .model = "gpt 4"}};
     session_store_add(r->store, "t", "a b", &d, 60);
     d.anchor.messages = 0; /* the old one stays */
     d.iterations = 5;
@@ -175,6 +180,7 @@ static void what_is_added_is_found_again(void **state)
     assert_int_equal(r->facts.iterations, 5);
     assert_int_equal(r->facts.anchor.tokens, 90);
     assert_int_equal(r->facts.anchor.messages, 7);
+    assert_int_equal(r->facts.anchor.counted, 80);
     assert_true(r->facts.anchor.high == UINT64_MAX);
     assert_string_equal(r->facts.anchor.model, "gpt 4");
     session_store_facts(r->store, "other", "a b", on_facts, r);
@@ -284,6 +290,30 @@ static void the_last_used_is_listed_first(void **state)
     assert_string_equal(r->ids[0], "one");
 }
 
+static void a_page_may_end_between_conversations_of_the_same_moment(void **state)
+{
+    struct rig *r = *state;
+    static const char *const order[] = {"e", "d", "c", "b", "a"};
+    struct key key = key_sessions("equal");
+    assert_int_equal(
+        redis_fixture_ask_int(&r->redis, REDIS_ARGS("ZADD", key.text, "9", "e", "7", "a", "7", "b",
+                                                    "7", "c", "7", "d")),
+        5);
+    for (int at = 0; at < 4; at++) {
+        struct session_range range = {.tenant = "equal", .limit = 2, .before_id = order[at]};
+        range.before_us = at == 0 ? 9 : 7;
+        r->listed = 0;
+        r->answered = false;
+        session_store_list(r->store, &range, on_listed, r);
+        await(r);
+        int wanted = 4 - at < 2 ? 4 - at : 2;
+        assert_int_equal(r->listed, wanted);
+        for (int i = 0; i < wanted; i++)
+            assert_string_equal(r->ids[i], order[at + 1 + i]);
+    }
+    assert_int_equal(redis_fixture_ask_int(&r->redis, REDIS_ARGS("DEL", key.text)), 1);
+}
+
 static void every_key_of_a_conversation_expires(void **state)
 {
     struct rig *r = *state;
@@ -324,6 +354,7 @@ int main(void)
         cmocka_unit_test(as_many_wait_as_the_maximum_and_not_one_more),
         cmocka_unit_test(another_tenants_conversation_is_not_there),
         cmocka_unit_test(the_last_used_is_listed_first),
+        cmocka_unit_test(a_page_may_end_between_conversations_of_the_same_moment),
         cmocka_unit_test(every_key_of_a_conversation_expires),
         cmocka_unit_test(names_have_bounds),
     };

@@ -175,6 +175,31 @@ static void an_answer_is_json_where_it_can_be(void **state)
     json_decref(job);
 }
 
+static void an_explanation_says_what_the_answer_moved(void **state)
+{
+    (void)state;
+    struct job_record r = {.id = "job_1",
+                           .status = "succeeded",
+                           .endpoint = "/v1/embeddings",
+                           .model = "m",
+                           .class = "normal",
+                           .binding = "",
+                           .explain = "{\"whose\":\"tenant\"}",
+                           .hint = "tpm rate 6000->4800"};
+    json_t *job = job_json(&r), *explain = json_object_get(job, "explain");
+    assert_string_equal(json_string_value(json_object_get(explain, "hint")), r.hint);
+    assert_string_equal(json_string_value(json_object_get(explain, "whose")), "tenant");
+    json_decref(job);
+    r.hint = "";
+    job = job_json(&r);
+    assert_true(json_is_null(json_object_get(json_object_get(job, "explain"), "hint")));
+    json_decref(job);
+    r.explain = "";
+    job = job_json(&r);
+    assert_true(json_is_null(json_object_get(job, "explain")));
+    json_decref(job);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +208,7 @@ int main(void)
         cmocka_unit_test(metadata_is_taken_up_to_its_maximum),
         cmocka_unit_test(a_waiting_job_has_a_place_and_no_answer),
         cmocka_unit_test(an_answer_is_json_where_it_can_be),
+        cmocka_unit_test(an_explanation_says_what_the_answer_moved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

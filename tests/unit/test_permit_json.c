@@ -32,7 +32,7 @@ static void a_limit_is_told_with_its_owner(void **state)
     (void)state;
     check_owner("", NULL);
     check_owner("tpm", "pool");
-    check_owner("circuit", "pool");
+    check_owner("circuit", "provider");
     check_owner("tenant:tpm", "tenant");
     check_owner("tenant:max_queue", "tenant");
 }

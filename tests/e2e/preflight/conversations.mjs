@@ -48,23 +48,34 @@ suite('preflight: 50 messages at 40,000 tokens a minute', {
   config: { trim_policies: [
     { name: 'talks', preset: 'balanced', keep_turns: 3, max_context_tokens: 12000 }] },
 }, (stand, test) => {
-  // 12 turns of 4 messages, the system's and the last one: 50, about 45,000 tokens.
-  const conversation = () => FORMATS.chat(12, 2800, { max_tokens: 200 });
+  // A conversation as it grows: each turn asks with all that was said before, in the end with 12
+  // turns of 4 messages, the system's and the new one: 50, more than 20,000 tokens.
+  const steps = Array.from({ length: 13 }, (_, turns) => FORMATS.chat(turns, 1500, { max_tokens: 200 }));
 
-  test('without Sluice it is refused', async () => {
-    const answer = await post(stand.simulator.url, conversation(), { authorization: 'Bearer x' });
-    assert.equal(conversation()[1].messages.length, 50);
-    assert.equal(answer.status, 429, JSON.stringify(answer.body));
+  test('without Sluice many of its turns are refused', async () => {
+    assert.equal(steps.at(-1)[1].messages.length, 50);
+    const statuses = [];
+    for (const step of steps) {
+      const { status } = await post(stand.simulator.url, step, { authorization: 'Bearer x' });
+      statuses.push(status);
+    }
+    assert.ok(statuses.every((status) => status === 200 || status === 429), `${statuses}`);
+    assert.ok(statuses.filter((status) => status === 429).length >= 4, `${statuses}`);
   });
 
-  test('with it nothing is, at less than 20,000 tokens a call', async () => {
+  test('with it none is, at less than 20,000 tokens a call', async () => {
     await stand.reset();
-    for (let i = 0; i < 2; i++) {
-      const answer = await post(stand.url, conversation());
+    let waited = 0, whole = 0;
+    for (const step of steps) {
+      const answer = await post(stand.url, step);
       assert.equal(answer.status, 200, JSON.stringify(answer.body));
+      waited += answer.decision === 'delayed';
+      whole = answer.input + answer.trimmed;
     }
+    assert.ok(waited > 0, 'the limit is felt, as a wait');
+    assert.ok(whole > 20000, `the last one would have had ${whole}`);
     const calls = await stand.calls();
-    assert.equal(calls.length, 2);
+    assert.equal(calls.length, steps.length, 'each is sent once, and none again after a refusal');
     for (const call of calls) {
       assert.equal(call.status, 200);
       assert.ok(call.input_tokens < 20000, `${call.input_tokens}`);

@@ -106,6 +106,16 @@ suite('tool calls', {}, (stand, test) => {
         });
       }
 
+      test(`${format.name}, ${how}: calls that were judged by their arguments pass whole`, async () => {
+        const [plain, judged] = [{}, capped('identical=2')].map(({ headers }) => (
+          format[how](stand, format.first(ASK), { headers: { ...headers, 'x-sim': WORDS } })));
+        const calls = format.read(await judged).calls;
+        assert.equal(calls.length, MADE);
+        assert.deepEqual(calls.map((one) => one.function?.arguments ?? one.arguments ?? one.input),
+          format.read(await plain).calls.map((one) => (
+            one.function?.arguments ?? one.arguments ?? one.input)));
+      });
+
       test(`${format.name}, ${how}: when a turn's budget is gone the model is told`, async () => {
         const body = format.first(OBEY);
         const answer = await format[how](stand, body, capped('turn=2'));

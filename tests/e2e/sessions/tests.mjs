@@ -83,6 +83,14 @@ suite('sessions', OPTIONS, (stand, test) => {
       assert.equal(session.statistics.total_tokens,
         usages.reduce((sum, each) => sum + each.input_tokens + each.output_tokens, 0));
       assert.ok(session.statistics.current_tokens > 0);
+      if (name === 'anthropic') {
+        assert.equal(session.statistics.total_cost, null, 'a model without a price');
+      } else {
+        // gpt-4o: 2.50 and 10 dollars for a million tokens; what the cache gave costs half.
+        const { input_tokens: input, output_tokens: output, total_cost: cost } = session.statistics;
+        const most = (2.5 * input + 10 * output) / 1e6;
+        assert.ok(cost > most / 2 && cost <= most + 1e-9, `${cost} of ${most}`);
+      }
       const { body: context } = await json(stand, 'GET', `${path}/context`);
       assert.equal((context.body.messages ?? context.body.input).length,
         4 + (name === 'openai' ? 1 : 0));
