@@ -80,19 +80,6 @@ static void check_disk(struct service *s, const struct redis_facts *facts)
         log_write(LOG_WARN, "no memory to check redis", NULL);
 }
 
-/* WAIT counts replicas and does not say which: one that did not have the job may be made the
- * master, and one that did may follow the old master for a while after another was. */
-static void check_replicas(const struct service *s, const struct redis_facts *facts)
-{
-    char there[24], waited[24];
-    if (s->durability != CONFIG_REPLICATED || facts->replicas <= s->replicas)
-        return;
-    (void)snprintf(there, sizeof(there), "%" PRId64, facts->replicas);
-    (void)snprintf(waited, sizeof(waited), "%d", s->replicas);
-    log_write(LOG_WARN, "a failover may lose accepted jobs", "replicas", there, "jobs.replicas",
-              waited, "help", "let jobs.replicas be the number of all replicas", NULL);
-}
-
 static void on_checked(void *arg, enum redis_status status, const struct redis_facts *facts)
 {
     struct service *s = arg;
@@ -101,7 +88,7 @@ static void on_checked(void *arg, enum redis_status status, const struct redis_f
         return; /* the connection went again; it is asked anew when it is back */
     enum redis_verdict verdict = redis_facts_judge(facts, &e);
     check_disk(s, facts);
-    check_replicas(s, facts);
+    redis_facts_warn_replicas(facts, s->replicas);
     if (verdict != REDIS_SAFE)
         volatile_redis(s, e.text, verdict == REDIS_VOLATILE);
 }
@@ -179,7 +166,7 @@ static int connect_redis(struct service *s, const struct config *c, const char *
     if (!s->channel)
         return -EIO;
     s->durability = c->jobs.durability;
-    s->replicas = (int)c->jobs.replicas;
+    s->replicas = s->durability == CONFIG_REPLICATED ? (int)c->jobs.replicas : 0;
     redis_link_on_message(s->channel, on_message, s);
     struct key mine = key_instance_channel(s->instance);
     if (redis_link_subscribe(s->channel, mine.text) < 0 ||
@@ -275,7 +262,7 @@ static int make_scheduler(struct service *s, struct config *config, struct error
         .timeout_ms = (int)config->redis.command_timeout_ms,
         .alive_ms = config->queue.lease_ms * 2,
         .durable = s->durable,
-        .replicas = s->durability == CONFIG_REPLICATED ? (int)config->jobs.replicas : 0,
+        .replicas = s->replicas,
         .confirm_ms = (int)config->jobs.replicate_ms,
     };
     struct scheduler_options options = {
@@ -283,8 +270,7 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     s->store = pool_store_new(&store, e);
     options.store = s->store;
     options.jobs = s->job_store = job_store_new(s->link, store.timeout_ms);
-    if (s->job_store)
-        job_store_use_durable(s->job_store, s->durable, store.timeout_ms + store.confirm_ms);
+    job_store_use_durable(s->job_store, s->durable, store.timeout_ms + store.confirm_ms);
     options.calibrations = s->calibrations = calibration_store_new(s->link, store.timeout_ms);
     options.summaries = s->summaries = summary_store_new(s->link, store.timeout_ms);
     s->session_store = session_store_new(s->link, store.timeout_ms);

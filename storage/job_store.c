@@ -31,6 +31,8 @@ void job_store_free(struct job_store *s)
 
 void job_store_use_durable(struct job_store *s, struct redis_link *durable, int timeout_ms)
 {
+    if (!s)
+        return;
     s->durable = durable;
     s->durable_ms = timeout_ms;
 }

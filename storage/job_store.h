@@ -28,7 +28,8 @@ struct job_store;
 
 struct job_store *job_store_new(struct redis_link *link, int timeout_ms);
 void job_store_free(struct job_store *s);
-/* The link that confirmed submits go over (kept; NULL: none); timeout_ms covers a WAIT too. */
+/* The link that confirmed submits go over (kept; NULL: none); timeout_ms covers a WAIT too. Accepts
+ * no store. */
 void job_store_use_durable(struct job_store *s, struct redis_link *durable, int timeout_ms);
 
 void job_store_register_pool(struct job_store *s, const char *hash, const char *pool);

@@ -1,8 +1,10 @@
 #include "storage/redis_check.h"
 
+#include "common/log.h"
 #include "storage/redis_reply.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +90,17 @@ enum redis_verdict redis_facts_judge(const struct redis_facts *facts, struct err
         return REDIS_VOLATILE;
     }
     return REDIS_SAFE;
+}
+
+void redis_facts_warn_replicas(const struct redis_facts *f, int waited_for)
+{
+    char there[24], waited[24];
+    if (waited_for == 0 || f->replicas <= waited_for)
+        return;
+    (void)snprintf(there, sizeof(there), "%" PRId64, f->replicas);
+    (void)snprintf(waited, sizeof(waited), "%d", waited_for);
+    log_write(LOG_WARN, "a failover may lose accepted jobs", "replicas", there, "jobs.replicas",
+              waited, "help", "let jobs.replicas be the number of all replicas", NULL);
 }
 
 void redis_facts_add(struct redis_facts *f, const struct redis_facts *other)

@@ -44,6 +44,11 @@ enum redis_verdict {
 /* e says why unless REDIS_SAFE: the gravest reason and how to mend it. */
 enum redis_verdict redis_facts_judge(const struct redis_facts *facts, struct error *e);
 
+/* Logs that a failover may lose what so many replicas confirmed, when there are more; 0: nobody
+ * waits for any. WAIT counts and does not say which: one without the job may be made the master,
+ * and one that has it may follow the old master for a while after another was. */
+void redis_facts_warn_replicas(const struct redis_facts *facts, int waited_for);
+
 /* facts is NULL unless status is REDIS_OK; borrowed. */
 typedef void (*redis_facts_fn)(void *arg, enum redis_status status,
                                const struct redis_facts *facts);
