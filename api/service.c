@@ -1,4 +1,4 @@
-#include "api/service.h"
+#include "api/service_internal.h"
 
 #include "api/access.h"
 #include "api/answer.h"
@@ -32,42 +32,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INSTANCE_DIGITS 16
-#define DRAIN_LOOK_MS   100
-#define FLUSH_MS        500  /* at the very end: for what is on its way to Redis */
-#define SETTLE_WAIT_MS  3000 /* after the last request: for settles that Redis has not answered */
-
-struct service {
-    struct event_base *base;
-    char *config_path;
-    bool allow_volatile;
-    char instance[INSTANCE_DIGITS + 1];
-    struct redis_server *redis;
-    struct redis_link *link, *channel;
-    struct redis_link *durable; /* for submits of jobs, when they are confirmed; else NULL */
-    enum config_durability durability;
-    struct pool_store *store;
-    struct job_store *job_store;
-    struct session_store *session_store;
-    struct sessions *sessions;
-    struct instance *presence;
-    struct http_client *http;
-    struct scheduler *scheduler;
-    struct jobs *jobs;
-    struct calibration_store *calibrations;
-    struct summary_store *summaries;
-    struct permits *permits;
-    struct server *server;
-    struct stats *stats;
-    struct loop_lag *loop_lag;
-    struct access *access;
-    struct record_store *records;
-    struct batches *batches;
-    struct event *on_term, *on_int, *on_hup, *drain_tick;
-    int64_t started_ms, drain_until_ms, idle_since_ms;
-    bool draining;
-    int exit_code;
-};
+#define DRAIN_LOOK_MS  100
+#define FLUSH_MS       500  /* at the very end: for what is on its way to Redis */
+#define SETTLE_WAIT_MS 3000 /* after the last request: for settles that Redis has not answered */
 
 /* ---- Redis */
 
@@ -113,6 +80,19 @@ static void check_disk(struct service *s, const struct redis_facts *facts)
         log_write(LOG_WARN, "no memory to check redis", NULL);
 }
 
+/* WAIT counts replicas and does not say which: one that did not have the job may be made the
+ * master, and one that did may follow the old master for a while after another was. */
+static void check_replicas(const struct service *s, const struct redis_facts *facts)
+{
+    char there[24], waited[24];
+    if (s->durability != CONFIG_REPLICATED || facts->replicas <= s->replicas)
+        return;
+    (void)snprintf(there, sizeof(there), "%" PRId64, facts->replicas);
+    (void)snprintf(waited, sizeof(waited), "%d", s->replicas);
+    log_write(LOG_WARN, "a failover may lose accepted jobs", "replicas", there, "jobs.replicas",
+              waited, "help", "let jobs.replicas be the number of all replicas", NULL);
+}
+
 static void on_checked(void *arg, enum redis_status status, const struct redis_facts *facts)
 {
     struct service *s = arg;
@@ -121,6 +101,7 @@ static void on_checked(void *arg, enum redis_status status, const struct redis_f
         return; /* the connection went again; it is asked anew when it is back */
     enum redis_verdict verdict = redis_facts_judge(facts, &e);
     check_disk(s, facts);
+    check_replicas(s, facts);
     if (verdict != REDIS_SAFE)
         volatile_redis(s, e.text, verdict == REDIS_VOLATILE);
 }
@@ -198,6 +179,7 @@ static int connect_redis(struct service *s, const struct config *c, const char *
     if (!s->channel)
         return -EIO;
     s->durability = c->jobs.durability;
+    s->replicas = (int)c->jobs.replicas;
     redis_link_on_message(s->channel, on_message, s);
     struct key mine = key_instance_channel(s->instance);
     if (redis_link_subscribe(s->channel, mine.text) < 0 ||
@@ -301,6 +283,8 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     s->store = pool_store_new(&store, e);
     options.store = s->store;
     options.jobs = s->job_store = job_store_new(s->link, store.timeout_ms);
+    if (s->job_store)
+        job_store_use_durable(s->job_store, s->durable, store.timeout_ms + store.confirm_ms);
     options.calibrations = s->calibrations = calibration_store_new(s->link, store.timeout_ms);
     options.summaries = s->summaries = summary_store_new(s->link, store.timeout_ms);
     s->session_store = session_store_new(s->link, store.timeout_ms);
@@ -483,116 +467,4 @@ void service_free(struct service *s)
         event_base_free(s->base);
     free(s->config_path);
     free(s);
-}
-
-const char *service_address(const struct service *s)
-{
-    return server_address(s->server);
-}
-
-struct event_base *service_base(const struct service *s)
-{
-    return s->base;
-}
-
-struct scheduler *service_scheduler(const struct service *s)
-{
-    return s->scheduler;
-}
-
-struct jobs *service_jobs(const struct service *s)
-{
-    return s->jobs;
-}
-
-struct batches *service_batches(const struct service *s)
-{
-    return s->batches;
-}
-
-struct permits *service_permits(const struct service *s)
-{
-    return s->permits;
-}
-
-struct pool_store *service_store(const struct service *s)
-{
-    return s->store;
-}
-
-struct job_store *service_job_store(const struct service *s)
-{
-    return s->job_store;
-}
-
-struct session_store *service_sessions_store(const struct service *s)
-{
-    return s->session_store;
-}
-
-struct sessions *service_sessions(const struct service *s)
-{
-    return s->sessions;
-}
-
-struct instance *service_presence(const struct service *s)
-{
-    return s->presence;
-}
-
-struct stats *service_stats(const struct service *s)
-{
-    return s->stats;
-}
-
-struct loop_lag *service_loop_lag(const struct service *s)
-{
-    return s->loop_lag;
-}
-
-struct access *service_access(const struct service *s)
-{
-    return s->access;
-}
-
-const struct config *service_config(const struct service *s)
-{
-    return scheduler_plan(s->scheduler)->config;
-}
-
-const char *service_instance(const struct service *s)
-{
-    return s->instance;
-}
-
-bool service_is_ready(const struct service *s, const char **ret_why)
-{
-    struct scheduler_outage outage;
-    scheduler_outage(s->scheduler, &outage);
-    if (s->draining)
-        *ret_why = "draining";
-    else if (!outage.serves)
-        *ret_why = "redis is not reachable";
-    else if (!access_is_known(s->access))
-        *ret_why = "the access keys are not read yet";
-    else
-        *ret_why = scheduler_is_connected(s->scheduler)
-                       ? "ready"
-                       : "ready for calls, not for jobs: redis is not reachable";
-    return !s->draining && outage.serves && access_is_known(s->access);
-}
-
-bool service_is_draining(const struct service *s)
-{
-    return s->draining;
-}
-
-int64_t service_started_ms(const struct service *s)
-{
-    return s->started_ms;
-}
-
-size_t service_open_exchanges(const struct service *s)
-{
-    return server_open_exchanges(s->server);
 }

@@ -427,7 +427,7 @@ static const struct config_row jobs_rows[] = {
      .value = CONFIG_EVERYSEC,
      .help = "when a job counts as stored: within 2 s, on disk, or on a replica"},
     INTEGER(config, jobs.replicas, "replicas", RANGE(1, 10, 1), "servers",
-            "that must have an accepted job, with durability replicated"),
+            "that must have an accepted job, with durability replicated: all that there are"),
     INTEGER(config, jobs.replicate_ms, "replicate_ms", RANGE(10, 60000, 1000), "ms",
             "that they may take; then the submit is answered 503"),
 };

@@ -153,14 +153,15 @@ void adapt_refused(struct adapt *a, const struct dim_limit *base, struct dim *d,
 
 static int64_t step_of(struct adapt *a, const struct dim_limit *base)
 {
-    bool is_back = a->rate * 20 >= a->former * 19 && a->rate * 4 <= a->former * 5 &&
+    bool is_back = a->rate * 10 >= a->former * 9 && a->rate * 4 <= a->former * 5 &&
                    !is_near(a->former, a->ceiling, 10);
+    bool is_past = a->rate * 20 > a->former * 21;
     bool is_far = a->rate > a->ceiling && !is_near(a->rate, a->ceiling, 20);
     if (a->ramped)
         return a->rate * 45 / 10000;
     if (is_back || !is_far || a->rate > a->former) {
         a->streak = 0;
-        return is_back ? a->rate * 5 / 1000 : a->rate / 100;
+        return is_back ? a->rate * (is_past ? 50 : 15) / 10000 : a->rate / 100;
     }
     a->streak = least(a->streak + 1, 6);
     return base->rate * (10 + 5 * a->streak) / 1000;

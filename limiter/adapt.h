@@ -31,7 +31,9 @@
  *            + 1 % of the rate below 105 % of the one that was refused last (ceiling), and above
  *              the one that was refused twice in a row before it fell (former)
  *            + 1.5, 2.0, 2.5 ... 4.0 % of base between the two: the limit has changed
- *            + 0.5 % of the rate from 95 to 125 % of former: there it may be again
+ *            + 0.15 % of the rate from 90 to 105 % of former: there it may be again, and the
+ *              provider's bucket, full by now, would hide for minutes that it is not; from there
+ *              to 125 % 0.5 %
  *            + 0.45 % of the rate after a ramp: 50 % in 15 minutes
  *          until base is reached, which ends what was learned.
  *          Sources: additive increase, multiplicative decrease (Chiu and Jain 1989); slow

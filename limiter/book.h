@@ -21,7 +21,8 @@
 struct record {
     char id[TICKET_ID_BYTES];
     enum ticket_state state;
-    int64_t cost[POOL_MAX_DIMS]; /* by the pool's number of the dimension's name */
+    int64_t cost[POOL_MAX_DIMS];    /* by the pool's number of the dimension's name */
+    int64_t accrued[POOL_MAX_DIMS]; /* beyond the cost, while it runs; numbered as the cost */
     int64_t deadline_ms;
     int64_t fence;
     int64_t granted_ms; /* the last time */

@@ -242,26 +242,37 @@ static void unlog(struct dim *d, const struct dim_charge *c, int64_t tokens)
 static void settle_window(struct dim *d, const struct dim_charge *c, int64_t actual, bool always,
                           int64_t now_ms)
 {
+    int64_t charged = c->cost + c->accrued;
     if (d->limit.rule == DIM_ACCRUE && !always) {
-        unlog(d, c, c->cost);
-        log_extra(d, actual, now_ms);
-    } else if (actual > c->cost) {
-        log_extra(d, actual - c->cost, now_ms);
+        /* What accrued was charged as it was produced, and stays where it is. */
+        unlog(d, c, c->cost + max64(c->accrued - actual, 0));
+        log_extra(d, max64(actual - c->accrued, 0), now_ms);
+    } else if (actual > charged) {
+        log_extra(d, actual - charged, now_ms);
     } else if (always || d->limit.rule != DIM_KEEP) {
-        unlog(d, c, c->cost - actual);
+        unlog(d, c, charged - actual);
     }
 }
 
 void dim_settle(struct dim *d, const struct dim_charge *charge, int64_t actual, bool always,
                 int64_t now_ms)
 {
-    assert(charge->cost >= 0 && actual >= 0);
+    int64_t charged = charge->cost + charge->accrued;
+    assert(charge->cost >= 0 && charge->accrued >= 0 && actual >= 0);
     if (d->limit.algorithm == DIM_WINDOW)
         settle_window(d, charge, actual, always, now_ms);
-    else if (actual > charge->cost)
-        take_back(d, actual - charge->cost);
+    else if (actual > charged)
+        take_back(d, actual - charged);
     else if (always || d->limit.rule != DIM_KEEP)
-        give_back(d, charge->cost - actual);
+        give_back(d, charged - actual);
+}
+
+void dim_accrue(struct dim *d, int64_t tokens, int64_t now_ms)
+{
+    if (d->limit.algorithm == DIM_WINDOW)
+        log_extra(d, tokens, now_ms);
+    else
+        take_back(d, tokens);
 }
 
 const char *dim_check(const struct dim *d)

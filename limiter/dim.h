@@ -88,13 +88,18 @@ void dim_take(struct dim *d, int64_t cost, int64_t now_ms);
 
 struct dim_charge {
     int64_t cost;
-    int64_t at_ms; /* when it was taken */
+    int64_t at_ms;   /* when it was taken */
+    int64_t accrued; /* beyond the cost, by dim_accrue() since */
 };
 /* Once per taken cost, when the actual one (>= 0) is known; d was refilled. A surplus comes
  * back when the rule gives it back or always says so; a shortfall is taken whatever the rule,
  * but no level goes below -DIM_MAX_UNITS. */
 void dim_settle(struct dim *d, const struct dim_charge *charge, int64_t actual, bool always,
                 int64_t now_ms);
+
+/* More than the cost turned out to be used, and it is not over: debt when the level does not hold
+ * it. d was refilled. */
+void dim_accrue(struct dim *d, int64_t tokens, int64_t now_ms);
 
 /* NULL, or what does not hold. */
 const char *dim_check(const struct dim *d);

@@ -131,10 +131,21 @@ void gate_charge(struct gate *g, const int64_t *cost, int64_t now_ms)
 void gate_settle(struct gate *g, const struct gate_settlement *s, int64_t now_ms)
 {
     for (size_t i = 0; i < g->count; i++) {
-        struct dim_charge charge = {.cost = s->cost[g->number[i]], .at_ms = s->at_ms};
+        struct dim_charge charge = {
+            .cost = s->cost[g->number[i]], .at_ms = s->at_ms, .accrued = s->accrued[g->number[i]]};
         int64_t used = s->unsent ? 0 : s->actual[i];
         if (used >= 0)
             dim_settle(&g->dims[i], &charge, used, s->unsent, now_ms);
+    }
+}
+
+void gate_accrue(struct gate *g, const struct gate_settlement *s, int64_t now_ms, int64_t *ret_more)
+{
+    for (size_t i = 0; i < g->count; i++) {
+        size_t n = g->number[i];
+        int64_t more = s->actual[i] - s->cost[n] - s->accrued[n];
+        ret_more[i] = g->dims[i].limit.rule == DIM_ACCRUE && more > 0 ? more : 0;
+        dim_accrue(&g->dims[i], ret_more[i], now_ms);
     }
 }
 

@@ -48,11 +48,16 @@ int64_t gate_wait_ms(const struct gate *g, const int64_t *cost, int64_t now_ms, 
 void gate_charge(struct gate *g, const int64_t *cost, int64_t now_ms); /* one that fits */
 struct gate_settlement {
     const int64_t *cost;
-    int64_t at_ms;         /* when it was charged */
-    const int64_t *actual; /* in the order of the limits; -1 unknown */
-    bool unsent;           /* all actuals are 0, and all comes back */
+    int64_t at_ms;          /* when it was charged */
+    const int64_t *actual;  /* in the order of the limits; -1 unknown */
+    bool unsent;            /* all actuals are 0, and all comes back */
+    const int64_t *accrued; /* charged beyond the cost since, numbered as it */
 };
 void gate_settle(struct gate *g, const struct gate_settlement *s, int64_t now_ms);
+/* Charges what is above cost and accrued, of ACCRUE dimensions, with the ticket not at its end:
+ * so much, in the order of the limits. */
+void gate_accrue(struct gate *g, const struct gate_settlement *s, int64_t now_ms,
+                 int64_t *ret_more);
 
 /* The head, with this ticket, does not fit: it is held from now on, or is already. */
 void gate_hold(struct gate *g, const void *ticket, int64_t permille, int64_t now_ms);

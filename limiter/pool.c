@@ -233,6 +233,7 @@ bool pool_settle(struct pool *p, const struct pool_outcome *outcome, size_t max_
         gate_refill(&p->gate, now_ms);
         struct gate_settlement settlement = {.cost = r->cost,
                                              .at_ms = r->granted_ms,
+                                             .accrued = r->accrued,
                                              .actual = outcome->actual,
                                              .unsent = outcome->unsent};
         gate_settle(&p->gate, &settlement, now_ms);
@@ -249,6 +250,22 @@ bool pool_settle(struct pool *p, const struct pool_outcome *outcome, size_t max_
     }
     pool_dispatch(p, max_grants, now_ms, ret);
     return r != NULL;
+}
+
+bool pool_accrue(struct pool *p, const char *id, int64_t fence, const int64_t *produced,
+                 int64_t now_ms)
+{
+    struct record *r = find_running(p, id, fence);
+    int64_t more[POOL_MAX_DIMS];
+    if (!r)
+        return false;
+    struct gate_settlement so_far = {.cost = r->cost, .accrued = r->accrued, .actual = produced};
+    gate_refill(&p->gate, now_ms);
+    gate_accrue(&p->gate, &so_far, now_ms, more);
+    pool_accrue_quota(p, r, more, now_ms);
+    for (size_t i = 0; i < p->gate.count; i++)
+        r->accrued[p->gate.number[i]] += more[i];
+    return true;
 }
 
 enum ticket_state pool_cancel(struct pool *p, const char *id, int64_t now_ms)

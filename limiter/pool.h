@@ -38,7 +38,8 @@
  *                the cost is an entry at the time of the settlement, not of the grant: the
  *                provider counted it somewhere between, so that an entry at the grant's time would
  *                leave before the provider's. For the same reason all that an ACCRUE dimension
- *                used moves to the settlement's time: output counts as it is produced
+ *                used moves to the settlement's time: output counts as it is produced. Only
+ *                what was charged while it was produced (pool_accrue()) stays at its own time
  *   hold         its share is of what left the window since the hold began, X: allowance is
  *                floor(beta * min(X, C) / 1000) tokens, where a bucket says beta * R * n. So the
  *                head waits at most until (need - L) / (1 - beta) have left
@@ -239,6 +240,12 @@ struct pool_outcome {
  * the turn is taken). */
 bool pool_settle(struct pool *p, const struct pool_outcome *outcome, size_t max_grants,
                  int64_t now_ms, struct pool_turn *ret);
+/* What a ticket that runs has produced so far, in the order of the limits, its earlier calls
+ * included: of ACCRUE dimensions what is above its cost is charged now, as debt when the level does
+ * not hold it, and the settlement corrects against both. Its tenant's own limits too. True when the
+ * ticket runs under this fence. Takes no turn: it grants nothing. */
+bool pool_accrue(struct pool *p, const char *id, int64_t fence, const int64_t *produced,
+                 int64_t now_ms);
 /* Takes a queued or delayed ticket out; one that runs is marked, so that it will end CANCELLED
  * where it would be repeated. The state it was in. Takes no turn: dispatch after it. */
 enum ticket_state pool_cancel(struct pool *p, const char *id, int64_t now_ms);

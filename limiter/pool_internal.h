@@ -31,5 +31,7 @@ void pool_drop(struct pool *p, struct record *r, enum ticket_state state);
  * used is not known. */
 void pool_end_quota(struct pool *p, struct record *r, const struct pool_outcome *outcome,
                     int64_t now_ms);
+/* So much more of each limit, while it runs. */
+void pool_accrue_quota(struct pool *p, const struct record *r, const int64_t *more, int64_t now_ms);
 
 #endif

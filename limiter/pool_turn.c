@@ -32,11 +32,11 @@ static struct quota *quota_for(const struct pool *p, const struct record *r)
 }
 
 /* A ticket's cost in the order of the limits, as its tenant's dimensions are. */
-static void ordered_cost(const struct pool *p, const struct record *r, int64_t *ret)
+static void ordered_cost(const struct pool *p, const int64_t *numbered, int64_t *ret)
 {
     memset(ret, 0, POOL_MAX_DIMS * sizeof(*ret));
     for (size_t i = 0; i < p->gate.count; i++)
-        ret[i] = r->cost[p->gate.number[i]];
+        ret[i] = numbered[p->gate.number[i]];
 }
 
 static void charge_quota(struct pool *p, struct record *r)
@@ -45,7 +45,7 @@ static void charge_quota(struct pool *p, struct record *r)
     int64_t cost[POOL_MAX_DIMS];
     if (!q)
         return;
-    ordered_cost(p, r, cost);
+    ordered_cost(p, r->cost, cost);
     quota_charge(q, cost);
     q->running++;
     r->counted = true;
@@ -56,11 +56,14 @@ void pool_end_quota(struct pool *p, struct record *r, const struct pool_outcome 
 {
     const char *tenant = fair_tenant(r->fair.flow);
     struct quota *q = quota_for(p, r), *counting = quotas_known(&p->quotas, tenant);
-    int64_t cost[POOL_MAX_DIMS];
+    int64_t cost[POOL_MAX_DIMS], accrued[POOL_MAX_DIMS];
     if (q)
         quota_refill(q, now_ms);
     if (q && r->counted && outcome) {
-        ordered_cost(p, r, cost);
+        ordered_cost(p, r->cost, cost);
+        ordered_cost(p, r->accrued, accrued);
+        for (size_t i = 0; i < p->gate.count; i++)
+            cost[i] += accrued[i];
         quota_settle(q, cost, outcome->actual, outcome->unsent);
     }
     if (r->counted)
@@ -70,6 +73,15 @@ void pool_end_quota(struct pool *p, struct record *r, const struct pool_outcome 
         fair_hurry(&p->book.fair, (enum pool_class)c, tenant);
 }
 
+void pool_accrue_quota(struct pool *p, const struct record *r, const int64_t *more, int64_t now_ms)
+{
+    struct quota *q = quota_for(p, r);
+    if (!q || !r->counted)
+        return;
+    quota_refill(q, now_ms);
+    quota_accrue(q, more, now_ms);
+}
+
 void pool_start(struct pool *p, struct record *r, int64_t now_ms, struct pool_turn *ret)
 {
     gate_unhold(&p->gate, r);
@@ -77,6 +89,7 @@ void pool_start(struct pool *p, struct record *r, int64_t now_ms, struct pool_tu
     book_move(&p->book, r, TICKET_RUNNING, now_ms + pool_lease_of(p, r));
     r->fence++;
     r->granted_ms = now_ms;
+    memset(r->accrued, 0, sizeof(r->accrued));
     struct pool_grant *grant = &ret->grants[ret->grant_count++];
     *grant = (struct pool_grant){.fence = r->fence, .seq = ++p->seq};
     memcpy(grant->id, r->id, sizeof(grant->id));
@@ -121,7 +134,7 @@ static bool passes_quota(struct turn *t, const struct record *r)
     int64_t cost[POOL_MAX_DIMS];
     if (!q)
         return true;
-    ordered_cost(t->pool, r, cost);
+    ordered_cost(t->pool, r->cost, cost);
     quota_refill(q, t->now_ms);
     int64_t wait_ms = quota_wait_ms(q, cost, t->now_ms);
     if (wait_ms == 0)

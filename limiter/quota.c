@@ -153,6 +153,14 @@ void quota_charge(struct quota *q, const int64_t *cost)
     }
 }
 
+void quota_accrue(struct quota *q, const int64_t *more, int64_t now_ms)
+{
+    for (size_t i = 0; i < q->count; i++) {
+        if (q->has[i])
+            dim_accrue(&q->dims[i], more[i], now_ms);
+    }
+}
+
 void quota_settle(struct quota *q, const int64_t *cost, const int64_t *actual, bool unsent)
 {
     for (size_t i = 0; i < q->count; i++) {

@@ -64,6 +64,7 @@ int quota_too_large(const struct quota *q, const int64_t *cost);
 /* Ms until it fits: 0 now, QUOTA_NEVER while all slots are taken. Refilled before. */
 int64_t quota_wait_ms(const struct quota *q, const int64_t *cost, int64_t now_ms);
 void quota_charge(struct quota *q, const int64_t *cost);
+void quota_accrue(struct quota *q, const int64_t *more, int64_t now_ms); /* refilled before */
 /* actual: -1 unknown. unsent: all comes back. Refilled before. */
 void quota_settle(struct quota *q, const int64_t *cost, const int64_t *actual, bool unsent);
 

@@ -59,6 +59,21 @@ void spent_settle(struct spent *s, const struct pool_limits *limits, const struc
     }
 }
 
+void spent_accrue(struct spent *s, const struct pool_limits *limits, const struct spent_cost *cost,
+                  struct spent_cost *accrued, const int64_t *produced)
+{
+    for (size_t i = 0; i < limits->dim_count; i++) {
+        size_t n = spent_number(s, limits->dims[i].name);
+        if (n == POOL_MAX_DIMS || limits->dims[i].rule != DIM_ACCRUE)
+            continue;
+        int64_t more = produced[i] - cost->tokens[n] - accrued->tokens[n];
+        if (more <= 0)
+            continue;
+        accrued->tokens[n] += more;
+        add(s, n, more);
+    }
+}
+
 bool spent_is_zero(const struct spent *s)
 {
     for (size_t i = 0; i < s->count; i++) {

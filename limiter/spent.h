@@ -37,6 +37,11 @@ void spent_grant(struct spent *s, const struct spent_cost *cost);
 void spent_settle(struct spent *s, const struct pool_limits *limits, const struct spent_cost *cost,
                   const int64_t *actual, bool unsent);
 
+/* Of ACCRUE dimensions, what was produced above cost and accrued, both of the ticket, is added to
+ * accrued and to the totals. produced is in the order of the limits. */
+void spent_accrue(struct spent *s, const struct pool_limits *limits, const struct spent_cost *cost,
+                  struct spent_cost *accrued, const int64_t *produced);
+
 bool spent_is_zero(const struct spent *s);
 /* The totals in the order of the limits; of a dimension without a limit nothing is told. */
 void spent_tell(const struct spent *s, const struct pool_limits *limits, int64_t *ret_tokens);

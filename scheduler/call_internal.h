@@ -10,6 +10,7 @@
  *   call_submit.c     its ticket on the way to the queue, and what the queue answers
  *   call_tools.c      caps of tool calls, in the request and in the answer
  *   call_request.c    what is sent to the provider
+ *   call_accrue.c     of these, output that is charged while it streams
  *   call_reply.c      what comes back: whole or streamed, retry or settle
  *   call_note.c       attempts that failed
  *   call_record.c     what its ticket's record tells of it at its end
@@ -144,8 +145,9 @@ struct call {
     struct wire_answer refusal; /* an error event before any output */
     bool refused;
     struct wire_usage usage;
-    int64_t attempts, refusals; /* that count, and those that only wait */
-    int64_t sends;              /* transfers of this call */
+    int64_t accrued, accrued_us; /* output that was told, and when */
+    int64_t attempts, refusals;  /* that count, and those that only wait */
+    int64_t sends;               /* transfers of this call */
     int64_t sent_us, first_us;
     struct news news;          /* of the last transfer */
     struct retry_plan outcome; /* of the last transfer: what its settle says */
@@ -173,6 +175,12 @@ void call_bury(struct call *c);
 /* Its ticket ended: a new one, under a new id. */
 void call_submit_anew(struct call *c);
 void call_on_timer(evutil_socket_t fd, short what, void *arg);
+
+/* call_accrue.c */
+/* More was streamed. */
+void call_accrue(struct call *c);
+/* Output that is foreseen of a request to this pool. */
+int64_t call_foreseen_output(const struct pool_view *pool);
 
 /* call_preflight.c */
 int call_read(struct call *c, struct call_failure *failure) MUST_CHECK;

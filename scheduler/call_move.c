@@ -49,7 +49,7 @@ static int64_t start_in(const struct call *c, const struct choice *at)
     int64_t each =
         r->max_output_tokens >= 0 ? r->max_output_tokens : at->way.row->default_output_tokens;
     struct profile_estimate e = {.input = 1 + r->input_bytes / 4, .max_output = each * r->choices};
-    int64_t foreseen = quantile_value(&at->pool->output);
+    int64_t foreseen = call_foreseen_output(at->pool);
     e.output = foreseen < e.max_output ? foreseen : e.max_output;
     profile_reserve(at->pool->profile, &pool_agent_pool(at->pool->agent)->limits, &e, cost, &fair);
     return pool_agent_start_in(at->pool->agent, cost);

@@ -87,7 +87,7 @@ void call_price(struct call *c)
             r->max_output_tokens >= 0 ? r->max_output_tokens : c->row->default_output_tokens;
         if (c->spec.max_output_tokens > 0)
             each = c->spec.max_output_tokens;
-        int64_t foreseen = quantile_value(&c->pool->output);
+        int64_t foreseen = call_foreseen_output(c->pool);
         e->max_output = each * r->choices;
         e->output = foreseen < e->max_output ? foreseen : e->max_output;
     }

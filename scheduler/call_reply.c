@@ -22,6 +22,7 @@ void call_reply_reset(struct call *c)
     c->status = 0;
     c->streaming = c->refused = c->broken = false;
     c->first_us = 0;
+    c->accrued = c->accrued_us = 0;
     c->usage = (struct wire_usage){.known = false}; /* each attempt is settled by its own */
     c->refusal = (struct wire_answer){.failure = WIRE_OK, .retry_after_ms = -1};
     c->news = (struct news){.answered = false};
@@ -108,6 +109,8 @@ static void on_event(void *arg, const struct sse_event *event)
         pass_error_event(c, event);
     else if (call_tools_event(c, event) < 0)
         c->broken = true;
+    if (c->state == CALL_STREAMING)
+        call_accrue(c);
 }
 
 static void give_up(struct call *c, const char *why)

@@ -33,7 +33,8 @@ struct submission {
     int64_t deadline_ms, created_us;
     struct event *again;
     int tries;
-    int64_t copies; /* of the accepted job beside the first, as confirmed */
+    int64_t copies;       /* of the accepted job beside the first, as confirmed */
+    uint64_t claim_stamp; /* 0: none */
     bool claimed, replayed, never_shrink;
     job_fn fn;
     void *arg;
@@ -232,6 +233,13 @@ static void on_submitted(void *arg, struct store_pool *pool, const struct store_
         else
             pass_on(s, &grant);
     }
+    if (s->claim_stamp != 0 && s->claim_stamp != turn->stamp) {
+        if (comes_again(s, REDIS_LOST))
+            return;
+        job_storage_failed(&f, REDIS_LOST);
+        refused(s, &f);
+        return;
+    }
     struct pool_store *store = scheduler_options(s->jobs->scheduler)->store;
     pool_store_confirm(store, pool, turn->stamp, on_confirmed, s);
 }
@@ -279,25 +287,9 @@ static void submit(struct submission *s)
     t.fields = fields;
     t.field_count = n;
 
-    const struct store_pool *pool = pool_agent_pool(agent_of(s));
-    struct job_entry entry = {
-        .pool = pool->id,
-        .tenant = t.tenant,
-        .id = s->id,
-        .created_us = s->created_us,
-        .ttl_ms = pool->finished_ttl_ms + INDEX_TTL_MS,
-    };
-    /* First the index, behind it the job: an entry without a job is left out of lists, a job
-     * without an entry would be missing from them. */
-    job_store_index(scheduler_options(s->jobs->scheduler)->jobs, &entry);
+    t.listed_us = s->created_us;
+    t.listed_ttl_ms = pool_agent_pool(agent_of(s))->finished_ttl_ms + INDEX_TTL_MS;
     pool_agent_submit(agent_of(s), &t, on_submitted, s);
-}
-
-static void on_again(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    submit(arg);
 }
 
 /* Someone holds the key: the same request gets the job it made, another one is refused. When the
@@ -306,6 +298,9 @@ static void on_claimed(void *arg, enum redis_status status, const char *existing
 {
     struct submission *s = arg;
     struct call_failure f;
+    s->claim_stamp = job_store_claim_stamp(scheduler_options(s->jobs->scheduler)->jobs);
+    if (s->tries > 0 && comes_again(s, status))
+        return;
     if (status != REDIS_OK) {
         job_storage_failed(&f, status);
         refused(s, &f);
@@ -338,6 +333,23 @@ static void claim(struct submission *s)
         .ttl_ms = pool_agent_pool(agent_of(s))->finished_ttl_ms,
     };
     job_store_claim(scheduler_options(s->jobs->scheduler)->jobs, &c, on_claimed, s);
+}
+
+static void go_on(struct submission *s)
+{
+    if (s->key)
+        claim(s);
+    else
+        submit(s);
+}
+
+/* With the key, too: what parted the submit from its answer may be a failover that lost the claim,
+ * and whoever repeats the request would make a second job. */
+static void on_again(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    go_on(arg);
 }
 
 static void no_sink(void *arg)
@@ -421,14 +433,6 @@ static bool keep(struct submission *s)
     buf_clear(&s->cut);
     return call_keep_body(s->call, &s->body, &s->body_len) == 0 &&
            call_cut_json(s->call, &s->cut) == 0;
-}
-
-static void go_on(struct submission *s)
-{
-    if (s->key)
-        claim(s);
-    else
-        submit(s);
 }
 
 /* A look at the pool before the ticket is made, since one that stands in the queue keeps its id,

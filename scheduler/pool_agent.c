@@ -60,6 +60,7 @@ void pool_agent_take_turn(struct pool_agent *a, const struct store_turn *turn)
     memcpy(a->levels, turn->levels, sizeof(a->levels));
     a->level_count = turn->level_count;
     a->queued = turn->queued;
+    a->foreseen_output = turn->foreseen_output;
     a->turn_ms = clock_mono_ms();
     if (turn->wait_ms >= 0 && !a->stopped)
         pool_agent_arm(a->look, turn->wait_ms);
@@ -280,6 +281,30 @@ void pool_agent_release(struct pool_agent *a, struct holding *h)
         pool_local_vacate(a->local, h->id);
 }
 
+static void on_accrued(void *arg, struct store_pool *pool, const struct store_turn *turn)
+{
+    struct pool_agent *a = arg;
+    (void)pool;
+    if (pool_agent_end(a))
+        pool_agent_take_turn(a, turn);
+}
+
+void pool_agent_accrue(struct pool_agent *a, const struct holding *h,
+                       const int64_t produced[POOL_MAX_DIMS])
+{
+    const struct store_lease lease = {.id = h->id, .fence = h->fence};
+    if (pool_agent_is_local(a, h->id)) {
+        pool_local_accrue(a->local, h->id, h->fence, produced);
+        if (a->up)
+            (void)pool_agent_charge(a);
+        return;
+    }
+    if (!a->up)
+        return;
+    pool_agent_begin(a);
+    pool_store_accrue(a->store, &a->pool, &lease, produced, on_accrued, a);
+}
+
 void pool_agent_expect(struct pool_agent *a)
 {
     a->waiting++;
@@ -412,6 +437,11 @@ const struct store_level *pool_agent_levels(const struct pool_agent *a, size_t *
 int64_t pool_agent_queued(const struct pool_agent *a)
 {
     return a->queued;
+}
+
+int64_t pool_agent_foreseen_output(const struct pool_agent *a)
+{
+    return a->foreseen_output;
 }
 
 size_t pool_agent_held(const struct pool_agent *a)

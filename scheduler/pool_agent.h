@@ -73,6 +73,8 @@ struct pool_stats *pool_agent_stats(struct pool_agent *a);
 /* Levels as the last reply told them (order of limits.dims), for x-ratelimit headers. */
 const struct store_level *pool_agent_levels(const struct pool_agent *a, size_t *ret_count);
 int64_t pool_agent_queued(const struct pool_agent *a); /* tickets in the pool, as last told */
+/* Output of an answer, as all instances learned it and last told; 0: ask what was seen here. */
+int64_t pool_agent_foreseen_output(const struct pool_agent *a);
 /* ms until a ticket of this cost may start, as far as this instance knows: 0 also when it knows
  * nothing. cost: in the order of limits.dims. Cheap, and only for choosing between pools. */
 int64_t pool_agent_start_in(const struct pool_agent *a, const int64_t cost[POOL_MAX_DIMS]);
@@ -116,6 +118,12 @@ void pool_agent_unexpect(struct pool_agent *a);
  * a lease that was lost, its ticket is taken out all the same: nobody else will run it. */
 void pool_agent_settle(struct pool_agent *a, const struct store_outcome *o, pool_store_fn fn,
                        void *arg);
+/* What a ticket that runs here has produced so far, in the order of limits.dims: dimensions that
+ * charge output as it is produced are charged what is above its cost. Not repeated: the next total
+ * includes it, and the settle makes it whole. One that was granted here,
+ * without Redis, is charged to the local pool. */
+void pool_agent_accrue(struct pool_agent *a, const struct holding *h,
+                       const int64_t produced[POOL_MAX_DIMS]);
 /* Takes a waiting ticket out; repeated like a settle. fn may be NULL. */
 void pool_agent_cancel(struct pool_agent *a, const char *id, pool_store_fn fn, void *arg);
 /* Takes out a ticket of a call, whose submit may or may not have arrived: one that was granted

@@ -33,7 +33,7 @@ struct pool_agent {
     size_t unsettled_count;
     struct store_level levels[POOL_MAX_DIMS];
     size_t level_count;
-    int64_t queued, data_losses;
+    int64_t queued, foreseen_output, data_losses;
     int64_t turn_ms, eta_until_ms, paused_until_ms; /* for pool_agent_start_in() */
     bool looking, up, stopped, freed;
     bool linked; /* connected; up only once it was told what was granted without it */

@@ -1,10 +1,6 @@
-#include "scheduler/pool_local.h"
+#include "scheduler/pool_local_internal.h"
 
 #include "common/clock.h"
-#include "common/list.h"
-#include "common/map.h"
-#include "limiter/share.h"
-#include "limiter/spent.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -16,22 +12,6 @@
 #define NEVER_MS     INT64_MAX
 #define ORDER_MAX_US ((INT64_C(1) << 53) - 1)
 
-/* Where a ticket is that was granted here, or waits here. */
-enum place {
-    WAITING, /* in the pool */
-    RUNNING, /* granted by the pool, or by one that was left since */
-    PARKED,  /* in its backoff, without a pool */
-};
-
-struct entry {
-    struct list link;
-    char id[TICKET_ID_BYTES];
-    enum place place;
-    bool pooled; /* the pool of now knows it */
-    int64_t fence, due_ms;
-    struct spent_cost cost;
-};
-
 /* A submit, or an answer (result), that is told from the loop. */
 struct arrival {
     struct list link;
@@ -40,25 +20,6 @@ struct arrival {
     const char *result; /* NULL: a submit */
     pool_store_fn fn;
     void *arg;
-};
-
-struct pool_local {
-    struct pool_local_options options;
-    struct event *timer;
-    struct pool *pool; /* NULL: outside */
-    struct share share;
-    bool shared; /* false: without limits */
-    bool held;
-    int64_t look_ms; /* when the pool can do something */
-    struct map by_id;
-    struct list entries;
-    size_t parked;
-    struct list arrivals;
-    struct spent spent, batch;              /* still to be sent; sent and not yet answered */
-    int64_t paused_until_ms[POOL_MAX_DIMS]; /* by the numbers of spent */
-    int64_t charge_number;
-    bool charging; /* batch is open */
-    int64_t grants;
 };
 
 /* ---- the timer */
@@ -374,6 +335,15 @@ static void settle_pooled(struct pool_local *l, const struct store_outcome *o, i
     (void)pool_settle(l->pool, &outcome, 0, now_ms, &turn);
 }
 
+static void settle_spent(struct pool_local *l, struct entry *e, const struct store_outcome *o)
+{
+    struct spent_cost charged = e->cost;
+    for (size_t i = 0; i < POOL_MAX_DIMS; i++)
+        charged.tokens[i] += e->accrued.tokens[i];
+    spent_settle(&l->spent, &l->options.pool->limits, &charged, o->actual, o->unsent);
+    e->accrued = (struct spent_cost){.tokens = {0}};
+}
+
 void pool_local_settle(struct pool_local *l, const struct store_outcome *o, pool_store_fn fn,
                        void *arg)
 {
@@ -383,7 +353,7 @@ void pool_local_settle(struct pool_local *l, const struct store_outcome *o, pool
         tell(l, "stale", fn, arg);
         return;
     }
-    spent_settle(&l->spent, &l->options.pool->limits, &e->cost, o->actual, o->unsent);
+    settle_spent(l, e, o);
     pause_dims(l, o, now_ms);
     if (e->pooled)
         settle_pooled(l, o, now_ms);

@@ -67,6 +67,9 @@ void pool_local_vacate(struct pool_local *l, const char *id);
 /* As pool_agent_submit(), _settle() and _cancel(). Settle and cancel only for what has() knows. */
 void pool_local_submit(struct pool_local *l, const struct store_ticket *t, pool_store_fn fn,
                        void *arg);
+/* As pool_agent_accrue(). */
+void pool_local_accrue(struct pool_local *l, const char *id, int64_t fence,
+                       const int64_t produced[POOL_MAX_DIMS]);
 bool pool_local_has(const struct pool_local *l, const char *id);
 void pool_local_settle(struct pool_local *l, const struct store_outcome *o, pool_store_fn fn,
                        void *arg);

@@ -345,7 +345,9 @@ void scheduler_message(struct scheduler *s, const char *payload)
         return;
     }
     struct pool_view *v = key_id_hash(id, hash) ? scheduler_pool_by_hash(s, hash) : NULL;
-    if (!v)
+    if (v && strcmp(verb, "circuit") == 0)
+        again(s, v->agent, NULL);
+    if (!v || strcmp(verb, "circuit") == 0)
         return;
     struct store_grant grant = {.fence = fence, .seq = seq};
     (void)snprintf(grant.id, sizeof(grant.id), "%s", id);

@@ -12,6 +12,8 @@
 struct job_store {
     struct redis_link *link;
     int timeout_ms;
+    struct redis_link *durable; /* NULL: claims go over link */
+    int durable_ms;
 };
 
 struct job_store *job_store_new(struct redis_link *link, int timeout_ms)
@@ -27,6 +29,12 @@ void job_store_free(struct job_store *s)
     free(s);
 }
 
+void job_store_use_durable(struct job_store *s, struct redis_link *durable, int timeout_ms)
+{
+    s->durable = durable;
+    s->durable_ms = timeout_ms;
+}
+
 static void send(struct job_store *s, int argc, const char *const *argv, redis_reply_fn fn,
                  void *arg)
 {
@@ -35,6 +43,21 @@ static void send(struct job_store *s, int argc, const char *const *argv, redis_r
         lens[i] = strlen(argv[i]);
     struct redis_args args = {.argc = argc, .argv = argv, .lens = lens};
     redis_link_command(s->link, &args, s->timeout_ms, fn, arg);
+}
+
+static void send_claim(struct job_store *s, const struct redis_args *args, redis_reply_fn fn,
+                       void *arg)
+{
+    if (s->durable)
+        redis_link_command(s->durable, args, s->durable_ms, fn, arg);
+    else
+        redis_link_command(s->link, args, s->timeout_ms, fn, arg);
+}
+
+uint64_t job_store_claim_stamp(const struct job_store *s)
+{
+    bool comparable = s->durable && !redis_link_is_cluster(s->durable);
+    return comparable ? redis_link_stamp(s->durable) : 0;
 }
 
 void job_store_register_pool(struct job_store *s, const char *hash, const char *pool)
@@ -112,25 +135,8 @@ void job_store_claim(struct job_store *s, const struct job_claim *claim, job_sto
     (void)snprintf(call->id, sizeof(call->id), "%s", claim->id);
     (void)snprintf(value, sizeof(value), "%.64s %s", claim->fingerprint, claim->id);
     (void)snprintf(ttl, sizeof(ttl), "%" PRId64, claim->ttl_ms);
-    const char *set[] = {"SET", key.text, value, "NX", "PX", ttl};
-    const char *get[] = {"GET", key.text};
-    send(s, 6, set, NULL, NULL);
-    send(s, 2, get, on_claim, call);
-}
-
-void job_store_index(struct job_store *s, const struct job_entry *entry)
-{
-    struct key key = key_jobs(entry->pool, entry->tenant);
-    char score[24], ttl[24], oldest[24];
-    (void)snprintf(oldest, sizeof(oldest), "%d", -JOB_MAX_LISTED - 1);
-    (void)snprintf(score, sizeof(score), "%" PRId64, entry->created_us);
-    (void)snprintf(ttl, sizeof(ttl), "%" PRId64, entry->ttl_ms);
-    const char *add[] = {"ZADD", key.text, "NX", score, entry->id};
-    const char *trim[] = {"ZREMRANGEBYRANK", key.text, "0", oldest};
-    const char *expire[] = {"PEXPIRE", key.text, ttl};
-    send(s, 5, add, NULL, NULL);
-    send(s, 4, trim, NULL, NULL);
-    send(s, 3, expire, NULL, NULL);
+    send_claim(s, REDIS_ARGS("SET", key.text, value, "NX", "PX", ttl), NULL, NULL);
+    send_claim(s, REDIS_ARGS("GET", key.text), on_claim, call);
 }
 
 void job_store_unindex(struct job_store *s, const char *pool, const char *tenant, const char *id)

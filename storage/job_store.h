@@ -5,10 +5,14 @@
  * result, each in the same script as the queue move. Here stand the parts outside of a pool's slot.
  *
  *   registry     pool hash -> pool id, so that an id finds its pool on any instance
- *   index        a tenant's jobs of a pool by time, for lists; entries whose record is gone are
- *                left out and removed on reading; the oldest leave when there are too many
+ *   index        a tenant's jobs of a pool by time, for lists; written by the submit together with
+ *                the record; entries whose record is gone are left out and removed on reading; the
+ *                oldest leave when there are too many
  *   idempotency  key -> "FINGERPRINT ID": the id is chosen before the submit, so that a crash
- *                between the two is healed by submitting the same id again
+ *                between the two is healed by submitting the same id again. Where jobs are
+ * confirmed the claim must be as safe as the job: it goes over the same connection ahead of the
+ * submit, and what confirms the one confirms the other. Not so in a cluster, where the two are on
+ * different servers.
  *
  *   threads  one event loop. Each call is answered exactly once.
  */
@@ -24,6 +28,8 @@ struct job_store;
 
 struct job_store *job_store_new(struct redis_link *link, int timeout_ms);
 void job_store_free(struct job_store *s);
+/* The link that confirmed submits go over (kept; NULL: none); timeout_ms covers a WAIT too. */
+void job_store_use_durable(struct job_store *s, struct redis_link *durable, int timeout_ms);
 
 void job_store_register_pool(struct job_store *s, const char *hash, const char *pool);
 /* All registered pools: fn for each, then once with hash NULL. */
@@ -42,18 +48,18 @@ struct job_claim {
 void job_store_claim(struct job_store *s, const struct job_claim *claim, job_store_claim_fn fn,
                      void *arg);
 
+/* Inside of a claim's answer: the connection that it came over, to be compared with the stamp of
+ * the submit's turn. When they differ a failover between the two may have lost the claim. 0: there
+ * is nothing to compare. */
+uint64_t job_store_claim_stamp(const struct job_store *s);
+
 struct job_entry {
     const char *pool, *tenant, *id;
-    int64_t created_us; /* unique per instance */
-    int64_t ttl_ms;     /* of the whole index, renewed by each entry */
 };
-/* One that stands there keeps its place: a job submitted again must not move in the lists. */
-void job_store_index(struct job_store *s, const struct job_entry *entry);
 void job_store_unindex(struct job_store *s, const char *pool, const char *tenant, const char *id);
 
 /* The place of an entry (pool, tenant, id), which is what lists are ordered by: its created_us in
- * the index; 0 when it is not there. The record's own time may be another one, when a crash
- * parted the entry from the submit that made the record. */
+ * the index; 0 when it is not there. */
 typedef void (*job_store_place_fn)(void *arg, enum redis_status status, int64_t created_us);
 void job_store_place(struct job_store *s, const struct job_entry *entry, job_store_place_fn fn,
                      void *arg);

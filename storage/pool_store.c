@@ -24,7 +24,7 @@ struct args {
     struct key bucket, tenant;
     char dims[POOL_MAX_DIMS * 9];
     char costs[POOL_MAX_DIMS * 21], pauses[POOL_MAX_DIMS * 21];
-    char news[STORE_NEWS_BYTES + 48], kind[32];
+    char news[STORE_NEWS_BYTES + 48], kind[32], listed[64];
     bool durable;
 };
 
@@ -196,6 +196,7 @@ static void read_turn(const struct redisReply *reply, struct store_turn *turn)
         turn->levels[i].full_in_ms = reply_int(reply_at(levels, 2 * i + 1), 0);
     }
     turn->queued = reply_int(reply_at(reply, 5), 0);
+    turn->foreseen_output = reply_int(reply_at(reply, 6), 0);
     read_result(turn);
 }
 
@@ -421,6 +422,9 @@ void pool_store_submit(struct pool_store *s, struct store_pool *pool, const stru
     add_int(&a, t->deadline_in_ms);
     add_int(&a, t->aging_ms);
     add_int(&a, s->alive_ms);
+    (void)snprintf(a.listed, sizeof(a.listed), "%" PRId64 " %" PRId64 " %d", t->listed_us,
+                   t->listed_ttl_ms, JOB_MAX_LISTED);
+    add_text(&a, t->listed_us > 0 ? a.listed : "");
     add_fields(&a, t->fields, t->field_count);
     a.durable = t->is_job;
     call(s, pool, SCRIPT_SUBMIT, &a, fn, arg);
@@ -471,6 +475,18 @@ void pool_store_settle(struct pool_store *s, struct store_pool *pool, const stru
     add_text(&a, a.news);
     add_fields(&a, o->fields, o->field_count);
     call(s, pool, SCRIPT_SETTLE, &a, fn, arg);
+}
+
+void pool_store_accrue(struct pool_store *s, struct store_pool *pool, const struct store_lease *l,
+                       const int64_t *produced, pool_store_fn fn, void *arg)
+{
+    struct args a;
+    begin(&a, s, pool, 0);
+    join_costs(&pool->limits, produced, a.costs, sizeof(a.costs));
+    add_text(&a, l->id);
+    add_int(&a, l->fence);
+    add_text(&a, a.costs);
+    call(s, pool, SCRIPT_ACCRUE, &a, fn, arg);
 }
 
 void pool_store_cancel(struct pool_store *s, struct store_pool *pool, const char *id, int most,
@@ -564,24 +580,4 @@ void pool_store_probe(struct pool_store *s, struct store_pool *pool, const struc
     add_text(&a, a.costs);
     add_int(&a, t->fair_cost);
     call(s, pool, SCRIPT_PROBE, &a, fn, arg);
-}
-
-bool pool_store_confirms(const struct pool_store *s)
-{
-    return s->confirm && !s->trusts_disk;
-}
-
-void pool_store_confirm(struct pool_store *s, const struct store_pool *pool, uint64_t stamp,
-                        redis_confirm_fn fn, void *arg)
-{
-    struct key key = key_pool(pool->id, "w");
-    if (pool_store_confirms(s))
-        redis_confirm_ask(s->confirm, stamp, key.text, fn, arg);
-    else
-        fn(arg, REDIS_OK, 0);
-}
-
-void pool_store_trust_disk(struct pool_store *s)
-{
-    s->trusts_disk = true;
 }

@@ -63,7 +63,10 @@ struct store_turn {
     size_t grant_count;
     struct store_level levels[POOL_MAX_DIMS]; /* in the order of limits.dims */
     size_t level_count;
-    uint64_t stamp;                 /* of a job's submit, for pool_store_confirm() */
+    uint64_t stamp; /* of a job's submit, for pool_store_confirm() */
+    /* Of an answer, learned by all instances where output counts as it is produced; 0: nothing was.
+     */
+    int64_t foreseen_output;
     int64_t queued;                 /* tickets now waiting in the pool */
     const struct redisReply *items; /* the whole result array, for heartbeat, reap and peek */
 };
@@ -91,6 +94,8 @@ struct store_ticket {
     int64_t aging_ms;
     const struct store_field *fields; /* kept in the ticket's record, unread by the scripts */
     size_t field_count;
+    int64_t listed_us;     /* its place in the tenant's list (job_store.h); 0: none */
+    int64_t listed_ttl_ms; /* of the whole list, renewed by each entry */
 };
 
 struct store_outcome {
@@ -171,6 +176,12 @@ struct store_lease {
 void pool_store_heartbeat(struct pool_store *s, struct store_pool *pool,
                           const struct store_lease *leases, size_t count, pool_store_fn fn,
                           void *arg);
+
+/* What a ticket that runs has produced so far, in the order of limits.dims, as pool_accrue(). "ok",
+ * or "stale": it does not run under this fence. May be repeated and may be lost. */
+void pool_store_accrue(struct pool_store *s, struct store_pool *pool,
+                       const struct store_lease *lease, const int64_t *produced, pool_store_fn fn,
+                       void *arg);
 
 /* The limit's name without its owner, who is told apart. */
 const char *pool_store_limit_name(const char *binding, bool *ret_own);

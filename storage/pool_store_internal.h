@@ -1,5 +1,5 @@
 /*
- * pool_store_internal: what pool_store.c and pool_counts.c share.
+ * pool_store_internal: what pool_store.c, pool_confirm.c and pool_counts.c share.
  */
 #ifndef STORAGE_POOL_STORE_INTERNAL_H
 #define STORAGE_POOL_STORE_INTERNAL_H

@@ -51,6 +51,7 @@ void redis_facts_parse(const char *info, size_t len, struct redis_facts *ret)
     f.used_bytes = strtoll(value_of(info, len, "used_memory", value), NULL, 10);
     f.max_bytes = strtoll(value_of(info, len, "maxmemory", value), NULL, 10);
     f.uptime_s = strtoll(value_of(info, len, "uptime_in_seconds", value), NULL, 10);
+    f.replicas = strtoll(value_of(info, len, "connected_slaves", value), NULL, 10);
     f.aof_enabled = strcmp(value_of(info, len, "aof_enabled", value), "1") == 0;
     f.aof_write_ok = strcmp(value_of(info, len, "aof_last_write_status", value), "ok") == 0;
     f.loading = strcmp(value_of(info, len, "loading", value), "1") == 0;
@@ -99,6 +100,7 @@ void redis_facts_add(struct redis_facts *f, const struct redis_facts *other)
         memcpy(f->policy, other->policy, sizeof(f->policy));
     f->used_bytes += other->used_bytes;
     f->max_bytes += other->max_bytes;
+    f->replicas = other->replicas > f->replicas ? other->replicas : f->replicas;
     f->aof_enabled = f->aof_enabled && other->aof_enabled;
     f->aof_write_ok = f->aof_write_ok && other->aof_write_ok;
     f->loading = f->loading || other->loading;

@@ -23,6 +23,7 @@ struct redis_facts {
     int64_t used_bytes; /* used_memory */
     int64_t max_bytes;  /* maxmemory; 0: no maximum */
     int64_t uptime_s;   /* of the server; a loading one counts too */
+    int64_t replicas;   /* connected to it; of several masters the most */
     bool aof_enabled;
     bool aof_write_ok; /* the last write to the append-only file succeeded */
     bool loading;

@@ -28,6 +28,7 @@ static const struct {
     [SCRIPT_REAP] = {"reap", lua_reap_lua},
     [SCRIPT_HEARTBEAT] = {"heartbeat", lua_heartbeat_lua},
     [SCRIPT_PEEK] = {"peek", lua_peek_lua},
+    [SCRIPT_ACCRUE] = {"accrue", lua_accrue_lua},
     [SCRIPT_CHARGE] = {"charge", lua_charge_lua},
     [SCRIPT_SESSION_BEGIN] = {"session_begin", lua_session_begin_lua},
     [SCRIPT_SESSION_COMMIT] = {"session_commit", lua_session_commit_lua},

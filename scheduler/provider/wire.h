@@ -125,11 +125,12 @@ struct wire_stream {
     enum wire_endpoint endpoint;
     bool hide_usage; /* drop the chunk that only our own include_usage brought */
     struct wire_usage usage;
-    bool finished;    /* the format's own end was seen ([DONE], message_stop, response.completed
-                         or .incomplete) */
-    bool failed;      /* an error event was seen inside the stream */
-    bool output_seen; /* content, a tool call, a refusal, reasoning or the reason of the stop
-                         reached the caller: never retried after this */
+    int64_t output_bytes; /* text, thinking and tool input so far; of messages only */
+    bool finished;        /* the format's own end was seen ([DONE], message_stop, response.completed
+                             or .incomplete) */
+    bool failed;          /* an error event was seen inside the stream */
+    bool output_seen;     /* content, a tool call, a refusal, reasoning or the reason of the stop
+                             reached the caller: never retried after this */
 };
 
 void wire_stream_init(struct wire_stream *s, enum wire_endpoint endpoint, bool hide_usage);

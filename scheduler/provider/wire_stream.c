@@ -111,6 +111,19 @@ static bool block_has_output(struct json_span block)
     return true; /* the name of a tool, a result of a server's tool */
 }
 
+/* As they stand in the JSON, without their quotes. */
+static int64_t delta_bytes(struct json_span delta)
+{
+    static const char *const members[] = {"text", "thinking", "partial_json"};
+    int64_t bytes = 0;
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        struct json_span value = json_get(delta, members[i]);
+        if (json_kind(value) == JSON_STR)
+            bytes += (int64_t)value.len - 2;
+    }
+    return bytes;
+}
+
 static enum wire_verdict messages_event(struct wire_stream *s, const struct event *ev)
 {
     if (is_type(ev, "message_start")) {
@@ -123,6 +136,7 @@ static enum wire_verdict messages_event(struct wire_stream *s, const struct even
         s->output_seen |= block_has_output(json_get(ev->root, "content_block"));
     } else if (is_type(ev, "content_block_delta")) {
         s->output_seen = true;
+        s->output_bytes += delta_bytes(json_get(ev->root, "delta"));
     } else if (is_type(ev, "message_stop")) {
         s->finished = true;
     }

@@ -18,6 +18,7 @@ local UNITS = 4503599627370496 -- 2^52
 local AD = {'told', 'told_ms', 'rate', 'ceiling', 'former', 'cut_seq', 'cut_ms', 'grown_ms',
   'refused_ms', 'seen_seq', 'above', 'ramped', 'streak', 'passed'}
 local CIRCUIT_FIRST, CIRCUIT_MOST, PROBE_MS = 300000, 900000, 60000
+local OWNERS = 256 -- instances that are told when it opens, twice counted
 local floor, min, max = math.floor, math.min, math.max
 
 local function capacity_at(d, rate)
@@ -206,14 +207,15 @@ end
 
 local function adapt_step(d)
   local ad = d.ad
-  local is_back = ad.rate * 20 >= ad.former * 19 and ad.rate * 4 <= ad.former * 5
+  local is_back = ad.rate * 10 >= ad.former * 9 and ad.rate * 4 <= ad.former * 5
     and not is_near(ad.former, ad.ceiling, 10)
   local is_far = ad.rate > ad.ceiling and not is_near(ad.rate, ad.ceiling, 20)
   if ad.ramped > 0 then
     return floor(ad.rate * 45 / 10000)
   elseif is_back or not is_far or ad.rate > ad.former then
     ad.streak = 0
-    return floor(is_back and ad.rate * 5 / 1000 or ad.rate / 100)
+    local is_past = ad.rate * 20 > ad.former * 21
+    return floor(is_back and ad.rate * (is_past and 50 or 15) / 10000 or ad.rate / 100)
   end
   ad.streak = min(ad.streak + 1, 6)
   return floor(d.R0 * (10 + 5 * ad.streak) / 1000)
@@ -296,6 +298,14 @@ local function circuit_open(p, id, why, wait_ms)
     wait = max(min(wait, wait_ms), 1000)
   end
   p.ad.t, p.ad_moved = {p.ms + wait, times, why, ''}, true
+  -- calls that wait are told by their instances, each of which asks for its own again
+  if p.nq > 0 then
+    for _, owner in ipairs(redis.call('ZRANGEBYSCORE', p.pre .. 'own', int(p.ms), '+inf', 'LIMIT', 0, OWNERS)) do
+      if string.sub(owner, 1, 2) ~= 'b:' then
+        redis.call('PUBLISH', 'sluice:i:' .. owner, 'circuit ' .. id .. ' 0 0 ' .. p.pre)
+      end
+    end
+  end
 end
 
 -- A ticket is let through an open circuit whose time has come.

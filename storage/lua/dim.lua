@@ -220,13 +220,23 @@ local function full_in(d, ms)
   return math.max(math.ceil((d.C * d.P - d.L) / d.R) * d.U, 0)
 end
 
+-- More than the cost turned out to be used, and it is not over.
+local function accrue_dim(p, d, tokens)
+  if d.A then
+    log_extra(d, p.ms, tokens)
+  else
+    d.L = math.max(d.L - tokens * d.P, LEAST)
+  end
+end
+
 -- Corrects a charge once its actual amount is known. always: all that was not used comes back.
 local function settle_dim(p, d, t, cost, actual, always)
-  local delta = cost - actual
+  local more = t.e and t.e[d.name] or 0
+  local delta = cost + more - actual
   if d.A and d.F == 'a' and not always then
-    -- output counts at the provider as it is produced, so at the latest now
-    d.L = d.L + take_back(p, d, t.t1, cost) * d.P
-    log_extra(d, p.ms, actual)
+    -- output counts at the provider as it is produced, so at the latest now; what accrued stays
+    d.L = d.L + take_back(p, d, t.t1, cost + math.max(more - actual, 0)) * d.P
+    log_extra(d, p.ms, math.max(actual - more, 0))
   elseif delta < 0 and d.A then
     log_extra(d, p.ms, -delta)
   elseif delta < 0 then

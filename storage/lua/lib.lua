@@ -8,7 +8,8 @@
 --                  faster than its numbers are fetched one by one: K max_parallel, beta, maxq,
 --                  lease, losses, ttl (ms a finished ticket is kept), dim: for each dimension
 --                  R P U C M F (r refund, k keep, a accrue), A: w a sliding window. State: nq tickets queued, seq of
---                  the last grant, svc mean ms of a running ticket; for a dimension d: d:L
+--                  the last grant, svc mean ms of a running ticket, oq see
+--                  learn_output(); for a dimension d: d:L
 --                  level d:T d:W, of a window d:G: what was charged then or before is not in its
 --                  log any more. dims: the names that are configured. ad, X: see adapt.lua
 --   w:d      LIST  of a window: time, amount, time, amount … of its log, the oldest first
@@ -30,7 +31,8 @@
 --   j:ID     HASH  a ticket: st state, kd call|job|permit MS (a lease of its own, at whose end it
 --                  has expired and is not queued again), cl tn w ord dl fc (fair cost), c:d cost,
 --                  at fence, qr 1 while it counts in its tenant's run, ls leases lost, fv fair
---                  cost charged in busy period fb, ow owner, seq, x (see adapt.lua), t0 t1 t2 ms of
+--                  cost charged in busy period fb, ac 'otpm 200;…' charged beyond the cost
+--                  (accrue.lua), ow owner, seq, x (see adapt.lua), t0 t1 t2 ms of
 --                  submit, last grant, end; bd the limit that a job waited for at its submit; kt ms
 --                  that a finished call is kept; hint what its answer moved; other fields are the
 --                  caller's, never read here
@@ -38,8 +40,9 @@
 -- ARGV begins with: owner (instance id), the most grants, dimensions as 'rpm,tpm'. A tenant is
 -- given as LENGTH:NAME and treated as opaque. Times are ms unless they end in _us.
 --
--- Every reply is {{RESULT…}, wait, binding, {id, fence, seq, kind, …}, {remaining, full_in_ms, …}, nq}
--- with the grants of jobs and of the caller's own calls; a granted call of another instance is
+-- Every reply is
+-- {{RESULT…}, wait, binding, {id, fence, seq, kind, …}, {remaining, full_in_ms, …}, nq, output}
+-- with output as foreseen_output() says and the grants of jobs and of the caller's own calls; a granted call of another instance is
 -- published to it: 'sluice:i:OWNER' gets 'grant ID FENCE SEQ PREFIX'. wait: 0 look again at once,
 -- > 0 ms until a dispatch can do something, -1 nothing waits, -2 all slots are taken, -3 no turn was
 -- taken: what was told before still stands.
@@ -70,18 +73,19 @@ local function open_pool(owner, most, names)
     dims[n] = name
     want[3 * n + 2], want[3 * n + 3], want[3 * n + 4] = name .. ':L', name .. ':T', name .. ':W'
   end
-  want[#want + 1], want[#want + 2] = 'ad', 'X'
+  want[#want + 1], want[#want + 2], want[#want + 3] = 'ad', 'X', 'oq'
   local v = redis.call('HMGET', key, unpack(want))
   if not v[1] then
     return nil
   end
   local p = cjson.decode(v[1])
-  p.ad, p.X = cjson.decode(v[#want - 1] or '{}'), {}
+  p.ad, p.X = cjson.decode(v[#want - 2] or '{}'), {}
   p.K0 = p.K
   p.K = slots_now(p)
-  for x in string.gmatch(v[#want] or '', '[^,]+') do
+  for x in string.gmatch(v[#want - 1] or '', '[^,]+') do
     p.X[#p.X + 1] = tonumber(x)
   end
+  p.oq = v[#want]
   p.key, p.pre, p.owner, p.most = key, string.sub(key, 1, -2), owner, tonumber(most)
   p.grants, p.count, p.wait, p.binding = {}, 0, -3, ''
   p.us = now_us()
@@ -105,6 +109,27 @@ local function open_pool(owner, most, names)
     dims[i] = d
   end
   return p
+end
+
+local OUTPUT_TAU, OUTPUT_FIRST = 0.95, 512 -- as every instance begins by itself
+
+-- Follows a high quantile of outputs, by the rules of limiter/quantile.h, for all instances: where
+-- output is charged as it is produced, one that has seen few answers would reserve too little. oq is
+-- 'LOG SAMPLES'. Floating point, unlike all else here: it is a guess, and nothing is charged by it.
+local function learn_output(p, tokens)
+  local log, n = string.match(p.oq or '', '^(%S+) (%d+)$')
+  local sample = math.log(math.max(math.min(tokens, 1000000000000), 1))
+  log, n = tonumber(log) or math.log(OUTPUT_FIRST), (tonumber(n) or 0) + 1
+  local gamma = math.max(0.02, 0.5 / math.sqrt(n))
+  log = math.max(log + gamma * (sample > log and OUTPUT_TAU or OUTPUT_TAU - 1), 0)
+  p.oq = string.format('%.6f %d', log, n)
+  redis.call('HSET', p.key, 'oq', p.oq)
+end
+
+-- What an answer will produce at most, probably; 0: nothing was learned.
+local function foreseen_output(p)
+  local log = string.match(p.oq or '', '^%S+')
+  return log and math.floor(math.exp(tonumber(log)) + 0.5) or 0
 end
 
 local function no_pool()
@@ -246,7 +271,7 @@ end
 
 -- A ticket as a table; nil when its record is gone.
 local function load_ticket(p, id)
-  local want = {'st', 'kd', 'cl', 'tn', 'w', 'ord', 'dl', 'fc', 'at', 'ls', 'fv', 'fb', 'ow', 't1', 'qr'}
+  local want = {'st', 'kd', 'cl', 'tn', 'w', 'ord', 'dl', 'fc', 'at', 'ls', 'fv', 'fb', 'ow', 't1', 'qr', 'ac'}
   local head = #want
   for _, d in ipairs(p.dims) do
     want[#want + 1] = 'c:' .. d.name
@@ -261,6 +286,10 @@ local function load_ticket(p, id)
     fv = tonumber(v[11]), fb = tonumber(v[12]), ow = v[13], t1 = tonumber(v[14]) or 0, tr = v[15] == '1', cost = {},
   }
   t.flow = v[3] .. ':' .. v[4]
+  for name, n in string.gmatch(v[16] or '', '([^ ;]+) (%d+)') do
+    t.e = t.e or {}
+    t.e[name] = tonumber(n)
+  end
   for i = 1, #p.dims do
     t.cost[i] = tonumber(v[head + i] or '0')
   end
@@ -290,6 +319,13 @@ local function finish(p, t, state)
   end
   redis.call('PEXPIRE', key, int(ttl))
   tell(p, t.id, t.kd, state)
+end
+
+-- It waits again: what it is granted next has accrued nothing.
+local function forget_accrued(p, t)
+  if t.e then
+    redis.call('HDEL', p.pre .. 'j:' .. t.id, 'ac')
+  end
 end
 
 local function add_backlog(p, t, sign)

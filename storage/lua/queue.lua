@@ -325,5 +325,5 @@ local function reply(p, result)
     levels[n + 2] = full_in(d, p.ms)
     n = n + 2
   end
-  return {result, p.wait, p.binding, p.grants, levels, p.nq}
+  return {result, p.wait, p.binding, p.grants, levels, p.nq, foreseen_output(p)}
 end

@@ -16,6 +16,7 @@ for _, id in ipairs(ended) do
   if t and t.st == 'running' then
     local key = p.pre .. 'j:' .. id
     end_own(p, t, nil, false)
+    forget_accrued(p, t)
     local lost = redis.call('HINCRBY', key, 'ls', 1)
     if permit_lease(t.kd) then
       finish(p, t, 'expired')

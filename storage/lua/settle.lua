@@ -18,18 +18,25 @@ if not t or t.st ~= 'running' or t.at ~= tonumber(ARGV[5]) then
 end
 local state, unsent, actual, fair = ARGV[6], ARGV[8] == '0', costs(ARGV[9]), tonumber(ARGV[10])
 adapt_told(p, t, ARGV[11])
-local spent = {}
+local spent, output = {}, nil
 for i, d in ipairs(p.dims) do
   local a = unsent and 0 or actual[i]
-  spent[i] = a >= 0 and a or t.cost[i]
+  local charged = t.cost[i] + (t.e and t.e[d.name] or 0)
+  spent[i] = a >= 0 and a or charged
+  if d.F == 'a' and a >= 0 then
+    output = a
+  end
   if a >= 0 then
     settle_dim(p, d, t, t.cost[i], a, unsent)
-    if a > t.cost[i] or unsent or d.F ~= 'k' then
-      p.X[i] = p.X[i] + a - t.cost[i]
+    if a > charged or unsent or d.F ~= 'k' then
+      p.X[i] = p.X[i] + a - charged
     end
   end
 end
 end_own(p, t, actual, unsent)
+if output and state == 'done' and not unsent then
+  learn_output(p, output)
+end
 local moves = adapt_done(p, spent)
 if t.fv > 0 and t.fb == tags(p).bp and (unsent or fair >= 0) then
   move_tags(p, t, (unsent and 0 or fair) - t.fv)
@@ -52,6 +59,7 @@ if state == 'queued' and t.kd == 'call' then
   -- granted at once, it may be the first that the pool hears of its owner: it waits for one that lives
   redis.call('ZADD', p.pre .. 'own', 'GT', int(p.ms + 2 * p.lease), p.owner)
 end
+forget_accrued(p, t)
 if state ~= 'queued' then
   finish(p, t, state)
 elseif tonumber(ARGV[7]) > 0 then

@@ -1,11 +1,13 @@
 -- submit: a ticket arrives. With nothing queued and room in every bucket it is charged and leased here.
 -- ARGV: owner, most, dims, id, kind (call|job|permit MS), class (0-2), tenant, weight, costs '1,500', fair cost,
 --       deadline in ms from now (0 none), aging ms, alive ms (how long the owner of a call counts as
---       alive without a heartbeat), then the caller's own fields of the record: name value …
+--       alive without a heartbeat), place in the tenant's list of jobs as 'ORDER TTL_MS MOST' ('':
+--       not listed), then the caller's own fields of the record: name value …
 -- RESULT: {'granted', fence, seq} {'queued', eta_ms, ahead, binding} {'too_large', dim, capacity}
 --         (dim and binding: 'tpm' of the pool, 'tenant:tpm' of the tenant)
 --         {'full', queued} {'tenant_full', queued, max_queue} {'known', state, fence, seq}
---         {'circuit', why, ms}: a call, while the provider says that there is no money
+--         {'circuit', why, ms}: a call, while the provider says that there is no money; one that is
+--         known and waits is taken out
 
 local p = open_pool(ARGV[1], ARGV[2], ARGV[3])
 if not p then
@@ -33,14 +35,38 @@ local function record(state)
       n = n + 2
     end
   end
-  for i = 14, #ARGV do
+  for i = 15, #ARGV do
     n = n + 1
     a[n] = ARGV[i]
   end
   return a
 end
 
+-- The record and its place in the list come together: a failover keeps both or neither, and a list
+-- that is read meanwhile finds no entry without a record, which it would take out.
+local function store(fields)
+  redis.call('HSET', key, unpack(fields))
+  local order, ttl, most = string.match(ARGV[14] or '', '^(%d+) (%d+) (%d+)$')
+  if order then
+    local jobs = p.pre .. 'jobs:' .. tenant
+    redis.call('ZADD', jobs, 'NX', order, id)
+    redis.call('ZREMRANGEBYRANK', jobs, 0, int(-tonumber(most) - 1))
+    redis.call('PEXPIRE', jobs, ttl)
+  end
+end
+
 local known = redis.call('HMGET', key, 'st', 'at', 'seq')
+local open_ms = circuit_wait(p) or 0
+if (known[1] == 'queued' or known[1] == 'delayed') and open_ms > 0 and kind == 'call' then
+  -- it waited when the circuit opened: its caller hears of it now, not at the end of its own patience
+  if known[1] == 'queued' then
+    unqueue(p, load_ticket(p, id))
+  end
+  redis.call('ZREM', p.pre .. 'delay', id)
+  redis.call('DEL', key)
+  save(p)
+  return reply(p, {'circuit', p.ad.t[3], int(open_ms)})
+end
 if known[1] then
   return reply(p, {'known', known[1], known[2], known[3] or '0'})
 end
@@ -56,7 +82,6 @@ end
 for i, d in ipairs(p.dims) do
   t.cost[i] = math.min(t.cost[i], d.C) -- a learned rate may be below what one request costs
 end
-local open_ms = circuit_wait(p) or 0
 if open_ms > 0 and kind ~= 'job' then
   return reply(p, {'circuit', p.ad.t[3], int(open_ms)})
 end
@@ -75,7 +100,7 @@ if p.nq == 0 and open_ms == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost
     a[n + 7], a[n + 8] = 'qr', 1
   end
   circuit_probe(p, id)
-  redis.call('HSET', key, unpack(a))
+  store(a)
   redis.call('ZADD', p.pre .. 'inf', int(p.ms + (permit_lease(kind) or p.lease)), id)
   if kind ~= 'job' then
     redis.call('PEXPIRE', key, 86400000)
@@ -92,7 +117,7 @@ if own and own.Q > 0 then
     return reply(p, {'tenant_full', int(waiting), int(own.Q)})
   end
 end
-redis.call('HSET', key, unpack(record('queued')))
+store(record('queued'))
 if kind ~= 'job' then
   redis.call('PEXPIRE', key, 86400000)
   redis.call('ZADD', p.pre .. 'own', 'GT', int(p.ms + tonumber(ARGV[13])), p.owner)

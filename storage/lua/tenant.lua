@@ -86,6 +86,16 @@ local function hurry(p, tenant)
   end
 end
 
+-- It has used more than its cost, by dimension, and goes on.
+local function own_accrue(p, t, more)
+  local q = t.tr and quota(p, t.tn)
+  for i, o in ipairs(q and q.dims or {}) do
+    if o then
+      accrue_dim(p, o, more[i])
+    end
+  end
+end
+
 -- A grant ends; actual: what it used, nil when that is not known.
 local function end_own(p, t, actual, unsent)
   local q = quota(p, t.tn)

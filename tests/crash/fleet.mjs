@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Program, getJson, sleep, until } from '../support/program.mjs';
 import { redis } from '../support/redis.mjs';
 import { RedisServer } from '../support/redis_server.mjs';
-import { CutProxy } from '../support/cut_proxy.mjs';
+import { ChaosProxy } from '../support/chaos_proxy.mjs';
 
 export const POOL = 'sluice:{openai:default:gpt-4o}:';
 const READY_MS = 30000;
@@ -26,7 +26,7 @@ export class Fleet {
         for (const one of this.instances) {
             const folder = join(this.folder, `instance${one.i}`);
             mkdirSync(folder);
-            one.proxy = await CutProxy.start(join(folder, 'redis.sock'), this.redis.socket);
+            one.proxy = await ChaosProxy.start(join(folder, 'redis.sock'), this.redis.socket);
             one.config = join(folder, 'sluice.yaml');
             writeFileSync(one.config, this.configuration(folder, one.proxy));
             await this.startInstance(one);
@@ -101,7 +101,7 @@ export class Fleet {
         for (const one of this.instances) {
             if (one.stopped) one.program.child.kill('SIGCONT');
             await one.program?.end();
-            one.proxy?.close();
+            await one.proxy?.end();
         }
         await this.simulator?.end();
         await this.redis?.end();

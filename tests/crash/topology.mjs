@@ -57,7 +57,7 @@ class Service {
                 listen: '127.0.0.1:0', data_dir: folder,
                 redis: { url: redisUrl, on_outage: 'closed' },
                 queue: { lease_ms: 3000 },
-                jobs: { durability, replicate_ms: 300 },
+                jobs: { durability, replicas: REPLICAS, replicate_ms: 300 },
                 providers: [{
                     name: 'openai', format: 'openai', base_url: `${this.simulator.url}/v1`,
                     api_key: 'sk-of-the-simulator',

@@ -170,6 +170,63 @@ static void a_try_that_fails_for_money_opens_it_for_longer(void **state)
     assert_int_equal(fake_provider_requests(k->provider), 2);
 }
 
+static void calls_that_wait_are_told_when_the_circuit_opens(void **state)
+{
+    static const struct fake_step stalls[] = {
+        {.op = FAKE_READ},
+        {.op = FAKE_STALL},
+        {.op = FAKE_SEND, .bytes = CORE_REPLY("429 Too Many", MONEY_LENGTH, MONEY_BODY)},
+        {.op = FAKE_CLOSE}};
+    struct core_kit *k = *state;
+    struct core_call first = {0}, waiting[3] = {{0}};
+    core_kit_start(k, "rpm: 100, max_parallel_requests: 1", NULL);
+    FAKE_SCRIPT(k->provider, stalls);
+    core_call_begin(k, &first, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, fake_provider_stalled(k->provider) == 1);
+    for (size_t i = 0; i < 3; i++) {
+        core_call_begin(k, &waiting[i], CORE_BODY, 600000);
+        CORE_UNTIL(k, waiting[i].queued == 1);
+    }
+    fake_provider_go(k->provider);
+    for (size_t i = 0; i < 3; i++) {
+        CORE_UNTIL(k, core_call_over(&waiting[i]));
+        assert_int_equal(waiting[i].failure.status, 429);
+        assert_string_equal(waiting[i].failure.code, "provider_circuit_open");
+    }
+    CORE_UNTIL(k, core_call_over(&first));
+    assert_int_equal(core_queued(k), 0);
+    assert_int_equal(fake_provider_requests(k->provider), 1);
+}
+
+static void calls_that_wait_go_to_a_fallback_when_the_circuit_opens(void **state)
+{
+    static const struct fake_step stalls[] = {{.op = FAKE_READ}, {.op = FAKE_STALL}};
+    static const char open[] = "{\"d\":{},\"t\":[9999999999999,1,\"no money\",\"\"]}";
+    struct core_kit *k = *state;
+    struct core_call first = {0}, waiting = {0};
+    char more[256], channel[64], told[128];
+    (void)snprintf(more, sizeof(more),
+                   "  - {name: q, format: openai, base_url: \"%s/v1\", api_key: sk-q,\n"
+                   "     profile: generic, models: [{name: n, rpm: 100}]}\n",
+                   fake_provider_url(k->provider));
+    core_kit_start(k, "rpm: 100, max_parallel_requests: 1, fallbacks: [n]", more);
+    FAKE_SCRIPT(k->provider, stalls);
+    core_call_begin(k, &first, CORE_BODY, WAIT_MS);
+    CORE_UNTIL(k, fake_provider_stalled(k->provider) == 1);
+    core_call_begin(k, &waiting, CORE_BODY, 600000);
+    CORE_UNTIL(k, waiting.queued == 1);
+    FAKE_SCRIPT(k->provider, good);
+    /* As if a call of another instance, which has no other way, had found it out. */
+    (void)redis_fixture_ask_int(&k->redis, REDIS_ARGS("HSET", CORE_PREFIX "b", "ad", open));
+    (void)snprintf(channel, sizeof(channel), "sluice:i:%s", k->instance);
+    (void)snprintf(told, sizeof(told), "circuit %s 0 0 " CORE_PREFIX, first.id);
+    assert_int_equal(redis_fixture_ask_int(&k->redis, REDIS_ARGS("PUBLISH", channel, told)), 1);
+    CORE_UNTIL(k, core_call_over(&waiting));
+    assert_int_equal(waiting.status, 200);
+    assert_int_equal(core_queued(k), 0);
+    core_call_cancel(&first);
+}
+
 int main(void)
 {
 #define CORE_TEST(f) cmocka_unit_test_setup_teardown(f, core_kit_setup, core_kit_teardown)
@@ -180,6 +237,8 @@ int main(void)
         CORE_TEST(without_money_nothing_more_is_sent),
         CORE_TEST(one_request_tries_and_its_success_closes_the_circuit),
         CORE_TEST(a_try_that_fails_for_money_opens_it_for_longer),
+        CORE_TEST(calls_that_wait_are_told_when_the_circuit_opens),
+        CORE_TEST(calls_that_wait_go_to_a_fallback_when_the_circuit_opens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -454,14 +454,13 @@ static void leave_a_job(struct rig *r, char id[TICKET_ID_BYTES])
     key_new_id(pool.hash, taken);
     struct store_ticket other = ticket;
     other.id = taken;
+    ticket.listed_us = 1000000;
+    ticket.listed_ttl_ms = 60000;
     pool_store_submit(r->kit->store, &pool, &other, 0, on_stored, &t);
     CORE_UNTIL(r->kit, t.calls == 1);
     pool_store_submit(r->kit->store, &pool, &ticket, 0, on_stored, &t);
     CORE_UNTIL(r->kit, t.calls == 2);
     job_store_register_pool(r->kit->job_store, pool.hash, pool_id);
-    struct job_entry entry = {
-        .pool = pool_id, .tenant = "default", .id = id, .created_us = 1000000, .ttl_ms = 60000};
-    job_store_index(r->kit->job_store, &entry);
 }
 
 static void on_listed(void *arg, const struct job_record *record, bool has_more,

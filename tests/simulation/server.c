@@ -487,6 +487,10 @@ static void execute(struct server *s, struct op *op, struct answer *a)
         run_reap(s, p, op, a);
     else if (op->kind == OP_CHARGE)
         run_charge(s, p, op, a);
+    else if (op->kind == OP_ACCRUE)
+        a->turn.result =
+            pool_accrue(p->pool, op->lease.id, op->lease.fence, op->produced, op->at_ms) ? "ok"
+                                                                                         : "stale";
     else if (op->kind == OP_HEARTBEAT)
         run_heartbeat(p, op, a);
     else if (op->kind == OP_PEEK)

@@ -30,6 +30,7 @@ enum op_kind {
     OP_CANCEL,
     OP_REAP,
     OP_CHARGE,
+    OP_ACCRUE,
     OP_HEARTBEAT,
     OP_PEEK,
     OP_CLAIM,
@@ -52,6 +53,8 @@ struct op {
     struct store_outcome outcome; /* settle */
     char pause_dim[8];
     struct store_charge charge;
+    struct op_lease lease; /* accrue */
+    int64_t produced[POOL_MAX_DIMS];
     struct op_lease *leases;
     size_t lease_count;
     struct store_field fields[STORE_MAX_FIELDS]; /* values are copies; of a peek only names */

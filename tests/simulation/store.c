@@ -144,6 +144,17 @@ void pool_store_charge(struct pool_store *s, struct store_pool *pool, const stru
     call(s, pool, op, fn, arg);
 }
 
+void pool_store_accrue(struct pool_store *s, struct store_pool *pool,
+                       const struct store_lease *lease, const int64_t *produced, pool_store_fn fn,
+                       void *arg)
+{
+    struct op *op = pool_op(OP_ACCRUE, s, pool, 0);
+    (void)snprintf(op->lease.id, sizeof(op->lease.id), "%s", lease->id);
+    op->lease.fence = lease->fence;
+    memcpy(op->produced, produced, sizeof(op->produced));
+    call(s, pool, op, fn, arg);
+}
+
 void pool_store_heartbeat(struct pool_store *s, struct store_pool *pool,
                           const struct store_lease *leases, size_t count, pool_store_fn fn,
                           void *arg)
@@ -230,11 +241,10 @@ void job_store_claim(struct job_store *s, const struct job_claim *claim, job_sto
     link_send(s->link, op, on_claimed, c);
 }
 
-/* The index serves lists, of which the simulation asks for none: only its place in the order of
- * commands matters here. */
-void job_store_index(struct job_store *s, const struct job_entry *entry)
+uint64_t job_store_claim_stamp(const struct job_store *s)
 {
-    link_send(s->link, op_new(OP_NOTHING, s->link->owner, entry->pool), NULL, NULL);
+    (void)s;
+    return 0;
 }
 
 void job_store_unindex(struct job_store *s, const char *pool, const char *tenant, const char *id)

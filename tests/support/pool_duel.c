@@ -51,6 +51,7 @@ static int run(struct pool_duel *d, struct pool *p, uint64_t seed, char *why)
 
 int pool_duel_seed(struct pool_duel *d, uint64_t seed, char why[DUEL_WHY_BYTES])
 {
+    d->ops.accrues = true;
     pool_ops_start(&d->ops, seed, true);
     struct pool *p = pool_new(&d->ops.limits, true, d->ops.now_ms);
     if (!p || pool_scripts_begin(&d->scripts, &d->ops.limits, d->ops.now_ms) < 0) {

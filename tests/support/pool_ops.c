@@ -272,9 +272,26 @@ static void next_on_any(struct pool_ops *ops, const struct pool *p, struct pool_
     op->fence = t->fence - chance(ops, 10);
 }
 
+static void next_accrue(struct pool_ops *ops, const struct pool *p, struct pool_op *op)
+{
+    struct ops_ticket *t = find_live(ops, p, TICKET_RUNNING);
+    if (!t) {
+        op->kind = OP_DISPATCH;
+        return;
+    }
+    op->kind = OP_ACCRUE;
+    op->id = t->id;
+    op->fence = t->fence - chance(ops, 10);
+    for (size_t i = 0; i < ops->limits.dim_count; i++) {
+        int64_t c = t->named_cost[pool_ops_number(ops->limits.dims[i].name)];
+        const int64_t produced[] = {0, c, c + 1, c + c / 4, 2 * c + 1, 3 * c};
+        op->produced[i] = PICK(ops, produced);
+    }
+}
+
 static enum pool_op_kind random_kind(struct pool_ops *ops)
 {
-    static const int percent[2][OP_COUNT] = {{34, 15, 37, 5, 3, 5, 1}, {75, 8, 9, 3, 1, 3, 1}};
+    static const int percent[2][OP_ACCRUE] = {{34, 15, 37, 5, 3, 5, 1}, {75, 8, 9, 3, 1, 3, 1}};
     const int *of = percent[ops->flood];
     int64_t dice = below(ops, 100);
     int kind = 0;
@@ -318,6 +335,10 @@ void pool_ops_next(struct pool_ops *ops, const struct pool *p, struct pool_op *r
     case OP_CANCEL:
     case OP_HEARTBEAT:
         next_on_any(ops, p, ret);
+        break;
+    case OP_DISPATCH:
+        if (ops->accrues && chance(ops, 40))
+            next_accrue(ops, p, ret);
         break;
     case OP_CONFIGURE:
         ret->limits = random_limits(ops);
@@ -380,6 +401,9 @@ void pool_op_run(struct pool *p, const struct pool_op *op, struct pool_result *r
     case OP_HEARTBEAT:
         ret->took = pool_heartbeat(p, op->id, op->fence, op->now_ms);
         break;
+    case OP_ACCRUE:
+        ret->took = pool_accrue(p, op->id, op->fence, op->produced, op->now_ms);
+        break;
     case OP_REAP:
         ret->reaped = pool_reap(p, op->now_ms);
         pool_dispatch(p, op->most, op->now_ms, &ret->turn);
@@ -397,8 +421,8 @@ void pool_op_run(struct pool *p, const struct pool_op *op, struct pool_result *r
 
 void pool_op_print(const struct pool_op *op, char *text, size_t size)
 {
-    static const char *const names[OP_COUNT] = {"submit",    "dispatch", "settle",   "cancel",
-                                                "heartbeat", "reap",     "configure"};
+    static const char *const names[OP_COUNT] = {"submit",    "dispatch", "settle",    "cancel",
+                                                "heartbeat", "reap",     "configure", "accrue"};
     const char *id = op->kind == OP_SUBMIT ? op->ticket.id : op->id;
     (void)snprintf(text, size, "%s %s fence %" PRId64 " most %zu at %" PRId64, names[op->kind],
                    id ? id : "-", op->fence, op->most, op->now_ms - T0);

@@ -25,6 +25,7 @@ enum pool_op_kind {
     OP_HEARTBEAT,
     OP_REAP,
     OP_CONFIGURE,
+    OP_ACCRUE, /* only where ops->accrues: in the place of a dispatch */
     OP_COUNT,
 };
 
@@ -34,18 +35,19 @@ struct pool_op {
     size_t most;          /* grants */
     struct ticket ticket; /* submit */
     int64_t aging_ms;     /* of which its order key was made */
-    const char *id;       /* settle, cancel, heartbeat */
+    const char *id;       /* settle, cancel, heartbeat, accrue */
     int64_t fence;
     struct pool_outcome outcome; /* its id and fence are those above */
     int pause_dim;               /* settle: -1 all, -2 no pause */
     int64_t pause_ms;
-    const char *news;          /* settle: instead of the pause; NULL none */
-    struct pool_limits limits; /* configure */
+    int64_t produced[POOL_MAX_DIMS]; /* accrue */
+    const char *news;                /* settle: instead of the pause; NULL none */
+    struct pool_limits limits;       /* configure */
 };
 
 struct pool_result {
     enum submit_result submit;
-    bool took;             /* settle, heartbeat */
+    bool took;             /* settle, heartbeat, accrue */
     enum ticket_state was; /* cancel */
     size_t reaped;
     struct pool_turn turn;
@@ -68,6 +70,7 @@ struct pool_ops {
     int window_percent;           /* dimensions that are sliding windows */
     int quota_percent;            /* tenants that have limits of their own */
     struct pool_tenant tenants[OPS_TENANTS];
+    bool accrues;     /* the caller's: kept by a start */
     bool flood;       /* many more submits than settlements */
     int late_percent; /* submits that have a deadline */
     int64_t last_wait_ms;

@@ -17,8 +17,8 @@
 #define CLOCK      "local function now_us() return tonumber(redis.call('GET', 'fake')) * 1000 end\n"
 #define TEXT_BYTES 131072
 
-static const char *const script_name[OP_COUNT] = {"submit",    "dispatch", "settle",   "cancel",
-                                                  "heartbeat", "reap",     "configure"};
+static const char *const script_name[OP_COUNT] = {"submit",    "dispatch", "settle",    "cancel",
+                                                  "heartbeat", "reap",     "configure", "accrue"};
 
 /* ---- text */
 
@@ -276,6 +276,10 @@ static void send_op(struct pool_scripts *s, const struct pool_op *op, const char
         add_int(&w, 15000);
         add(&w, op->id);
         add_int(&w, op->fence);
+    } else if (op->kind == OP_ACCRUE) {
+        add(&w, op->id);
+        add_int(&w, op->fence);
+        add_costs(&w, &s->limits, op->produced);
     } else if (op->kind == OP_CONFIGURE) {
         s->limits = op->limits;
         add_configure(&w, &op->limits);
@@ -387,6 +391,9 @@ static void read_reply(const struct pool_scripts *s, const struct pool_op *op,
         break;
     case OP_SETTLE:
         ret->took = strcmp(word, "settled") == 0;
+        break;
+    case OP_ACCRUE:
+        ret->took = strcmp(word, "ok") == 0;
         break;
     case OP_HEARTBEAT:
         ret->took = result && result->elements == 1;

@@ -341,6 +341,29 @@ static void a_charge_stays_the_same_until_it_was_taken(void **state)
     assert_int_equal(c.tokens[0], 7);
 }
 
+static void output_that_accrued_is_charged_once_and_settled_with_the_rest(void **state)
+{
+    const int64_t more[POOL_MAX_DIMS] = {250}, less[POOL_MAX_DIMS] = {180};
+    struct kit *k = *state;
+    struct told t = {0};
+    k->pool.limits.dims[0].rule = DIM_ACCRUE;
+    assert_int_equal(pool_local_enter(k->local, 0), 0);
+    put(k, &t, "a", 100);
+    assert_int_equal(charged(k), 100);
+    pool_local_charged(k->local);
+    pool_local_accrue(k->local, "a", 2, more); /* another fence */
+    assert_true(pool_local_is_charged(k->local));
+    pool_local_accrue(k->local, "a", 1, more);
+    pool_local_accrue(k->local, "a", 1, more);
+    pool_local_accrue(k->local, "a", 1, less); /* came late */
+    assert_int_equal(charged(k), 150);
+    pool_local_charged(k->local);
+    pool_local_leave(k->local);
+    struct store_outcome o = outcome("a", 1, 240);
+    pool_local_settle(k->local, &o, NULL, NULL);
+    assert_int_equal(charged(k), -10);
+}
+
 static void tickets_granted_elsewhere_use_slots_of_the_share(void **state)
 {
     struct kit *k = *state;
@@ -422,6 +445,7 @@ int main(void)
         KIT_TEST(a_repeat_after_the_pool_was_left_is_told_when_it_is_due),
         KIT_TEST(a_pause_of_the_provider_is_charged_with_the_tokens),
         KIT_TEST(a_charge_stays_the_same_until_it_was_taken),
+        KIT_TEST(output_that_accrued_is_charged_once_and_settled_with_the_rest),
         KIT_TEST(tickets_granted_elsewhere_use_slots_of_the_share),
         KIT_TEST(a_new_outage_starts_empty_again),
         KIT_TEST(a_stop_answers_what_was_not_answered),

@@ -9,11 +9,12 @@
 
 #include <cmocka.h>
 
-static const char info[] = "# Server\r\nredis_version:7.0.15\r\n\r\n# Memory\r\n"
-                           "used_memory:1048576\r\nused_memory_human:1.00M\r\nmaxmemory:2097152\r\n"
-                           "maxmemory_policy:noeviction\r\n# Persistence\r\nloading:0\r\n"
-                           "async_loading:1\r\naof_enabled:1\r\naof_last_write_status:ok\r\n"
-                           "# Replication\r\nrole:master\r\ncluster_enabled:1";
+static const char info[] =
+    "# Server\r\nredis_version:7.0.15\r\n\r\n# Memory\r\n"
+    "used_memory:1048576\r\nused_memory_human:1.00M\r\nmaxmemory:2097152\r\n"
+    "maxmemory_policy:noeviction\r\n# Persistence\r\nloading:0\r\n"
+    "async_loading:1\r\naof_enabled:1\r\naof_last_write_status:ok\r\n"
+    "# Replication\r\nrole:master\r\nconnected_slaves:2\r\ncluster_enabled:1";
 
 static void the_facts_are_read_from_info(void **state)
 {
@@ -25,6 +26,7 @@ static void the_facts_are_read_from_info(void **state)
     assert_string_equal(f.policy, "noeviction");
     assert_int_equal(f.used_bytes, 1048576);
     assert_int_equal(f.max_bytes, 2097152);
+    assert_int_equal(f.replicas, 2);
     assert_true(f.aof_enabled && f.aof_write_ok && f.cluster);
     assert_false(f.loading || f.replica);
 }

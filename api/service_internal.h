@@ -1,0 +1,50 @@
+/*
+ * service_internal: the fields of struct service. Only for api/service*.c.
+ *
+ *   service.c       its life: start, signals, reload, drain, end
+ *   service_info.c  what routes may have of it
+ */
+#ifndef API_SERVICE_INTERNAL_H
+#define API_SERVICE_INTERNAL_H
+
+#include "api/service.h"
+
+#define INSTANCE_DIGITS 16
+
+struct event;
+struct event_base;
+
+struct service {
+    struct event_base *base;
+    char *config_path;
+    bool allow_volatile;
+    char instance[INSTANCE_DIGITS + 1];
+    struct redis_server *redis;
+    struct redis_link *link, *channel;
+    int replicas;               /* that must have an accepted job */
+    struct redis_link *durable; /* for submits of jobs, when they are confirmed; else NULL */
+    enum config_durability durability;
+    struct pool_store *store;
+    struct job_store *job_store;
+    struct session_store *session_store;
+    struct sessions *sessions;
+    struct instance *presence;
+    struct http_client *http;
+    struct scheduler *scheduler;
+    struct jobs *jobs;
+    struct calibration_store *calibrations;
+    struct summary_store *summaries;
+    struct permits *permits;
+    struct server *server;
+    struct stats *stats;
+    struct loop_lag *loop_lag;
+    struct access *access;
+    struct record_store *records;
+    struct batches *batches;
+    struct event *on_term, *on_int, *on_hup, *drain_tick;
+    int64_t started_ms, drain_until_ms, idle_since_ms;
+    bool draining;
+    int exit_code;
+};
+
+#endif
