@@ -208,14 +208,12 @@ static void add_string(struct buf *out, const char *key, const char *value)
     (void)buf_adds(out, "\"");
 }
 
-static void add_model_json(struct buf *out, const struct config_model *m)
+/* The object's last member, "limits", left open. True: some are. */
+static bool add_limits_json(struct buf *out, const struct config_limits *l)
 {
     struct named_limit limits[LIMIT_COUNT];
-    limits_of(&m->limits, limits);
-    (void)buf_adds(out, "{");
-    add_string(out, "name", m->name);
-    add_string(out, "pool", m->pool);
     const char *between = "";
+    limits_of(l, limits);
     (void)buf_adds(out, ",\"limits\":{");
     for (size_t i = 0; i < LIMIT_COUNT; i++) {
         if (limits[i].value == CONFIG_ABSENT)
@@ -223,6 +221,29 @@ static void add_model_json(struct buf *out, const struct config_model *m)
         (void)buf_addf(out, "%s\"%s\":%" PRId64, between, limits[i].name, limits[i].value);
         between = ",";
     }
+    return *between != '\0';
+}
+
+static void add_tenant_json(struct buf *out, const struct config_tenant *t)
+{
+    (void)buf_adds(out, "{");
+    add_string(out, "name", t->name);
+    (void)buf_addf(out, ",\"weight\":%" PRId64, t->weight);
+    bool any = add_limits_json(out, &t->limits);
+    if (t->max_share > 0)
+        (void)buf_addf(out, "%s\"max_share\":%g", any ? "," : "", t->max_share);
+    any = any || t->max_share > 0;
+    if (t->max_queue != CONFIG_ABSENT)
+        (void)buf_addf(out, "%s\"max_queue\":%" PRId64, any ? "," : "", t->max_queue);
+    (void)buf_adds(out, "}}");
+}
+
+static void add_model_json(struct buf *out, const struct config_model *m)
+{
+    (void)buf_adds(out, "{");
+    add_string(out, "name", m->name);
+    add_string(out, "pool", m->pool);
+    (void)add_limits_json(out, &m->limits);
     (void)buf_adds(out, "}}");
 }
 
@@ -248,8 +269,13 @@ static void add_json(struct buf *out, const char *name, const struct config *c)
     add_string(out, "listen", c->listen);
     add_string(out, "data_dir", c->data_dir);
     add_string(out, "redis", *c->redis.url ? redis_place(c) : "embedded");
-    (void)buf_addf(out, ",\"auth_keys\":%zu,\"tenants\":%zu,\"providers\":[", c->auth.key_count,
+    (void)buf_addf(out, ",\"auth_keys\":%zu,\"tenants\":%zu,\"tenant_limits\":[", c->auth.key_count,
                    c->tenant_count);
+    for (size_t i = 0; i < c->tenant_count; i++) {
+        (void)buf_adds(out, i ? "," : "");
+        add_tenant_json(out, &c->tenants[i]);
+    }
+    (void)buf_adds(out, "],\"providers\":[");
     for (size_t i = 0; i < c->provider_count; i++) {
         (void)buf_adds(out, i ? "," : "");
         add_provider_json(out, &c->providers[i]);

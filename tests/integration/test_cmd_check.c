@@ -153,6 +153,26 @@ static void keys_lists_every_key_with_its_range(void **state)
     assert_non_null(strstr(r.out, "providers[].models[].rpm"));
 }
 
+static void json_tells_what_tenants_may_use(void **state)
+{
+    (void)state;
+    write_config(
+        "tenants: [{name: a, weight: 2, tpm: 9, max_share: 0.5, max_queue: 7}, {name: b}]\n"
+        "providers: [{name: p, format: openai, base_url: 'http://127.0.0.1:1', api_key: k,\n"
+        "             models: [{name: m, rpm: 5}]}]\n");
+    struct ran r = shell("check --json", path);
+    assert_int_equal(r.exit_code, 0);
+    json_t *all = json_loads(r.out, 0, NULL);
+    json_t *want = json_loads("[{\"name\":\"a\",\"weight\":2,\"limits\":{\"tpm\":9,"
+                              "\"max_share\":0.5,\"max_queue\":7}},"
+                              "{\"name\":\"b\",\"weight\":1,\"limits\":{}}]",
+                              0, NULL);
+    assert_non_null(want);
+    assert_true(json_equal(json_object_get(all, "tenant_limits"), want));
+    json_decref(want);
+    json_decref(all);
+}
+
 int main(void)
 {
     (void)snprintf(path, sizeof(path), "/tmp/test_cmd_check.XXXXXX");
@@ -163,6 +183,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_right_file_is_summed_up_without_its_secrets),
         cmocka_unit_test(json_says_the_same),
+        cmocka_unit_test(json_tells_what_tenants_may_use),
         cmocka_unit_test(a_wrong_file_exits_with_1_and_the_place),
         cmocka_unit_test(a_wrong_use_exits_with_2),
         cmocka_unit_test(help_and_version_exit_with_0),
