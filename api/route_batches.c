@@ -83,7 +83,8 @@ static bool is_endpoint(const char *path)
     return false;
 }
 
-static json_t *new_batch(const char *endpoint, const char *input, json_t *metadata, int64_t weight)
+static json_t *new_batch(const char *endpoint, const char *input, json_t *metadata,
+                         const struct caller *caller)
 {
     json_int_t now_s = clock_wall_ms() / 1000;
     json_t *batch = json_pack(
@@ -101,8 +102,8 @@ static json_t *new_batch(const char *endpoint, const char *input, json_t *metada
         json_decref(batch);
         return NULL;
     }
-    return json_pack("{s:s, s:I, s:o}", "shape", "openai", "weight", (json_int_t)weight, "batch",
-                     batch);
+    return json_pack("{s:s, s:I, s:s, s:o}", "shape", "openai", "weight",
+                     (json_int_t)caller->weight, "models", caller->models, "batch", batch);
 }
 
 static const char *read_batch(json_t *asked, const char **ret_input, const char **ret_endpoint)
@@ -141,8 +142,7 @@ void route_batches_create(const struct route_request *r)
         record_ask_refuse(a, 400, "invalid_value", why);
         return;
     }
-    json_t *record =
-        new_batch(endpoint, input, json_object_get(asked, "metadata"), r->caller.weight);
+    json_t *record = new_batch(endpoint, input, json_object_get(asked, "metadata"), &r->caller);
     a->all = record ? json_pack("[o]", record) : NULL;
     (void)snprintf(a->id, sizeof(a->id), "%s", input);
     json_decref(asked);

@@ -211,16 +211,18 @@ static void on_opened(void *arg, enum redis_status status, const char *text, siz
     record_ask_answer(a, 200, a->gone ? NULL : message_batch(a, a->record));
 }
 
-static void keep(struct record_ask *a, const char *input, json_int_t total, int64_t weight)
+static void keep(struct record_ask *a, const char *input, json_int_t total,
+                 const struct caller *caller)
 {
     struct record_at at = {SET_BATCHES, a->tenant, a->id}, open_at = {SET_OPEN, "", a->id};
     json_int_t now_s = clock_wall_ms() / 1000;
-    a->record =
-        json_pack("{s:s, s:I, s:[i, i, i, i], s:{s:s, s:s, s:s, s:s, s:I, s:I, s:{s:I, s:i, s:i}}}",
-                  "shape", "anthropic", "weight", (json_int_t)weight, "counts", 0, 0, 0, 0, "batch",
-                  "id", a->id, "endpoint", "/v1/messages", "input_file_id", input, "status",
-                  "validating", "created_at", now_s, "expires_at", now_s + (json_int_t)WINDOW_S,
-                  "request_counts", "total", total, "completed", 0, "failed", 0);
+    a->record = json_pack(
+        "{s:s, s:I, s:s, s:[i, i, i, i], s:{s:s, s:s, s:s, s:s, s:I, s:I, s:{s:I, s:i, s:i}}}",
+        "shape", "anthropic", "weight", (json_int_t)caller->weight, "models", caller->models,
+        "counts", 0, 0, 0, 0, "batch", "id", a->id, "endpoint", "/v1/messages", "input_file_id",
+        input, "status", "validating", "created_at", now_s, "expires_at",
+        now_s + (json_int_t)WINDOW_S, "request_counts", "total", total, "completed", 0, "failed",
+        0);
     char *text = a->record ? json_dumps(a->record, JSON_COMPACT) : NULL;
     if (!text) {
         record_ask_refuse(a, 503, "out_of_memory", "Sluice is out of memory.");
@@ -259,7 +261,7 @@ void route_message_batches_create(const struct route_request *r)
         rc = check_file(path, &e);
     buf_release(&lines);
     if (rc == 0) {
-        keep(a, input, total, r->caller.weight);
+        keep(a, input, total, &r->caller);
         return;
     }
     if (kept)

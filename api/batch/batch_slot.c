@@ -164,6 +164,7 @@ static void submit(struct batch_slot *s)
                             .body_len = body.len,
                             .tenant = r->tenant,
                             .weight = json_integer_value(json_object_get(r->record, "weight")),
+                            .models = json_string_value(json_object_get(r->record, "models")),
                             .class = CLASS_BATCH,
                             .class_given = true,
                             .idempotency_key = key};
