@@ -71,6 +71,17 @@ static bool is_better(struct call *c, const struct choice *at, const struct choi
     return rand_below(scheduler_rand(c->sched), ++*equals) == 0;
 }
 
+/* What is sent was made to fit the first way; it is not cut again for a narrower one. Nothing is
+ * known before it was measured. */
+static bool is_wide_enough(const struct call *c, const struct config_model *row)
+{
+    int64_t input = c->fit.size.tokens;
+    int64_t output = c->request.max_output_tokens > 0 ? c->request.max_output_tokens : 0;
+    bool fits = row->context_window <= 0 || input + output <= row->context_window;
+    return input == 0 ||
+           (fits && (row->max_output_tokens <= 0 || output <= row->max_output_tokens));
+}
+
 /* False: none is left. skip: bits of those that will not do. aside: also those that are set
  * aside. */
 static bool choose(struct call *c, uint32_t skip, bool aside, struct choice *ret)
@@ -86,7 +97,7 @@ static bool choose(struct call *c, uint32_t skip, bool aside, struct choice *ret
         char caller[ACCOUNT_BYTES] = "default";
         struct choice at = {.way = ways[i], .index = i};
         const char *account = account_of(c, &ways[i], i, caller);
-        if ((skip & (UINT32_C(1) << i)) || !account)
+        if ((skip & (UINT32_C(1) << i)) || !account || !is_wide_enough(c, ways[i].row))
             continue;
         at.pool = scheduler_pool(c->sched, ways[i].provider, ways[i].row, account);
         if (!at.pool || (!aside && pool_is_set_aside(at.pool, clock_mono_ms())))

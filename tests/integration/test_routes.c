@@ -229,6 +229,17 @@ static void a_caller_may_forbid_the_fallback(void **state)
     end(&r);
 }
 
+static void a_model_that_is_too_narrow_is_no_fallback(void **state)
+{
+    struct rig r =
+        begin(state, "rpm: 1000, fallbacks: [small]",
+              "small, context_window: 5, default_output_tokens: 1, min_output_tokens: 1");
+    FAKE_SCRIPT(r.kit->provider, no_key);
+    assert_int_equal(run(&r).status, 401);
+    assert_int_equal(fake_provider_requests(r.other), 0);
+    end(&r);
+}
+
 static void a_wait_that_would_be_too_long_falls_back(void **state)
 {
     struct rig r = begin(state, "rpm: 1, fallbacks: [small]", "small");
@@ -512,6 +523,7 @@ int main(void)
         IT(when_every_key_is_refused_the_fallback_serves),
         IT(overload_that_lasts_falls_back_after_its_attempts),
         IT(a_caller_may_forbid_the_fallback),
+        IT(a_model_that_is_too_narrow_is_no_fallback),
         IT(a_wait_that_would_be_too_long_falls_back),
         IT(a_job_whose_key_is_refused_runs_elsewhere_under_its_own_id),
         IT(a_job_whose_keys_are_all_refused_takes_the_fallback),
