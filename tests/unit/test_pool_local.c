@@ -72,7 +72,12 @@ static int setup(void **state)
     *state = k;
     k->base = event_base_new();
     k->pool.limits = (struct pool_limits){
-        .dims = {{"tpm", 600000, MINUTE, 1, 600000, 0, DIM_REFUND}},
+        .dims = {{.name = "tpm",
+                  .rate = 600000,
+                  .period = MINUTE,
+                  .tick_ms = 1,
+                  .capacity = 600000,
+                  .rule = DIM_REFUND}},
         .dim_count = 1,
         .max_depth = 1000000,
         .lease_ms = 15000,
