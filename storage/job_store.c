@@ -148,88 +148,19 @@ void job_store_unindex(struct job_store *s, const char *pool, const char *tenant
     send(s, 3, argv, NULL, NULL);
 }
 
-struct place_call {
-    job_store_place_fn fn;
-    void *arg;
-};
-
-static void on_place(void *arg, enum redis_status status, const struct redisReply *reply)
-{
-    struct place_call *call = arg;
-    call->fn(call->arg, status, status == REDIS_OK ? reply_int(reply, 0) : 0);
-    free(call);
-}
-
-void job_store_place(struct job_store *s, const struct job_entry *entry, job_store_place_fn fn,
+void job_store_place(struct job_store *s, const struct job_entry *entry, time_index_place_fn fn,
                      void *arg)
 {
     struct key key = key_jobs(entry->pool, entry->tenant);
-    struct place_call *call = malloc(sizeof(*call));
-    if (!call) {
-        fn(arg, REDIS_BUSY_LOCAL, 0);
-        return;
-    }
-    *call = (struct place_call){fn, arg};
-    const char *argv[] = {"ZSCORE", key.text, entry->id};
-    send(s, 3, argv, on_place, call);
+    time_index_place(s->link, s->timeout_ms, key.text, entry->id, fn, arg);
 }
 
-struct list_call {
-    job_store_list_fn fn;
-    void *arg;
-    char before_id[TICKET_ID_BYTES];
-    int limit;
-    enum redis_status status; /* of the first of two questions */
-};
-
-/* Those of the cursor's own time: what stands behind it in the order of the list. */
-static void on_equals(void *arg, enum redis_status status, const struct redisReply *reply)
-{
-    struct list_call *call = arg;
-    size_t n = status == REDIS_OK ? reply_count(reply) / 2 : 0;
-    int told = 0;
-    call->status = status;
-    for (size_t i = 0; i < n && told < call->limit; i++) {
-        const char *id = reply_text(reply_at(reply, 2 * i), NULL);
-        if (!id || strcmp(id, call->before_id) >= 0)
-            continue;
-        call->fn(call->arg, REDIS_OK, id, reply_int(reply_at(reply, 2 * i + 1), 0));
-        told++;
-    }
-}
-
-static void on_list(void *arg, enum redis_status status, const struct redisReply *reply)
-{
-    struct list_call *call = arg;
-    size_t n = status == REDIS_OK ? reply_count(reply) / 2 : 0;
-    for (size_t i = 0; i < n; i++) {
-        const char *id = reply_text(reply_at(reply, 2 * i), NULL);
-        if (id)
-            call->fn(call->arg, REDIS_OK, id, reply_int(reply_at(reply, 2 * i + 1), 0));
-    }
-    call->fn(call->arg, call->status != REDIS_OK ? call->status : status, NULL, 0);
-    free(call);
-}
-
-void job_store_list(struct job_store *s, const struct job_range *range, job_store_list_fn fn,
-                    void *arg)
+void job_store_list(struct job_store *s, const struct job_range *range, time_index_fn fn, void *arg)
 {
     struct key key = key_jobs(range->pool, range->tenant);
-    struct list_call *call = malloc(sizeof(*call));
-    char before[26] = "+inf", limit[16];
-    if (!call) {
-        fn(arg, REDIS_BUSY_LOCAL, NULL, 0);
-        return;
-    }
-    *call = (struct list_call){.fn = fn, .arg = arg, .limit = range->limit, .status = REDIS_OK};
-    if (range->before_us > 0) {
-        (void)snprintf(call->before_id, sizeof(call->before_id), "%s", range->before_id);
-        (void)snprintf(before, sizeof(before), "(%" PRId64, range->before_us);
-        const char *equals[] = {"ZREVRANGEBYSCORE", key.text, before + 1, before + 1, "WITHSCORES"};
-        send(s, 5, equals, on_equals, call);
-    }
-    (void)snprintf(limit, sizeof(limit), "%d", range->limit);
-    const char *argv[] = {"ZREVRANGEBYSCORE", key.text, before, "-inf",
-                          "WITHSCORES",       "LIMIT",  "0",    limit};
-    send(s, 8, argv, on_list, call);
+    struct time_page page = {.key = key.text,
+                             .before_us = range->before_us,
+                             .before_id = range->before_id,
+                             .limit = range->limit};
+    time_index_page(s->link, s->timeout_ms, &page, fn, arg);
 }

@@ -21,6 +21,7 @@
 
 #include "storage/key.h"
 #include "storage/redis_link.h"
+#include "storage/time_index.h"
 
 #include <stdint.h>
 
@@ -59,25 +60,18 @@ struct job_entry {
 };
 void job_store_unindex(struct job_store *s, const char *pool, const char *tenant, const char *id);
 
-/* The place of an entry (pool, tenant, id), which is what lists are ordered by: its created_us in
- * the index; 0 when it is not there. */
-typedef void (*job_store_place_fn)(void *arg, enum redis_status status, int64_t created_us);
-void job_store_place(struct job_store *s, const struct job_entry *entry, job_store_place_fn fn,
+/* The place of an entry (pool, tenant, id), which is what lists are ordered by. */
+void job_store_place(struct job_store *s, const struct job_entry *entry, time_index_place_fn fn,
                      void *arg);
 
-/* Newest first: fn for each id with its time, then once with id NULL and the status.
- * before_us: only older ones, and of those of the same time the ones with a lesser id than
- * before_id; 0: all. Times are unique for one instance only, so a page may end between equals. fn
- * gets at most 2 * limit. */
-typedef void (*job_store_list_fn)(void *arg, enum redis_status status, const char *id,
-                                  int64_t created_us);
+/* The newest first, as storage/time_index.h orders them; before_us 0: from the first. */
 struct job_range {
     const char *pool, *tenant;
     int64_t before_us;
     const char *before_id;
     int limit;
 };
-void job_store_list(struct job_store *s, const struct job_range *range, job_store_list_fn fn,
+void job_store_list(struct job_store *s, const struct job_range *range, time_index_fn fn,
                     void *arg);
 
 #endif

@@ -443,90 +443,21 @@ void session_store_delete(struct session_store *s, const char *tenant, const cha
 
 /* ---- lists */
 
-struct list_call {
-    session_list_fn fn;
-    void *arg;
-    char before_id[SESSION_ID_BYTES + 1];
-    int limit;
-    enum redis_status status; /* of the first of two questions */
-};
-
-/* Those of the cursor's own moment: what stands behind it in the order of the list. */
-static void on_equals(void *arg, enum redis_status status, const struct redisReply *reply)
-{
-    struct list_call *call = arg;
-    size_t n = status == REDIS_OK ? reply_count(reply) / 2 : 0;
-    int told = 0;
-    call->status = status;
-    for (size_t i = 0; i < n && told < call->limit; i++) {
-        const char *id = reply_text(reply_at(reply, 2 * i), NULL);
-        if (!id || strcmp(id, call->before_id) >= 0)
-            continue;
-        call->fn(call->arg, REDIS_OK, id, reply_int(reply_at(reply, 2 * i + 1), 0));
-        told++;
-    }
-}
-
-static void on_list(void *arg, enum redis_status status, const struct redisReply *reply)
-{
-    struct list_call *call = arg;
-    size_t n = status == REDIS_OK ? reply_count(reply) / 2 : 0;
-    for (size_t i = 0; i < n; i++) {
-        const char *id = reply_text(reply_at(reply, 2 * i), NULL);
-        if (id)
-            call->fn(call->arg, REDIS_OK, id, reply_int(reply_at(reply, 2 * i + 1), 0));
-    }
-    call->fn(call->arg, call->status != REDIS_OK ? call->status : status, NULL, 0);
-    free(call);
-}
-
 void session_store_list(struct session_store *s, const struct session_range *range,
-                        session_list_fn fn, void *arg)
+                        time_index_fn fn, void *arg)
 {
     struct key key = key_sessions(range->tenant);
-    struct list_call *call = malloc(sizeof(*call));
-    char before[NUMBER + 2] = "+inf", since[NUMBER], limit[NUMBER];
-    if (!call) {
-        fn(arg, REDIS_BUSY_LOCAL, NULL, 0);
-        return;
-    }
-    *call = (struct list_call){.fn = fn, .arg = arg, .limit = range->limit, .status = REDIS_OK};
-    if (range->before_us > 0) {
-        (void)snprintf(call->before_id, sizeof(call->before_id), "%s", range->before_id);
-        (void)snprintf(before, sizeof(before), "(%" PRId64, range->before_us);
-        redis_link_command(
-            s->link, REDIS_ARGS("ZREVRANGEBYSCORE", key.text, before + 1, before + 1, "WITHSCORES"),
-            s->timeout_ms, on_equals, call);
-    }
-    (void)snprintf(since, sizeof(since), "%" PRId64, range->since_us);
-    (void)snprintf(limit, sizeof(limit), "%d", range->limit);
-    redis_link_command(
-        s->link,
-        REDIS_ARGS("ZREVRANGEBYSCORE", key.text, before, since, "WITHSCORES", "LIMIT", "0", limit),
-        s->timeout_ms, on_list, call);
-}
-
-struct place_call {
-    session_place_fn fn;
-    void *arg;
-};
-
-static void on_place(void *arg, enum redis_status status, const struct redisReply *reply)
-{
-    struct place_call *call = arg;
-    call->fn(call->arg, status, status == REDIS_OK ? reply_int(reply, 0) : 0);
-    free(call);
+    struct time_page page = {.key = key.text,
+                             .before_us = range->before_us,
+                             .before_id = range->before_id,
+                             .since_us = range->since_us,
+                             .limit = range->limit};
+    time_index_page(s->link, s->timeout_ms, &page, fn, arg);
 }
 
 void session_store_place(struct session_store *s, const char *tenant, const char *id,
-                         session_place_fn fn, void *arg)
+                         time_index_place_fn fn, void *arg)
 {
     struct key key = key_sessions(tenant);
-    struct place_call *call = malloc(sizeof(*call));
-    if (!call) {
-        fn(arg, REDIS_BUSY_LOCAL, 0);
-        return;
-    }
-    *call = (struct place_call){fn, arg};
-    redis_link_command(s->link, REDIS_ARGS("ZSCORE", key.text, id), s->timeout_ms, on_place, call);
+    time_index_place(s->link, s->timeout_ms, key.text, id, fn, arg);
 }

@@ -16,6 +16,7 @@
 #include "common/limits.h"
 #include "storage/redis_link.h"
 #include "storage/redis_script.h"
+#include "storage/time_index.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -131,11 +132,7 @@ void session_store_clear(struct session_store *s, const char *tenant, const char
 void session_store_delete(struct session_store *s, const char *tenant, const char *id,
                           session_done_fn fn, void *arg);
 
-/* Last used first: fn for each id, then once with id NULL. before_us: only those used earlier, and
- * of those of the same moment the ones with a lesser id than before_id; 0: from the newest. fn gets
- * at most 2 * limit. */
-typedef void (*session_list_fn)(void *arg, enum redis_status status, const char *id,
-                                int64_t used_us);
+/* Last used first, as storage/time_index.h orders them; before_us 0: from the first. */
 struct session_range {
     const char *tenant;
     int64_t before_us, since_us; /* older ones have been forgotten */
@@ -143,10 +140,9 @@ struct session_range {
     int limit;
 };
 void session_store_list(struct session_store *s, const struct session_range *range,
-                        session_list_fn fn, void *arg);
+                        time_index_fn fn, void *arg);
 /* When that one was last used; 0: it is not in the list. */
-typedef void (*session_place_fn)(void *arg, enum redis_status status, int64_t used_us);
 void session_store_place(struct session_store *s, const char *tenant, const char *id,
-                         session_place_fn fn, void *arg);
+                         time_index_place_fn fn, void *arg);
 
 #endif

@@ -254,7 +254,7 @@ void job_store_unindex(struct job_store *s, const char *pool, const char *tenant
     link_send(s->link, op_new(OP_NOTHING, s->link->owner, pool), NULL, NULL);
 }
 
-void job_store_place(struct job_store *s, const struct job_entry *entry, job_store_place_fn fn,
+void job_store_place(struct job_store *s, const struct job_entry *entry, time_index_place_fn fn,
                      void *arg)
 {
     (void)s;
@@ -262,7 +262,7 @@ void job_store_place(struct job_store *s, const struct job_entry *entry, job_sto
     fn(arg, REDIS_BUSY_LOCAL, 0);
 }
 
-void job_store_list(struct job_store *s, const struct job_range *range, job_store_list_fn fn,
+void job_store_list(struct job_store *s, const struct job_range *range, time_index_fn fn,
                     void *arg)
 {
     (void)s;
