@@ -2,9 +2,10 @@
 //
 //   SLUICE_BINARY  the program        TEST_SEED  of all choices; printed, of the clock when absent
 import assert from 'node:assert/strict';
-import { getJson, simulatorCalls, sleep, until } from '../support/program.mjs';
+import { simulatorCalls, sleep, until } from '../support/program.mjs';
 import { seeded } from '../support/random.mjs';
 import { Cluster } from './cluster.mjs';
+import { allEnded } from './ended.mjs';
 import { Submitter } from './submitter.mjs';
 
 const long = Boolean(process.env.TEST_LONG) || process.argv.includes('--long');
@@ -14,27 +15,6 @@ const LATENCY_MS = 400;
 const AHEAD = 60; // jobs that are accepted and not yet begun, at most; more only around a kill
 const SUBMITTERS = 4;
 const END_MS = 120000; // for the next kill, and for what is left after the last one
-
-// Every list of jobs is paged, newest first.
-async function allJobs(base) {
-    const jobs = [];
-    for (let after = ''; ;) {
-        const page = await getJson(`${base}/v1/jobs?limit=100${after}`);
-        jobs.push(...page.data);
-        if (!page.has_more) return jobs;
-        after = `&after=${page.data.at(-1).id}`;
-    }
-}
-
-const isFinal = (job) => !['queued', 'running', 'retrying'].includes(job.status);
-
-function shuffled(random, list) {
-    for (let i = list.length - 1; i > 0; i--) {
-        const k = random.below(i + 1);
-        [list[i], list[k]] = [list[k], list[i]];
-    }
-    return list;
-}
 
 // Kills at random moments, spread over the whole run by the provider's count of calls.
 class Killer {
@@ -50,7 +30,7 @@ class Killer {
         // One Redis dies together with its service: the next one finds neither.
         const kinds = Array(PLAN.service - 1).fill('service').concat(
             Array(PLAN.redis - 1).fill('redis'));
-        return shuffled(this.random, [...kinds, 'both']);
+        return this.random.shuffled([...kinds, 'both']);
     }
 
     async kill(kind) {
@@ -118,14 +98,7 @@ async function main() {
         await Promise.all([killer.run(),
             ...Array.from({ length: SUBMITTERS }, () => submitter.run(mayGoOn))]);
         console.log(`all killed and submitted after ${(Date.now() - started) / 1000} s`);
-        let left;
-        const jobs = await until('all jobs have ended', END_MS, async () => {
-            const list = await allJobs(cluster.url).catch(() => []); // Redis may be away
-            left = `${list.filter((job) => !isFinal(job)).length} of ${list.length} listed`;
-            return list.length >= submitter.accepted && list.every(isFinal) && list;
-        }, 500).catch((error) => {
-            throw new Error(`${error.message}; not ended: ${left}`);
-        });
+        const jobs = await allEnded(cluster, submitter, END_MS);
         console.log(`all ended after ${(Date.now() - started) / 1000} s`);
         judge(submitter, killer, jobs, await simulatorCalls(cluster.simulator.url));
         good = true;

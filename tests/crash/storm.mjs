@@ -2,9 +2,10 @@
 //
 //   SLUICE_BINARY  the program        TEST_SEED  of all choices; printed, of the clock when absent
 import assert from 'node:assert/strict';
-import { getJson, simulatorCalls, sleep, until } from '../support/program.mjs';
+import { simulatorCalls, sleep, until } from '../support/program.mjs';
 import { seeded } from '../support/random.mjs';
 import { Fleet } from './fleet.mjs';
+import { allEnded } from './ended.mjs';
 import { Submitter } from './submitter.mjs';
 
 const long = Boolean(process.env.TEST_LONG) || process.argv.includes('--long');
@@ -18,18 +19,6 @@ const CUT_MS = 1500;
 const LEAST_PAUSE_MS = 5000;
 const END_MS = 180000;
 
-const isFinal = (job) => !['queued', 'running', 'retrying'].includes(job.status);
-
-async function allJobs(base) {
-    const jobs = [];
-    for (let after = ''; ;) {
-        const page = await getJson(`${base}/v1/jobs?limit=100${after}`);
-        jobs.push(...page.data);
-        if (!page.has_more) return jobs;
-        after = `&after=${page.data.at(-1).id}`;
-    }
-}
-
 class Storm {
     constructor(fleet, random) {
         Object.assign(this, { fleet, random, begun: 0, inFlight: 0, over: [] });
@@ -37,11 +26,7 @@ class Storm {
 
     faults() {
         const list = ['kill', 'pause', 'redis', 'cut'].flatMap((kind) => Array(PLAN[kind]).fill(kind));
-        for (let i = list.length - 1; i > 0; i--) {
-            const k = this.random.below(i + 1);
-            [list[i], list[k]] = [list[k], list[i]];
-        }
-        return list;
+        return this.random.shuffled(list);
     }
 
     // Whatever runs at a fault may run once more; nothing else may.
@@ -104,14 +89,7 @@ async function main() {
         await Promise.all([storm.run(), ...Array.from({ length: SUBMITTERS },
             () => submitter.run((accepted) => accepted < storm.begun + AHEAD))]);
         console.log(`the storm is over after ${(Date.now() - started) / 1000} s`);
-        let left;
-        const jobs = await until('all jobs have ended', END_MS, async () => {
-            const list = await allJobs(fleet.url).catch(() => []);
-            left = `${list.filter((job) => !isFinal(job)).length} of ${list.length} listed`;
-            return list.length >= submitter.accepted && list.every(isFinal) && list;
-        }, 1000).catch((error) => {
-            throw new Error(`${error.message}; not ended: ${left}`);
-        });
+        const jobs = await allEnded(fleet, submitter, END_MS);
         console.log(`all ended after ${(Date.now() - started) / 1000} s`);
         judge(submitter, storm, jobs, await simulatorCalls(fleet.simulator.url), await fleet.ledger());
         good = true;

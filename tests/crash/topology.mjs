@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { Program, getJson, until } from '../support/program.mjs';
 import { seeded } from '../support/random.mjs';
 import { RedisCluster, SentinelGroup } from '../support/redis_group.mjs';
+import { allEnded } from './ended.mjs';
 import { Submitter } from './submitter.mjs';
 
 const long = Boolean(process.env.TEST_LONG) || process.argv.includes('--long');
@@ -24,18 +25,6 @@ const AHEAD = 100; // accepted and not yet begun, at most
 const STEP = 20;   // keys that move at once
 const READY_MS = 60000;
 const END_MS = 180000;
-
-const isFinal = (job) => !['queued', 'running', 'retrying'].includes(job.status);
-
-async function allJobs(base) {
-    const jobs = [];
-    for (let after = ''; ;) {
-        const page = await getJson(`${base}/v1/jobs?limit=100${after}`);
-        jobs.push(...page.data);
-        if (!page.has_more) return jobs;
-        after = `&after=${page.data.at(-1).id}`;
-    }
-}
 
 // Instances before one provider, on whatever Redis the URL says.
 class Service {
@@ -106,14 +95,7 @@ async function run(service, { jobs, times, models }, trouble) {
     };
     await Promise.all([disturb(), ...Array.from({ length: SUBMITTERS },
         () => submitter.run((accepted) => accepted < begun + AHEAD))]);
-    let left;
-    const list = await until('all jobs have ended', END_MS, async () => {
-        const found = await allJobs(service.url).catch(() => []);
-        left = `${found.filter((job) => !isFinal(job)).length} of ${found.length} listed`;
-        return found.length >= submitter.accepted && found.every(isFinal) && found;
-    }, 500).catch((error) => {
-        throw new Error(`${error.message}; not ended: ${left}`);
-    });
+    const list = await allEnded(service, submitter, END_MS);
     const counts = submitter.judge(list);
     console.log(`submitted ${counts.attempted}, accepted ${counts.acknowledged}, repeated ` +
         `${submitter.retries}; lost ${counts.lost}, unexpected ${counts.unexpected}, duplicated ` +

@@ -262,8 +262,7 @@ void job_store_place(struct job_store *s, const struct job_entry *entry, time_in
     fn(arg, REDIS_BUSY_LOCAL, 0);
 }
 
-void job_store_list(struct job_store *s, const struct job_range *range, time_index_fn fn,
-                    void *arg)
+void job_store_list(struct job_store *s, const struct job_range *range, time_index_fn fn, void *arg)
 {
     (void)s;
     (void)range;

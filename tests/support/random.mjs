@@ -25,6 +25,15 @@ export class Random {
     pick(list) {
         return list[this.below(list.length)];
     }
+
+    // In place (Fisher and Yates).
+    shuffled(list) {
+        for (let i = list.length - 1; i > 0; i--) {
+            const k = this.below(i + 1);
+            [list[i], list[k]] = [list[k], list[i]];
+        }
+        return list;
+    }
 }
 
 // TEST_SEED, or one of the clock; printed, so that a failure can be repeated.
