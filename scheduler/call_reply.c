@@ -51,7 +51,7 @@ static struct wire_answer classify(const struct call *c, struct http_transfer *t
                                    const char *body, size_t len)
 {
     struct wire_reply reply = {status, reply_header, t, body, len};
-    return wire_classify_by(wire_rules_find(c->pool->profile->name), &reply, clock_wall_ms());
+    return wire_classify(wire_rules_find(c->pool->profile->name), &reply, clock_wall_ms());
 }
 
 /* A provider may quote the key that it refuses; the service's own is not the caller's to see. */

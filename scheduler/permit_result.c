@@ -132,7 +132,7 @@ struct wire_answer permit_result_answer(struct permit_result *r, const struct wi
         reply.body = text.data;
         reply.len = text.len;
     }
-    struct wire_answer answer = wire_classify_by(rules, &reply, now_wall_ms);
+    struct wire_answer answer = wire_classify(rules, &reply, now_wall_ms);
     *ret = (struct wire_usage){.known = r->usage_told,
                                .input = r->input,
                                .output = r->output,

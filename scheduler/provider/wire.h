@@ -198,10 +198,7 @@ struct wire_reply {
  * order: retry-after-ms, retry-after, the error's details, its text ("try again in 6.2s"), the
  * calendar (a spend limit ends with the month, Gemini's daily quota at midnight Pacific). */
 struct wire_rules;
-struct wire_answer wire_classify_by(const struct wire_rules *rules, const struct wire_reply *reply,
-                                    int64_t now_wall_ms);
-/* By the rules of the format's own provider. */
-struct wire_answer wire_classify(enum wire_format format, const struct wire_reply *reply,
+struct wire_answer wire_classify(const struct wire_rules *rules, const struct wire_reply *reply,
                                  int64_t now_wall_ms);
 
 #endif

@@ -384,8 +384,8 @@ static bool may_retry(const struct wire_reply *reply, const struct wire_answer *
     return may || (strcasecmp(advice, "true") == 0 && answer->failure == WIRE_CLIENT);
 }
 
-struct wire_answer wire_classify_by(const struct wire_rules *rules, const struct wire_reply *reply,
-                                    int64_t now_wall_ms)
+struct wire_answer wire_classify(const struct wire_rules *rules, const struct wire_reply *reply,
+                                 int64_t now_wall_ms)
 {
     struct fault f = read_fault(reply->body, reply->len);
     struct wire_answer answer = {
@@ -400,11 +400,4 @@ struct wire_answer wire_classify_by(const struct wire_rules *rules, const struct
     answer.may_retry = may_retry(reply, &answer);
     wire_quota_read(f.error, &answer.hints);
     return answer;
-}
-
-struct wire_answer wire_classify(enum wire_format format, const struct wire_reply *reply,
-                                 int64_t now_wall_ms)
-{
-    const char *profile = format == WIRE_ANTHROPIC ? "anthropic" : "openai";
-    return wire_classify_by(wire_rules_find(profile), reply, now_wall_ms);
 }

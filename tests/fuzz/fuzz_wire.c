@@ -5,6 +5,7 @@
  */
 #include "common/limits.h"
 #include "scheduler/provider/wire.h"
+#include "tests/support/format_rules.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -63,7 +64,8 @@ static void fuzz_answer(enum wire_endpoint endpoint, int status, const char *bod
     for (int with_header = 0; with_header < 2; with_header++) {
         reply.header = with_header ? header : NULL;
         reply.arg = text;
-        struct wire_answer a = wire_classify(wire_format_of(endpoint), &reply, NOW_MS);
+        struct wire_answer a =
+            wire_classify(format_rules(wire_format_of(endpoint)), &reply, NOW_MS);
         CHECK(a.retry_after_ms >= -1 && a.retry_after_ms <= WIRE_MAX_RETRY_AFTER_MS);
         CHECK(memchr(a.dimension, '\0', sizeof(a.dimension)));
         CHECK((unsigned)a.failure <= WIRE_CLIENT);

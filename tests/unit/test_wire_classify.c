@@ -1,5 +1,6 @@
 #include "common/limits.h"
 #include "scheduler/provider/wire.h"
+#include "tests/support/format_rules.h"
 #include "tests/support/guard.h"
 
 #include <setjmp.h>
@@ -46,7 +47,7 @@ static struct wire_answer classify(enum wire_format format, int status, const ch
         .body = guard_copy(&guard, body, len),
         .len = len,
     };
-    struct wire_answer answer = wire_classify(format, &reply, NOW_MS);
+    struct wire_answer answer = wire_classify(format_rules(format), &reply, NOW_MS);
     free(lines);
     return answer;
 }
@@ -380,7 +381,7 @@ static void a_reply_may_have_neither_headers_nor_body(void **state)
 {
     (void)state;
     struct wire_reply reply = {.status = 429};
-    struct wire_answer a = wire_classify(WIRE_OPENAI, &reply, NOW_MS);
+    struct wire_answer a = wire_classify(format_rules(WIRE_OPENAI), &reply, NOW_MS);
     assert_int_equal(a.failure, WIRE_RATE);
     assert_int_equal(a.retry_after_ms, -1);
 }
@@ -394,9 +395,9 @@ static void an_error_body_is_read_up_to_its_maximum(void **state)
     memset(text, ' ', WIRE_MAX_ERROR_BYTES + 1);
     memcpy(text, body, strlen(body));
     struct wire_reply reply = {.status = 429, .body = text, .len = WIRE_MAX_ERROR_BYTES};
-    assert_int_equal(wire_classify(WIRE_OPENAI, &reply, NOW_MS).failure, WIRE_QUOTA);
+    assert_int_equal(wire_classify(format_rules(WIRE_OPENAI), &reply, NOW_MS).failure, WIRE_QUOTA);
     reply.len++;
-    assert_int_equal(wire_classify(WIRE_OPENAI, &reply, NOW_MS).failure, WIRE_RATE);
+    assert_int_equal(wire_classify(format_rules(WIRE_OPENAI), &reply, NOW_MS).failure, WIRE_RATE);
     free(text);
 }
 

@@ -17,7 +17,7 @@
 static struct wire_answer classify(const char *profile, int status, const char *body)
 {
     struct wire_reply reply = {.status = status, .body = body, .len = strlen(body)};
-    return wire_classify_by(wire_rules_find(profile), &reply, NOW_MS);
+    return wire_classify(wire_rules_find(profile), &reply, NOW_MS);
 }
 
 static void the_same_words_mean_what_the_profile_says(void **state)

@@ -1,5 +1,6 @@
 #include "common/limits.h"
 #include "scheduler/provider/wire.h"
+#include "tests/support/format_rules.h"
 #include "tests/support/guard.h"
 
 #include <errno.h>
@@ -279,7 +280,8 @@ static void our_own_error_event_is_read_back_as_an_error(void **state)
         wire_stream_init(&s, endpoints[i], false);
         assert_int_equal(wire_stream_event(&s, "", data, len), WIRE_FAIL);
         struct wire_reply reply = {.status = 200, .body = data, .len = len};
-        struct wire_answer answer = wire_classify(wire_format_of(endpoints[i]), &reply, 0);
+        struct wire_answer answer =
+            wire_classify(format_rules(wire_format_of(endpoints[i])), &reply, 0);
         assert_int_equal(answer.failure, WIRE_SERVER);
         buf_release(&out);
     }
