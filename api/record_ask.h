@@ -10,6 +10,7 @@
 
 #define RECORD_PAGE_MAX 10000
 
+struct batch_shape;
 struct record_ask;
 /* record: as it stands; borrowed. It answers the exchange. */
 typedef void (*record_view_fn)(struct record_ask *a, json_t *record);
@@ -29,6 +30,7 @@ struct record_ask {
     char after[BATCH_ID_BYTES];
     const char *prefix; /* of ids in a list */
     json_t *(*item)(const struct record_ask *a, const json_t *record);
+    const struct batch_shape *shape; /* of a batch: api/batch_ask.h */
 };
 
 /* NULL after it has answered that there is no memory. */

@@ -1,9 +1,5 @@
-/*
- * route_batches: batches of requests in OpenAI's shape: create, look, list, cancel.
- *
- * Whoever runs a batch writes its record; what others want of it stands beside it ("cancels").
- */
-#include "api/record_ask.h"
+/* route_batches: batches of requests in OpenAI's shape: create, look, list, cancel. */
+#include "api/batch_ask.h"
 
 #include "common/clock.h"
 #include "common/json_scan.h"
@@ -15,47 +11,24 @@
 
 #define WINDOW_S INT64_C(86400)
 
-static struct record_store *store(const struct record_ask *a)
+static json_t *batch_object(const struct record_ask *a, const json_t *record)
 {
-    return batches_store(service_batches(a->service));
+    (void)a;
+    return json_incref(json_object_get(record, "batch"));
 }
 
-static const char *status_of(const json_t *batch)
-{
-    const char *text = json_string_value(json_object_get(batch, "status"));
-    return text ? text : "";
-}
+static const struct batch_shape shape = {
+    .prefix = "batch_",
+    .after_name = "after",
+    .limit = 20,
+    .most = 100,
+    .show = batch_object,
+    .ended_status = 409,
+    .ended_code = "invalid_state",
+    .ended_message = "The batch is at its end already.",
+};
 
 /* ---- create */
-
-static void on_opened(void *arg, enum redis_status status, const char *text, size_t len)
-{
-    struct record_ask *a = arg;
-    (void)text;
-    (void)len;
-    if (status != REDIS_OK) {
-        record_ask_refuse(a, 503, "storage_unavailable",
-                          "Redis is not reachable now: the batch may not have been accepted.");
-        return;
-    }
-    batches_look(service_batches(a->service));
-    record_ask_answer(a, 200, json_incref(json_object_get(a->record, "batch")));
-}
-
-/* The record goes out before the note that it is open, over one connection: whoever finds the note
- * finds the record. */
-static void create(struct record_ask *a, json_t *record)
-{
-    struct record_at at = {SET_BATCHES, a->tenant, a->id}, open = {SET_OPEN, "", a->id};
-    char *text = json_dumps(record, JSON_COMPACT);
-    if (!text) {
-        record_ask_refuse(a, 503, "out_of_memory", "Sluice is out of memory.");
-        return;
-    }
-    record_store_put(store(a), &at, text, NULL, NULL);
-    free(text);
-    record_store_put(store(a), &open, a->tenant, on_opened, a);
-}
 
 /* a->record is what was asked for, and file the record of its input. */
 static void on_input(struct record_ask *a, json_t *file)
@@ -67,12 +40,12 @@ static void on_input(struct record_ask *a, json_t *file)
     }
     json_decref(a->record);
     a->record = json_incref(json_array_get(a->all, 0));
-    batches_new_id("batch_", a->id);
+    batches_new_id(shape.prefix, a->id);
     json_t *batch = json_object_get(a->record, "batch");
     if (json_object_set_new(batch, "id", json_string(a->id)) < 0)
         record_ask_refuse(a, 503, "out_of_memory", "Sluice is out of memory.");
     else
-        create(a, a->record);
+        batch_ask_open(a, &shape);
 }
 
 static bool is_endpoint(const char *path)
@@ -153,99 +126,19 @@ void route_batches_create(const struct route_request *r)
         record_ask_refuse(a, 503, "out_of_memory", "Sluice is out of memory.");
 }
 
-/* ---- look */
-
-/* Also for one that nobody runs at the moment: its runner will find the wish. */
-static void overlay(json_t *batch, const char *cancelled_at)
-{
-    if (!cancelled_at || batch_is_final(status_of(batch)))
-        return;
-    (void)json_object_set_new(batch, "status", json_string("cancelling"));
-    (void)json_object_set_new(batch, "cancelling_at",
-                              json_integer(strtoll(cancelled_at, NULL, 10)));
-}
-
-static void on_cancel_known(void *arg, enum redis_status status, const char *text, size_t len)
-{
-    struct record_ask *a = arg;
-    json_t *batch = json_object_get(a->record, "batch");
-    (void)len;
-    if (status == REDIS_OK)
-        overlay(batch, text);
-    record_ask_answer(a, 200, json_incref(batch));
-}
-
-static void view_batch(struct record_ask *a, json_t *record)
-{
-    struct record_at at = {SET_CANCELS, a->tenant, a->id};
-    (void)record;
-    record_store_get(store(a), &at, on_cancel_known, a);
-}
-
-/* Of the other shape there is nothing here. */
-static struct record_ask *ask(const struct route_request *r, record_view_fn view)
-{
-    struct record_ask *a = record_ask_new(r, SET_BATCHES, "batch");
-    if (!a)
-        return NULL;
-    a->view = view;
-    if (strncmp(a->id, "batch_", 6) == 0)
-        return a;
-    record_ask_missing(a);
-    return NULL;
-}
+/* ---- look, list, cancel */
 
 void route_batches_get(const struct route_request *r)
 {
-    struct record_ask *a = ask(r, view_batch);
-    if (a)
-        record_ask_get(a);
-}
-
-static json_t *batch_item(const struct record_ask *a, const json_t *record)
-{
-    (void)a;
-    return json_incref(json_object_get(record, "batch"));
+    batch_ask(r, &shape, batch_ask_view);
 }
 
 void route_batches_list(const struct route_request *r)
 {
-    struct record_ask *a = record_ask_new(r, SET_BATCHES, "batch");
-    if (!a)
-        return;
-    a->prefix = "batch_";
-    a->item = batch_item;
-    record_ask_list(a, "after", 20, 100);
-}
-
-/* ---- cancel */
-
-static void on_cancel_kept(void *arg, enum redis_status status, const char *text, size_t len)
-{
-    struct record_ask *a = arg;
-    (void)text;
-    (void)len;
-    if (status == REDIS_OK)
-        view_batch(a, a->record);
-    else
-        record_ask_refuse(a, 503, "storage_unavailable", "Redis is not reachable now.");
-}
-
-static void cancel_batch(struct record_ask *a, json_t *record)
-{
-    struct record_at at = {SET_CANCELS, a->tenant, a->id};
-    char now[24];
-    if (batch_is_final(status_of(json_object_get(record, "batch")))) {
-        record_ask_refuse(a, 409, "invalid_state", "The batch is at its end already.");
-        return;
-    }
-    (void)snprintf(now, sizeof(now), "%lld", (long long)(clock_wall_ms() / 1000));
-    record_store_put(store(a), &at, now, on_cancel_kept, a);
+    batch_ask_list(r, &shape);
 }
 
 void route_batches_cancel(const struct route_request *r)
 {
-    struct record_ask *a = ask(r, cancel_batch);
-    if (a)
-        record_ask_get(a);
+    batch_ask(r, &shape, batch_ask_cancel);
 }

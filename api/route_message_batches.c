@@ -6,8 +6,8 @@
  */
 #include "api/batch/batch_input.h"
 #include "api/batch/batch_result.h"
+#include "api/batch_ask.h"
 #include "api/file_send.h"
-#include "api/record_ask.h"
 
 #include "common/clock.h"
 #include "common/limits.h"
@@ -25,11 +25,6 @@
 #define TIME_BYTES 40
 #define URL_BYTES  512
 
-static struct record_store *store(const struct record_ask *a)
-{
-    return batches_store(service_batches(a->service));
-}
-
 /* ---- the object */
 
 static json_t *time_text(const json_t *at)
@@ -41,13 +36,6 @@ static json_t *time_text(const json_t *at)
         strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
         return json_null();
     return json_string(text);
-}
-
-static bool is_ended(const json_t *record)
-{
-    const char *status =
-        json_string_value(json_object_get(json_object_get(record, "batch"), "status"));
-    return status && batch_is_final(status);
 }
 
 static const json_t *ended_at(const json_t *batch)
@@ -82,7 +70,7 @@ static json_t *results_url(const struct record_ask *a, const json_t *record, con
     char url[URL_BYTES];
     const char *host = exchange_header(a->exchange, "host");
     const char *outside = exchange_header(a->exchange, "x-forwarded-proto");
-    if (!is_ended(record))
+    if (!batch_ask_is_ended(record))
         return json_null();
     (void)snprintf(url, sizeof(url), "%s://%.256s/v1/messages/batches/%s/results",
                    outside && strcmp(outside, "https") == 0 ? "https" : "http",
@@ -97,7 +85,7 @@ static json_t *message_batch(const struct record_ask *a, const json_t *record)
     const json_t *cancelled = json_object_get(batch, "cancelling_at");
     return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:n, s:o, s:o}", "id", id, "type",
                      "message_batch", "processing_status",
-                     is_ended(record)             ? "ended"
+                     batch_ask_is_ended(record)   ? "ended"
                      : json_is_integer(cancelled) ? "canceling"
                                                   : "in_progress",
                      "request_counts", counts(record), "ended_at", time_text(ended_at(batch)),
@@ -106,6 +94,17 @@ static json_t *message_batch(const struct record_ask *a, const json_t *record)
                      "cancel_initiated_at", time_text(cancelled), "results_url",
                      results_url(a, record, id));
 }
+
+static const struct batch_shape shape = {
+    .prefix = PREFIX,
+    .after_name = "after_id",
+    .limit = 20,
+    .most = 1000,
+    .show = message_batch,
+    .ended_status = 400,
+    .ended_code = "invalid_request_error",
+    .ended_message = "The batch has ended already.",
+};
 
 /* ---- create */
 
@@ -197,24 +196,9 @@ static int check_file(const char *path, struct error *e)
     return rc;
 }
 
-static void on_opened(void *arg, enum redis_status status, const char *text, size_t len)
-{
-    struct record_ask *a = arg;
-    (void)text;
-    (void)len;
-    if (status != REDIS_OK) {
-        record_ask_refuse(a, 503, "storage_unavailable",
-                          "Redis is not reachable now: the batch may not have been accepted.");
-        return;
-    }
-    batches_look(service_batches(a->service));
-    record_ask_answer(a, 200, a->gone ? NULL : message_batch(a, a->record));
-}
-
 static void keep(struct record_ask *a, const char *input, json_int_t total,
                  const struct caller *caller)
 {
-    struct record_at at = {SET_BATCHES, a->tenant, a->id}, open_at = {SET_OPEN, "", a->id};
     json_int_t now_s = clock_wall_ms() / 1000;
     a->record = json_pack(
         "{s:s, s:I, s:s, s:[i, i, i, i], s:{s:s, s:s, s:s, s:s, s:I, s:I, s:{s:I, s:i, s:i}}}",
@@ -223,14 +207,7 @@ static void keep(struct record_ask *a, const char *input, json_int_t total,
         input, "status", "validating", "created_at", now_s, "expires_at",
         now_s + (json_int_t)WINDOW_S, "request_counts", "total", total, "completed", 0, "failed",
         0);
-    char *text = a->record ? json_dumps(a->record, JSON_COMPACT) : NULL;
-    if (!text) {
-        record_ask_refuse(a, 503, "out_of_memory", "Sluice is out of memory.");
-        return;
-    }
-    record_store_put(store(a), &at, text, NULL, NULL);
-    free(text);
-    record_store_put(store(a), &open_at, a->tenant, on_opened, a);
+    batch_ask_open(a, &shape);
 }
 
 static void file_id(const struct record_ask *a, const char *what, char out[BATCH_ID_BYTES])
@@ -269,50 +246,21 @@ void route_message_batches_create(const struct route_request *r)
     record_ask_refuse(a, rc == -EINVAL ? 400 : 503, "invalid_request_error", e.text);
 }
 
-/* ---- look */
-
-static void on_cancel_known(void *arg, enum redis_status status, const char *text, size_t len)
-{
-    struct record_ask *a = arg;
-    json_t *batch = json_object_get(a->record, "batch");
-    (void)len;
-    if (status == REDIS_OK && text && !is_ended(a->record))
-        (void)json_object_set_new(batch, "cancelling_at", json_integer(strtoll(text, NULL, 10)));
-    record_ask_answer(a, 200, a->gone ? NULL : message_batch(a, a->record));
-}
-
-static void view_batch(struct record_ask *a, json_t *record)
-{
-    struct record_at at = {SET_CANCELS, a->tenant, a->id};
-    (void)record;
-    record_store_get(store(a), &at, on_cancel_known, a);
-}
-
-static void ask(const struct route_request *r, record_view_fn view)
-{
-    struct record_ask *a = record_ask_new(r, SET_BATCHES, "batch");
-    if (!a)
-        return;
-    a->view = view;
-    if (strncmp(a->id, PREFIX, strlen(PREFIX)) == 0)
-        record_ask_get(a);
-    else
-        record_ask_missing(a);
-}
+/* ---- look, list, cancel */
 
 void route_message_batches_get(const struct route_request *r)
 {
-    ask(r, view_batch);
+    batch_ask(r, &shape, batch_ask_view);
 }
 
 void route_message_batches_list(const struct route_request *r)
 {
-    struct record_ask *a = record_ask_new(r, SET_BATCHES, "batch");
-    if (!a)
-        return;
-    a->prefix = PREFIX;
-    a->item = message_batch;
-    record_ask_list(a, "after_id", 20, 1000);
+    batch_ask_list(r, &shape);
+}
+
+void route_message_batches_cancel(const struct route_request *r)
+{
+    batch_ask(r, &shape, batch_ask_cancel);
 }
 
 /* ---- results */
@@ -321,7 +269,7 @@ static void send_results(struct record_ask *a, json_t *record)
 {
     char path[BATCH_PATH_MAX], id[BATCH_ID_BYTES];
     file_id(a, "output", id);
-    if (!is_ended(record)) {
+    if (!batch_ask_is_ended(record)) {
         record_ask_refuse(a, 404, "not_found", "The batch has no results before it has ended.");
         return;
     }
@@ -341,38 +289,10 @@ static void send_results(struct record_ask *a, json_t *record)
 
 void route_message_batches_results(const struct route_request *r)
 {
-    ask(r, send_results);
+    batch_ask(r, &shape, send_results);
 }
 
-/* ---- cancel, delete */
-
-static void on_cancel_kept(void *arg, enum redis_status status, const char *text, size_t len)
-{
-    struct record_ask *a = arg;
-    (void)text;
-    (void)len;
-    if (status == REDIS_OK)
-        view_batch(a, a->record);
-    else
-        record_ask_refuse(a, 503, "storage_unavailable", "Redis is not reachable now.");
-}
-
-static void cancel_batch(struct record_ask *a, json_t *record)
-{
-    struct record_at at = {SET_CANCELS, a->tenant, a->id};
-    char now[24];
-    if (is_ended(record)) {
-        record_ask_refuse(a, 400, "invalid_request_error", "The batch has ended already.");
-        return;
-    }
-    (void)snprintf(now, sizeof(now), "%lld", (long long)(clock_wall_ms() / 1000));
-    record_store_put(store(a), &at, now, on_cancel_kept, a);
-}
-
-void route_message_batches_cancel(const struct route_request *r)
-{
-    ask(r, cancel_batch);
-}
+/* ---- delete */
 
 static void on_removed(void *arg, enum redis_status status, const char *text, size_t len)
 {
@@ -397,8 +317,8 @@ static void on_removed(void *arg, enum redis_status status, const char *text, si
 static void delete_batch(struct record_ask *a, json_t *record)
 {
     struct record_at at = {SET_BATCHES, a->tenant, a->id};
-    if (is_ended(record))
-        record_store_remove(store(a), &at, on_removed, a);
+    if (batch_ask_is_ended(record))
+        record_store_remove(batches_store(service_batches(a->service)), &at, on_removed, a);
     else
         record_ask_refuse(a, 400, "invalid_request_error",
                           "A batch can be deleted when it has ended: cancel it first.");
@@ -406,5 +326,5 @@ static void delete_batch(struct record_ask *a, json_t *record)
 
 void route_message_batches_delete(const struct route_request *r)
 {
-    ask(r, delete_batch);
+    batch_ask(r, &shape, delete_batch);
 }

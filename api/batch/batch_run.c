@@ -367,15 +367,78 @@ static void on_lease(void *arg, enum redis_status status, const char *text, size
     record_store_get(r->all->options.store, &place, on_record, r);
 }
 
+/* ---- an input that is not on this disk */
+
+static void give_up(struct batch_run *r)
+{
+    if (r->phase == RUN_READING)
+        record_store_unlease(r->all->options.store, r->id);
+    batch_run_stop(r);
+}
+
+static void fail_without_input(struct batch_run *r)
+{
+    json_t *error = json_pack("{s:s, s:n, s:s, s:s}", "code", "input_file_missing", "line",
+                              "message", "The input file was deleted before the batch had ended.",
+                              "param", "input_file_id");
+    r->input.errors = json_array();
+    if (!error || !r->input.errors || json_array_append_new(r->input.errors, error) < 0) {
+        json_decref(r->input.errors);
+        r->input.errors = NULL;
+        give_up(r);
+        return;
+    }
+    rest_until_tick(r);
+    fail_batch(r);
+}
+
+static void take(struct batch_run *r)
+{
+    r->phase = RUN_TAKING;
+    r->asked++;
+    record_store_lease(r->all->options.store, r->id, r->all->instance, LEASE_MS, on_lease, r);
+}
+
+static void on_input_record(void *arg, enum redis_status status, const char *text, size_t len)
+{
+    struct batch_run *r = arg;
+    (void)len;
+    if (answered(r))
+        return;
+    if (status != REDIS_OK || text)
+        give_up(r); /* it is on another instance's disk, and so the batch is its */
+    else if (r->phase == RUN_READING)
+        fail_without_input(r);
+    else
+        take(r);
+}
+
+/* Without its record nobody will ever have the file again, and the batch must not stay open: it
+ * fails. That is written under the lease only, since an instance that has the file open runs on.
+ * Inputs in Anthropic's shape have no record, and go with their batch only. */
+static void find_input(struct batch_run *r)
+{
+    struct record_at input = {SET_FILES, r->tenant, text_of(r, "input_file_id")};
+    if (r->anthropic) {
+        give_up(r);
+        return;
+    }
+    r->asked++;
+    record_store_get(r->all->options.store, &input, on_input_record, r);
+}
+
 static void start_checking(struct batch_run *r)
 {
     char path[BATCH_PATH_MAX];
     int rc = batches_path(r->all, text_of(r, "input_file_id"), path);
     if (rc == 0)
         rc = batch_input_open(&r->input, path);
+    if (rc == -ENOENT) {
+        find_input(r);
+        return;
+    }
     if (rc < 0) {
-        record_store_unlease(r->all->options.store, r->id);
-        batch_run_stop(r);
+        give_up(r);
         return;
     }
     r->phase = RUN_CHECKING;
@@ -398,12 +461,12 @@ static void on_record(void *arg, enum redis_status status, const char *text, siz
         batch_run_stop(r);
     } else if (r->phase == RUN_READING) {
         start_checking(r);
-    } else if (batches_path(r->all, text_of(r, "input_file_id"), path) < 0 || access(path, R_OK)) {
-        batch_run_stop(r); /* the input is on another instance's disk, and so the batch is its */
+    } else if (batches_path(r->all, text_of(r, "input_file_id"), path) < 0) {
+        batch_run_stop(r);
+    } else if (access(path, R_OK) == 0) {
+        take(r);
     } else {
-        r->phase = RUN_TAKING;
-        r->asked++;
-        record_store_lease(r->all->options.store, r->id, r->all->instance, LEASE_MS, on_lease, r);
+        find_input(r);
     }
 }
 
