@@ -33,6 +33,7 @@ struct submission {
     int64_t deadline_ms, created_us;
     struct event *again;
     int tries;
+    struct redis_asker asker;
     int64_t copies;       /* of the accepted job beside the first, as confirmed */
     uint64_t claim_stamp; /* 0: none */
     bool claimed, replayed, never_shrink;
@@ -241,7 +242,7 @@ static void on_submitted(void *arg, struct store_pool *pool, const struct store_
         return;
     }
     struct pool_store *store = scheduler_options(s->jobs->scheduler)->store;
-    pool_store_confirm(store, pool, turn->stamp, on_confirmed, s);
+    pool_store_confirm(store, pool, turn->stamp, &s->asker, on_confirmed, s);
 }
 
 static struct store_field field(const char *name, const char *value, size_t len)

@@ -6,11 +6,11 @@ bool pool_store_confirms(const struct pool_store *s)
 }
 
 void pool_store_confirm(struct pool_store *s, const struct store_pool *pool, uint64_t stamp,
-                        redis_confirm_fn fn, void *arg)
+                        struct redis_asker *a, redis_confirm_fn fn, void *arg)
 {
     struct key key = key_pool(pool->id, "w");
     if (pool_store_confirms(s))
-        redis_confirm_ask(s->confirm, stamp, key.text, fn, arg);
+        redis_confirm_ask(s->confirm, a, stamp, key.text, fn, arg);
     else
         fn(arg, REDIS_OK, 0);
 }

@@ -142,10 +142,10 @@ void pool_store_configure(struct pool_store *s, struct store_pool *pool, pool_st
 void pool_store_submit(struct pool_store *s, struct store_pool *pool, const struct store_ticket *t,
                        int most, pool_store_fn fn, void *arg);
 /* Whether what a job's submit wrote is safe; to be asked inside of its answer, with the turn's
- * stamp. Without need: no copy, at once (before return). */
+ * stamp. a: as redis_confirm_ask(). Without need: no copy, at once (before return). */
 bool pool_store_confirms(const struct pool_store *s);
 void pool_store_confirm(struct pool_store *s, const struct store_pool *pool, uint64_t stamp,
-                        redis_confirm_fn fn, void *arg);
+                        struct redis_asker *a, redis_confirm_fn fn, void *arg);
 /* There is no need after all: the server writes to its disk before each answer. */
 void pool_store_trust_disk(struct pool_store *s);
 

@@ -1,6 +1,5 @@
 #include "storage/redis_confirm.h"
 
-#include "common/list.h"
 #include "storage/redis_reply.h"
 
 #include <stdio.h>
@@ -9,18 +8,10 @@
 #define NUMBER_BYTES 16
 #define MARK_TTL_MS  "60000"
 
-struct asker {
-    struct list link;
-    uint64_t stamp;
-    char key[CONFIRM_KEY_BYTES];
-    redis_confirm_fn fn;
-    void *arg;
-};
-
 struct redis_confirm {
     struct redis_confirm_options options;
     struct list waiting, asking; /* for the next WAIT, for the one under way */
-    bool busy;
+    bool busy, closed;           /* closed: the link still has an answer for it, which frees it */
 };
 
 struct redis_confirm *redis_confirm_new(const struct redis_confirm_options *options)
@@ -34,18 +25,24 @@ struct redis_confirm *redis_confirm_new(const struct redis_confirm_options *opti
     return c;
 }
 
-void redis_confirm_free(struct redis_confirm *c)
+static void end_all(struct list *askers, enum redis_status status, int64_t copies)
 {
-    free(c);
+    while (!list_is_empty(askers)) {
+        struct redis_asker *a = LIST_ITEM(askers->next, struct redis_asker, link);
+        list_remove(&a->link);
+        a->fn(a->arg, status, copies);
+    }
 }
 
-static void end(struct asker *a, enum redis_status status, int64_t copies)
+void redis_confirm_free(struct redis_confirm *c)
 {
-    redis_confirm_fn fn = a->fn;
-    void *arg = a->arg;
-    list_remove(&a->link);
-    free(a);
-    fn(arg, status, copies);
+    if (!c)
+        return;
+    c->closed = true;
+    end_all(&c->asking, REDIS_LOST, 0);
+    end_all(&c->waiting, REDIS_LOST, 0);
+    if (!c->busy)
+        free(c);
 }
 
 static void begin(struct redis_confirm *c);
@@ -55,6 +52,10 @@ static void on_waited(void *arg, enum redis_status status, const struct redisRep
     struct redis_confirm *c = arg;
     struct list answered;
     int64_t copies = reply_int(c->options.replicas > 0 ? reply : reply_at(reply, 0), 0);
+    if (c->closed) {
+        free(c);
+        return;
+    }
     list_init(&answered);
     while (!list_is_empty(&c->asking)) {
         struct list *link = c->asking.next;
@@ -62,8 +63,7 @@ static void on_waited(void *arg, enum redis_status status, const struct redisRep
         list_add_last(&answered, link);
     }
     c->busy = false;
-    while (!list_is_empty(&answered))
-        end(LIST_ITEM(answered.next, struct asker, link), status, copies);
+    end_all(&answered, status, copies);
     begin(c);
 }
 
@@ -89,13 +89,12 @@ static void begin(struct redis_confirm *c)
 {
     if (c->busy || list_is_empty(&c->waiting))
         return;
-    const struct asker *first = LIST_ITEM(c->waiting.next, struct asker, link);
-    uint64_t stamp = first->stamp;
+    uint64_t stamp = LIST_ITEM(c->waiting.next, struct redis_asker, link)->stamp;
     struct list others;
     c->busy = true;
     list_init(&others);
     while (!list_is_empty(&c->waiting)) {
-        struct asker *a = LIST_ITEM(c->waiting.next, struct asker, link);
+        struct redis_asker *a = LIST_ITEM(c->waiting.next, struct redis_asker, link);
         list_remove(&a->link);
         list_add_last(a->stamp == stamp ? &c->asking : &others, &a->link);
     }
@@ -104,19 +103,13 @@ static void begin(struct redis_confirm *c)
         list_remove(link);
         list_add_last(&c->waiting, link);
     }
-    send_wait(c, stamp, LIST_ITEM(c->asking.next, struct asker, link)->key);
+    send_wait(c, stamp, LIST_ITEM(c->asking.next, struct redis_asker, link)->key);
 }
 
-void redis_confirm_ask(struct redis_confirm *c, uint64_t stamp, const char *key,
-                       redis_confirm_fn fn, void *arg)
+void redis_confirm_ask(struct redis_confirm *c, struct redis_asker *a, uint64_t stamp,
+                       const char *key, redis_confirm_fn fn, void *arg)
 {
-    struct asker *a = malloc(sizeof(*a));
-    if (!a) {
-        /* Before the return, for want of anything to remember it by. */
-        fn(arg, REDIS_BUSY_LOCAL, 0);
-        return;
-    }
-    *a = (struct asker){.stamp = stamp, .fn = fn, .arg = arg};
+    *a = (struct redis_asker){.stamp = stamp, .fn = fn, .arg = arg};
     list_init(&a->link);
     (void)snprintf(a->key, sizeof(a->key), "%s", key);
     list_add_last(&c->waiting, &a->link);

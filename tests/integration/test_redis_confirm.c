@@ -34,6 +34,7 @@ struct rig {
     struct redis_probe probe;
     struct redis_confirm *confirm;
     struct told told[COUNT];
+    struct redis_asker askers[COUNT];
     uint64_t stamp;
 };
 
@@ -107,12 +108,18 @@ static bool all_told(void *arg)
     return true;
 }
 
-static void ask_all(struct rig *r)
+static void ask(struct rig *r)
 {
     memset(r->told, 0, sizeof(r->told));
     for (size_t i = 0; i < COUNT; i++)
-        redis_confirm_ask(r->confirm, r->stamp, "w", on_told, &r->told[i]);
-    assert_int_equal(r->told[0].calls, 0);
+        redis_confirm_ask(r->confirm, &r->askers[i], r->stamp, "w", on_told, &r->told[i]);
+    for (size_t i = 0; i < COUNT; i++)
+        assert_int_equal(r->told[i].calls, 0);
+}
+
+static void ask_all(struct rig *r)
+{
+    ask(r);
     assert_true(wait_loop(r->probe.base, all_told, r));
 }
 
@@ -175,6 +182,31 @@ static void another_connection_confirms_nothing(void **state)
     r->stamp = 0;
     ask_all(r);
     all_are(r, REDIS_LOST, 0);
+}
+
+static void who_waits_is_told_before_it_is_freed(void **state)
+{
+    struct rig *r = *state;
+    write_one(r);
+    redis_fixture_pause(&r->replica.redis);
+    ask(r); /* one is under way, the others wait for it */
+    redis_confirm_free(r->confirm);
+    r->confirm = NULL;
+    all_are(r, REDIS_LOST, 0);
+    /* What Redis says of the one under way finds nobody; the tear down answers it if not Redis. */
+    write_one(r);
+    all_are(r, REDIS_LOST, 0);
+}
+
+static void who_waits_is_told_when_the_link_goes_first(void **state)
+{
+    struct rig *r = *state;
+    write_one(r);
+    redis_fixture_pause(&r->replica.redis);
+    ask(r);
+    redis_probe_close(&r->probe);
+    all_are(r, REDIS_LOST, 0);
+    assert_true(redis_probe_open(&r->probe, r->master.redis.url));
 }
 
 /* ---- the stand-in: answers by the first word of a command */
@@ -259,6 +291,8 @@ int main(void)
         RIG(a_replica_that_is_silent_is_not_counted),
         RIG(what_only_was_read_is_waited_for_all_the_same),
         RIG(another_connection_confirms_nothing),
+        RIG(who_waits_is_told_before_it_is_freed),
+        RIG(who_waits_is_told_when_the_link_goes_first),
         cmocka_unit_test(the_disk_is_asked_with_waitaof),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -199,11 +199,12 @@ bool pool_store_confirms(const struct pool_store *s)
 }
 
 void pool_store_confirm(struct pool_store *s, const struct store_pool *pool, uint64_t stamp,
-                        redis_confirm_fn fn, void *arg)
+                        struct redis_asker *a, redis_confirm_fn fn, void *arg)
 {
     (void)s;
     (void)pool;
     (void)stamp;
+    (void)a;
     fn(arg, REDIS_OK, 0);
 }
 
