@@ -48,10 +48,20 @@ json_t *permit_json(const struct permit_record *r, int64_t now_wall_ms)
                      settlement(r->settlement));
 }
 
+/* Null, unless it would be made smaller. */
+static json_t *cut(const struct admission *a)
+{
+    if (a->decision != ADMISSION_SHRINK)
+        return json_null();
+    json_t *most = a->max_output_tokens >= 0 ? json_integer(a->max_output_tokens) : json_null();
+    return json_pack("{s:s?, s:I, s:o}", "policy", a->cut_policy, "trimmed_tokens",
+                     (json_int_t)a->trimmed_tokens, "max_output_tokens", most);
+}
+
 json_t *admission_json(const struct admission *a)
 {
     bool binds = *a->binding != '\0', own;
-    return json_pack("{s:s, s:s, s:I, s:I, s:s?, s:s?, s:s?, s:s, s:s, s:s, s:I, s:I, s:o, s:n}",
+    return json_pack("{s:s, s:s, s:I, s:I, s:s?, s:s?, s:s?, s:s, s:s, s:s, s:I, s:I, s:o, s:o}",
                      "object", "admission", "decision", admission_name(a->decision), "wait_ms",
                      (json_int_t)a->wait_ms, "ahead", (json_int_t)a->ahead, "binding_limit",
                      binds ? pool_store_limit_name(a->binding, &own) : NULL, "owner",
@@ -59,5 +69,5 @@ json_t *admission_json(const struct admission *a)
                      *a->reason ? a->reason : NULL, "pool", a->pool, "provider", a->provider,
                      "model", a->model, "input_tokens", (json_int_t)a->input_tokens,
                      "output_tokens_reserved", (json_int_t)a->output_tokens_reserved, "reserved",
-                     amounts(a->limits, a->cost), "trim");
+                     amounts(a->limits, a->cost), "trim", cut(a));
 }

@@ -79,6 +79,10 @@ struct call_spec {
     const char *provider;      /* that the model is to be of; NULL: by the model alone. Borrowed */
     int64_t input_tokens;      /* > 0: as told, the body is not counted */
     int64_t max_output_tokens; /* > 0: as told, whatever the body says */
+
+    /* Of a call that is only looked at (scheduler/admission.h) and never started: why the model
+     * cannot take it in any form, which fails no other stage. Its status stays 0 when it can. */
+    struct call_failure *unfit;
 };
 
 /* Reads and routes the request. NULL with *failure set when it cannot be served. */
@@ -134,6 +138,7 @@ int64_t call_trimmed(const struct call *c); /* tokens that were cut from its inp
 /* "balanced (tool_results, deletion)"; NULL: nothing was cut. */
 #define CALL_CUT_BYTES 192
 const char *call_cut(const struct call *c, char out[CALL_CUT_BYTES]);
+const char *call_cut_policy(const struct call *c); /* "balanced"; NULL: nothing was cut */
 /* The same as a JSON object (policy, stages, tokens, max_tokens, shrunk), for records; appends
  * nothing when nothing was cut. 0 or what buf_add() gives. */
 int call_cut_json(const struct call *c, struct buf *out) MUST_CHECK;

@@ -423,6 +423,14 @@ static int check_name(const struct call *c, struct call_failure *f)
     return -EINVAL;
 }
 
+/* Who only looks is told why it does not fit, and what it would cost all the same. */
+static int only_look(const struct call *c, int rc, const struct call_failure *failure)
+{
+    if (rc < 0)
+        *c->spec.unfit = *failure;
+    return 0;
+}
+
 int call_fit(struct call *c, struct call_failure *failure)
 {
     int rc = check_name(c, failure);
@@ -443,6 +451,8 @@ int call_fit(struct call *c, struct call_failure *failure)
     if (rc == 0)
         fit_pool(c);
     c->fit.trimmed -= c->fit.trimmed < c->fit.spent ? c->fit.trimmed : c->fit.spent;
+    if (c->spec.unfit)
+        return only_look(c, rc, failure);
     if (c->fit.trimmed > 0)
         pool_stats_add(pool_agent_stats(c->pool->agent), COUNT_tokens_trimmed, c->fit.trimmed);
     return rc;

@@ -115,6 +115,11 @@ const char *call_cut(const struct call *c, char out[CALL_CUT_BYTES])
     return out;
 }
 
+const char *call_cut_policy(const struct call *c)
+{
+    return c->fit.policy;
+}
+
 int call_cut_json(const struct call *c, struct buf *out)
 {
     const char *between = "";

@@ -34,7 +34,8 @@ static const char *account_of(const struct call *c, const struct config_candidat
 {
     if (way->account)
         return way->account->name;
-    if (c->spec.is_job || (!c->spec.caller_key && !c->spec.for_permit) || index > 0 || c->fallen)
+    bool needs_key = !c->spec.for_permit && !c->spec.unfit; /* else nothing is sent from here */
+    if (c->spec.is_job || (!c->spec.caller_key && needs_key) || index > 0 || c->fallen)
         return NULL;
     if (c->spec.caller_key)
         scheduler_account(c->spec.caller_key, caller);

@@ -21,7 +21,8 @@ static int on_ask(void *arg, const struct trim_summary_ask *ask, struct buf *out
     summary_order_init(&order, c->spec.tenant, config->summaries.model, ask);
     if (summaries_find(all, &order, out))
         return 0;
-    if (!c->ordered && !c->order && summary_order_fill(&order, ask) == 0) {
+    /* Looking at a request must not have a summary made: it is read as without one. */
+    if (!c->ordered && !c->order && !c->spec.unfit && summary_order_fill(&order, ask) == 0) {
         c->order = malloc(sizeof(*c->order));
         if (c->order) {
             order.weight = c->spec.weight;

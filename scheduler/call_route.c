@@ -89,8 +89,9 @@ static int check_key(struct call *c, struct call_failure *f)
                          c->provider->name);
         return -EINVAL;
     }
-    /* Who calls the provider itself need not show its key: then its requests share one account. */
-    if (!c->spec.caller_key && !c->spec.for_permit) {
+    /* Who calls the provider itself, or only looks, need not show its key: then its requests share
+     * one account. */
+    if (!c->spec.caller_key && !c->spec.for_permit && !c->spec.unfit) {
         call_failure_set(f, 401, "invalid_api_key",
                          "The provider '%s' has no key of its own here: send yours, as you "
                          "would to the provider.",

@@ -175,8 +175,35 @@ static void an_admission_tells_what_a_request_would_meet(void **state)
     assert_string_equal(json_text_at(never, "decision"), "refuse");
     assert_string_equal(json_text_at(never, "owner"), "pool");
     assert_non_null(strstr(json_text_at(never, "reason"), "never"));
+    assert_true(json_is_null(json_object_get(now, "trim")));
     json_decref(now);
     json_decref(never);
+}
+
+#define WORDS                                                                                      \
+    "lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt "
+#define TURN                                                                                       \
+    "{\"role\":\"user\",\"content\":\"" WORDS WORDS "\"},"                                         \
+    "{\"role\":\"assistant\",\"content\":\"" WORDS "\"},"
+
+static void an_admission_tells_what_the_proxy_would_cut(void **state)
+{
+    static const char ask[] = "{\"model\":\"small\",\"messages\":[" TURN TURN TURN
+                              "{\"role\":\"user\",\"content\":\"hello\"}]}";
+    (void)state;
+    json_t *cut = api_kit_json(&kit, "POST", ADMISSION, ask, 200);
+    assert_string_equal(json_text_at(cut, "decision"), "shrink");
+    const json_t *trim = json_object_get(cut, "trim");
+    assert_true(number_at(trim, "trimmed_tokens") > 20);
+    assert_true(*json_text_at(trim, "policy") != '\0');
+    assert_true(json_is_null(json_object_get(trim, "max_output_tokens")));
+    (void)snprintf(kit.header, sizeof(kit.header), "x-sluice-shrink: never");
+    json_t *whole = api_kit_json(&kit, "POST", ADMISSION, ask, 200);
+    assert_string_equal(json_text_at(whole, "decision"), "refuse");
+    assert_true(json_is_null(json_object_get(whole, "trim")));
+    kit.header[0] = '\0';
+    json_decref(cut);
+    json_decref(whole);
 }
 
 static void a_tenants_own_limit_is_told_as_its_own(void **state)
@@ -208,6 +235,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_is_refused_with_its_name),
         cmocka_unit_test(a_jobs_id_is_no_permits_and_the_other_way_round),
         cmocka_unit_test(an_admission_tells_what_a_request_would_meet),
+        cmocka_unit_test(an_admission_tells_what_the_proxy_would_cut),
         cmocka_unit_test(a_tenants_own_limit_is_told_as_its_own),
     };
     return cmocka_run_group_tests(tests, start, stop);
