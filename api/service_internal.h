@@ -36,6 +36,7 @@ struct service {
     struct summary_store *summaries;
     struct permits *permits;
     struct server *server;
+    struct tls *tls; /* NULL: the listener is plain */
     struct stats *stats;
     struct loop_lag *loop_lag;
     struct access *access;
