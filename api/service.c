@@ -3,6 +3,7 @@
 #include "api/access.h"
 #include "api/answer.h"
 #include "api/batch/batch.h"
+#include "api/history.h"
 #include "api/loop_lag.h"
 #include "api/route.h"
 #include "api/server.h"
@@ -19,6 +20,7 @@
 #include "scheduler/scheduler.h"
 #include "scheduler/session.h"
 #include "storage/calibration_store.h"
+#include "storage/history_store.h"
 #include "storage/instance.h"
 #include "storage/redis_check.h"
 #include "storage/redis_server.h"
@@ -274,11 +276,15 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     options.calibrations = s->calibrations = calibration_store_new(s->link, store.timeout_ms);
     options.summaries = s->summaries = summary_store_new(s->link, store.timeout_ms);
     s->session_store = session_store_new(s->link, store.timeout_ms);
+    s->history_store = history_store_new(s->link, store.timeout_ms);
+    tally_init(&s->tally, options.seed);
+    options.tally = &s->tally;
     options.http = s->http = http_client_new(s->base);
     s->presence = instance_new(s->base, s->link, s->instance);
     s->access = access_new(s->base, s->link);
     if (!s->store || !s->job_store || !s->session_store || !s->calibrations || !s->summaries ||
-        !s->http || !s->presence || !s->access || access_configure(s->access, config) < 0) {
+        !s->history_store || !s->http || !s->presence || !s->access ||
+        access_configure(s->access, config) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
     }
@@ -294,7 +300,8 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     s->sessions = s->scheduler ? sessions_new(&sessions) : NULL;
     s->stats = stats_new(s);
     s->loop_lag = loop_lag_new(s->base);
-    return s->jobs && s->permits && s->sessions && s->stats && s->loop_lag
+    s->history = s->scheduler && s->stats ? history_new(s, s->history_store) : NULL;
+    return s->jobs && s->permits && s->sessions && s->stats && s->loop_lag && s->history
                ? 0
                : error_set(e, -ENOMEM, "out of memory");
 }
@@ -404,6 +411,8 @@ static void stop(struct service *s)
 {
     if (s->server)
         server_free(s->server); /* open exchanges are told, and so their calls cancelled */
+    history_free(s->history);
+    s->history = NULL;
     stats_free(s->stats);
     loop_lag_free(s->loop_lag);
     s->stats = NULL;
@@ -445,6 +454,8 @@ void service_free(struct service *s)
     pool_store_free(s->store);
     job_store_free(s->job_store);
     session_store_free(s->session_store);
+    history_store_free(s->history_store);
+    tally_release(&s->tally);
     sessions_free(s->sessions);
     calibration_store_free(s->calibrations);
     summary_store_free(s->summaries);

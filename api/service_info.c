@@ -65,6 +65,11 @@ struct stats *service_stats(const struct service *s)
     return s->stats;
 }
 
+struct history_store *service_history(const struct service *s)
+{
+    return s->history_store;
+}
+
 struct loop_lag *service_loop_lag(const struct service *s)
 {
     return s->loop_lag;

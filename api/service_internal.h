@@ -9,6 +9,8 @@
 
 #include "api/service.h"
 
+#include "scheduler/tally.h"
+
 #define INSTANCE_DIGITS 16
 
 struct event;
@@ -37,6 +39,9 @@ struct service {
     struct permits *permits;
     struct server *server;
     struct stats *stats;
+    struct tally tally;
+    struct history_store *history_store;
+    struct history *history;
     struct loop_lag *loop_lag;
     struct access *access;
     struct record_store *records;

@@ -165,6 +165,9 @@ struct config {
         int64_t max_bytes;    /* as well */
     } sessions;
     struct {
+        int64_t history_every_ms; /* 10000 */
+    } stats;
+    struct {
         char *level;  /* debug info warn error */
         char *format; /* auto text json */
     } log;

@@ -441,6 +441,11 @@ static const struct config_row sessions_rows[] = {
             "bytes", "of all its messages together"),
 };
 
+static const struct config_row stats_rows[] = {
+    INTEGER(config, stats.history_every_ms, "history_every_ms", RANGE(100, 60000, 10000), "ms",
+            "each instance adds its numbers to the history so often"),
+};
+
 static const struct config_row log_rows[] = {
     {.key = "level",
      .type = CONFIG_WORD,
@@ -522,6 +527,7 @@ SECTION(http);
 SECTION(queue);
 SECTION(jobs);
 SECTION(sessions);
+SECTION(stats);
 SECTION(log);
 SECTION(summaries);
 
@@ -568,6 +574,7 @@ static const struct config_row rows[] = {
     {.key = "queue", .type = CONFIG_SECTION, .of = &queue_section, .help = "waiting"},
     {.key = "jobs", .type = CONFIG_SECTION, .of = &jobs_section, .help = "durable jobs"},
     {.key = "sessions", .type = CONFIG_SECTION, .of = &sessions_section, .help = "conversations"},
+    {.key = "stats", .type = CONFIG_SECTION, .of = &stats_section, .help = "numbers of the past"},
     {.key = "log", .type = CONFIG_SECTION, .of = &log_section, .help = "on stderr"},
     INTEGER(config, drain_timeout_ms, "drain_timeout_ms", RANGE(0, DAY_MS, 600000), "ms",
             "after SIGTERM, running requests may go on so long"),

@@ -40,6 +40,9 @@ struct pool_stats {
     int64_t unsent[COUNT_MAX];
     int64_t waits[WAIT_BUCKETS];
     int64_t waits_unsent[WAIT_BUCKETS];
+    /* What the history was told of so far (api/history.h). */
+    int64_t rolled[COUNT_MAX];
+    int64_t waits_rolled[WAIT_BUCKETS];
 };
 
 void pool_stats_add(struct pool_stats *s, enum pool_counter c, int64_t amount);
@@ -50,5 +53,12 @@ size_t wait_bucket(int64_t wait_ms);       /* which bucket holds it */
 int64_t wait_bucket_top_ms(size_t bucket); /* the largest wait it holds */
 /* The wait that `permille` of all are at or below; 0 when there are none. */
 int64_t wait_percentile(const int64_t waits[WAIT_BUCKETS], int permille);
+
+/* A coarser histogram of times, for those of which there are many: a bucket a power of two. */
+#define STEP_BUCKETS (WAIT_BUCKETS / 4)
+size_t step_bucket(int64_t ms);
+int64_t step_top_ms(size_t bucket);
+/* As above; inside its bucket the time is guessed by proportion. */
+int64_t step_percentile(const int64_t steps[STEP_BUCKETS], int permille);
 
 #endif

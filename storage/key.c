@@ -75,6 +75,11 @@ struct key key_summary(const char *tenant, const char *digest)
     return make("sluice:sum:%zu:%s:%.64s", strlen(tenant), tenant, digest);
 }
 
+struct key key_history(const char *tenant, const char *part)
+{
+    return make("sluice:history:%zu:%s:%s", strlen(tenant), tenant, part);
+}
+
 struct key key_records(const char *set, const char *tenant)
 {
     return make("sluice:%s:%zu:%s", set, strlen(tenant), tenant);
