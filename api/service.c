@@ -25,6 +25,7 @@
 #include "storage/redis_check.h"
 #include "storage/redis_server.h"
 #include "storage/summary_store.h"
+#include "storage/tally_store.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -277,13 +278,14 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     options.summaries = s->summaries = summary_store_new(s->link, store.timeout_ms);
     s->session_store = session_store_new(s->link, store.timeout_ms);
     s->history_store = history_store_new(s->link, store.timeout_ms);
+    s->tally_store = tally_store_new(s->link, store.timeout_ms);
     tally_init(&s->tally, options.seed);
     options.tally = &s->tally;
     options.http = s->http = http_client_new(s->base);
     s->presence = instance_new(s->base, s->link, s->instance);
     s->access = access_new(s->base, s->link);
     if (!s->store || !s->job_store || !s->session_store || !s->calibrations || !s->summaries ||
-        !s->history_store || !s->http || !s->presence || !s->access ||
+        !s->history_store || !s->tally_store || !s->http || !s->presence || !s->access ||
         access_configure(s->access, config) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
@@ -455,6 +457,7 @@ void service_free(struct service *s)
     job_store_free(s->job_store);
     session_store_free(s->session_store);
     history_store_free(s->history_store);
+    tally_store_free(s->tally_store);
     tally_release(&s->tally);
     sessions_free(s->sessions);
     calibration_store_free(s->calibrations);

@@ -41,6 +41,7 @@ struct service {
     struct stats *stats;
     struct tally tally;
     struct history_store *history_store;
+    struct tally_store *tally_store;
     struct history *history;
     struct loop_lag *loop_lag;
     struct access *access;

@@ -48,6 +48,19 @@ void call_count_end(struct call *c, enum pool_counter counter)
     add(c, TALLY_tokens_cached, c->usage.cache_read);
 }
 
+static void tally_grant(struct call *c, int64_t wait_ms)
+{
+    add(c, TALLY_tokens_reserved, c->fair_cost);
+    add(c, TALLY_delayed, wait_ms > 0);
+    for (int kind = 0; kind < TALLY_KINDS; kind++)
+        tally_wait(row_of(c, (enum tally_kind)kind), wait_ms);
+}
+
+void call_count_permit(struct call *c, int64_t wait_ms)
+{
+    tally_grant(c, wait_ms);
+}
+
 void call_count_grant(struct call *c)
 {
     struct pool_stats *stats = pool_agent_stats(c->pool->agent);
@@ -55,10 +68,7 @@ void call_count_grant(struct call *c)
     pool_stats_add(stats, shrunk ? COUNT_shrunk : c->waited ? COUNT_delayed : COUNT_admitted, 1);
     pool_stats_add(stats, COUNT_tokens_reserved, c->fair_cost);
     pool_stats_wait(stats, c->queue_ms);
-    add(c, TALLY_tokens_reserved, c->fair_cost);
-    add(c, TALLY_delayed, c->waited);
-    for (int kind = 0; kind < TALLY_KINDS; kind++)
-        tally_wait(row_of(c, (enum tally_kind)kind), c->queue_ms);
+    tally_grant(c, c->queue_ms);
 }
 
 void call_count_refused(struct call *c)

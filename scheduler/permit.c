@@ -120,6 +120,7 @@ static void on_claimed(void *arg, struct store_pool *pool, const struct store_tu
     pool_stats_add(stats, read.record.wait_ms > 0 ? COUNT_delayed : COUNT_admitted, 1);
     pool_stats_add(stats, COUNT_tokens_reserved, t.fair_cost);
     pool_stats_wait(stats, read.record.wait_ms);
+    call_count_permit(p->call, read.record.wait_ms);
     p->fn(p->arg, &read.record, NULL);
     permit_free(p);
 }

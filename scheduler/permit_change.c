@@ -5,6 +5,7 @@
 #include "scheduler/permit_result.h"
 #include "scheduler/provider/wire_rules.h"
 #include "scheduler/retry.h"
+#include "scheduler/tally.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -141,8 +142,14 @@ static void count_settle(struct work *w)
         pool_stats_add(stats, COUNT_provider_429, 1);
     else if (w->result.status >= 500)
         pool_stats_add(stats, COUNT_provider_5xx, 1);
+    struct tally_row *row =
+        tally_of(scheduler_options(w->all->scheduler)->tally, TALLY_TENANT, w->tenant);
+    tally_add(row, TALLY_requests, 1);
+    tally_add(row, failure == WIRE_OK ? TALLY_succeeded : TALLY_failed, 1);
     if (!w->usage.known)
         return;
+    tally_add(row, TALLY_tokens_input, w->usage.input);
+    tally_add(row, TALLY_tokens_output, w->usage.output);
     quantile_add(&w->pool->output, w->usage.output);
     pool_stats_add(stats, COUNT_tokens_input, w->usage.input);
     pool_stats_add(stats, COUNT_tokens_output, w->usage.output);

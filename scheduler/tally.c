@@ -12,6 +12,16 @@ static const char *const names[TALLY_COUNT] = {
 
 static const size_t most[TALLY_KINDS] = {STATS_MAX_TENANTS, STATS_MAX_MODELS};
 
+const char *tally_kind_name(enum tally_kind kind)
+{
+    return kind == TALLY_TENANT ? "tenant" : "model";
+}
+
+size_t tally_most(enum tally_kind kind)
+{
+    return most[kind];
+}
+
 const char *tally_field(size_t number, char room[TALLY_FIELD_BYTES])
 {
     if (number < TALLY_COUNT)

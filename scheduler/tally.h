@@ -56,6 +56,9 @@ struct tally {
     struct map rows[TALLY_KINDS]; /* name -> struct tally_row */
 };
 
+const char *tally_kind_name(enum tally_kind kind); /* "tenant", "model" */
+size_t tally_most(enum tally_kind kind);           /* names, but for "other" */
+
 void tally_init(struct tally *t, uint64_t seed);
 void tally_release(struct tally *t);
 /* The row of a name, made when it is new; that of "other" when there are too many. NULL: no memory,

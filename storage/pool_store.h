@@ -198,7 +198,9 @@ struct store_look {
 };
 /* A tenant's part, behind the twelve fixed items of a pool: running, max_parallel_requests, queued,
  * max_queue (0: no limit), then for each of its dimensions name, capacity, remaining, full_in_ms.
- * Not there when it has no limits. */
+ * Not there when it has no limits. With STORE_PEEK_TENANTS as the only field of a pool there is an
+ * array of LENGTH:NAME, queued, running … of its tenants. */
+#define STORE_PEEK_TENANTS "*"
 #define STORE_PEEK_TENANT 12
 void pool_store_peek(struct pool_store *s, struct store_pool *pool, const struct store_look *look,
                      pool_store_fn fn, void *arg);

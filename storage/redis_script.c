@@ -37,6 +37,7 @@ static const struct {
     [SCRIPT_PERMIT] = {"permit", lua_permit_lua},
     [SCRIPT_PROBE] = {"probe", lua_probe_lua},
     [SCRIPT_HISTORY] = {"history", lua_history_lua},
+    [SCRIPT_TALLY] = {"tally", lua_tally_lua},
 };
 
 /* One call and, behind the struct, the copies of its arguments. */

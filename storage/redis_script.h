@@ -41,6 +41,7 @@ enum script {
     SCRIPT_PERMIT,
     SCRIPT_PROBE,
     SCRIPT_HISTORY,
+    SCRIPT_TALLY,
     SCRIPT_COUNT,
 };
 
