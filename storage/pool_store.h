@@ -201,7 +201,7 @@ struct store_look {
  * Not there when it has no limits. With STORE_PEEK_TENANTS as the only field of a pool there is an
  * array of LENGTH:NAME, queued, running … of its tenants. */
 #define STORE_PEEK_TENANTS "*"
-#define STORE_PEEK_TENANT 12
+#define STORE_PEEK_TENANT  12
 void pool_store_peek(struct pool_store *s, struct store_pool *pool, const struct store_look *look,
                      pool_store_fn fn, void *arg);
 
