@@ -282,6 +282,11 @@ static void set_count(struct stats_counters *out, const char *name, int64_t valu
             out->waits[bucket] = value;
         return;
     }
+    size_t detail = detail_number(name);
+    if (detail < DETAILS) {
+        out->details[detail] = value;
+        return;
+    }
     for (int i = 0; i < COUNT_MAX; i++) {
         if (strcmp(name, pool_counter_name((enum pool_counter)i)) == 0)
             out->counts[i] = value;
@@ -313,6 +318,7 @@ static void note_unsent(struct stats_counters *out, const struct pool_stats *own
 {
     memcpy(out->counts, own->unsent, sizeof(out->counts));
     memcpy(out->waits, own->waits_unsent, sizeof(out->waits));
+    memcpy(out->details, own->details.unsent, sizeof(out->details));
 }
 
 static bool gather_pool(struct gathering *g, struct pool_view *v, struct stats_pool *out)
@@ -390,8 +396,10 @@ static void on_number(void *arg, const char *name, const char *field, int64_t va
     size_t number = tally_number(field);
     struct stats_name *row =
         number < TALLY_NUMBERS ? stats_names_of(&n->all->view.names[n->kind], n->kind, name) : NULL;
-    if (row)
-        row->number[number] += value;
+    if (!row)
+        return;
+    row->number[number] += value;
+    row->stored[number] += value;
 }
 
 static void gather_names(struct gathering *g, enum tally_kind kind)

@@ -46,6 +46,7 @@ struct stats_limit {
 struct stats_counters {
     int64_t counts[COUNT_MAX];
     int64_t waits[WAIT_BUCKETS];
+    int64_t details[DETAILS];
 };
 
 struct stats_pool {
@@ -73,6 +74,7 @@ struct stats_name {
     char name[MODEL_NAME_BYTES + 1];
     int64_t queued, running;       /* of tenants */
     int64_t number[TALLY_NUMBERS]; /* over all instances, with what this one has not told yet */
+    int64_t stored[TALLY_NUMBERS]; /* without that: whichever is asked, it never steps back */
 };
 struct stats_names {
     struct stats_name *rows; /* by name */

@@ -100,6 +100,7 @@ static void settle_held(struct call *c, struct store_outcome *o)
     o->fence = c->held.fence;
     o->fair_actual = profile_actual(c->pool->profile, &pool_agent_pool(agent)->limits, &c->estimate,
                                     c->usage.known ? &usage : NULL, o->actual);
+    call_count_estimate(c, o->fair_actual);
     o->unsent = c->outcome.unsent;
     o->pause_dim = c->outcome.pause_dim[0] ? c->outcome.pause_dim : NULL;
     o->pause_ms = c->outcome.pause_ms;

@@ -35,6 +35,10 @@ void call_count_end(struct call *c, enum pool_counter counter)
     struct pool_stats *stats = pool_agent_stats(c->pool->agent);
     pool_stats_add(stats, counter, 1);
     pool_stats_add(stats, COUNT_tool_calls_dropped, c->tools.filter.dropped);
+    if (counter == COUNT_expired)
+        pool_details_bound(&stats->details, DECISION_expired, c->binding);
+    if (counter == COUNT_succeeded && c->fit.trimmed > c->fit.spent)
+        pool_stats_add(stats, COUNT_tokens_saved, c->fit.trimmed - c->fit.spent);
     add(c, TALLY_requests, 1);
     add(c, tally_outcome(counter), 1);
     add(c, TALLY_tokens_trimmed, c->fit.trimmed);
@@ -58,6 +62,10 @@ static void tally_grant(struct call *c, int64_t wait_ms)
 
 void call_count_permit(struct call *c, int64_t wait_ms)
 {
+    struct pool_details *details = &pool_agent_stats(c->pool->agent)->details;
+    pool_details_time(details, c->spec.class, wait_ms);
+    if (wait_ms > 0)
+        pool_details_bound(details, DECISION_delayed, c->binding);
     tally_grant(c, wait_ms);
 }
 
@@ -68,12 +76,20 @@ void call_count_grant(struct call *c)
     pool_stats_add(stats, shrunk ? COUNT_shrunk : c->waited ? COUNT_delayed : COUNT_admitted, 1);
     pool_stats_add(stats, COUNT_tokens_reserved, c->fair_cost);
     pool_stats_wait(stats, c->queue_ms);
+    pool_details_time(&stats->details, c->spec.class, c->queue_ms);
+    if (shrunk || c->waited)
+        pool_details_bound(&stats->details, shrunk ? DECISION_shrunk : DECISION_delayed,
+                           c->binding);
     tally_grant(c, c->queue_ms);
 }
 
-void call_count_refused(struct call *c)
+void call_count_refused(struct call *c, const struct store_turn *turn)
 {
-    pool_stats_add(pool_agent_stats(c->pool->agent), COUNT_refused, 1);
+    struct pool_stats *stats = pool_agent_stats(c->pool->agent);
+    bool full = turn->submit == SUBMIT_FULL || turn->submit == SUBMIT_TENANT_FULL;
+    const char *limit = turn->submit == SUBMIT_CIRCUIT ? "circuit" : full ? "queue" : turn->detail;
+    pool_stats_add(stats, COUNT_refused, 1);
+    pool_details_bound(&stats->details, DECISION_refused, limit);
     add(c, TALLY_refused, 1);
 }
 
@@ -81,6 +97,20 @@ void call_count_refused(struct call *c)
 void call_count_answered(struct call *c)
 {
     int64_t ms = (clock_mono_us() - c->sent_us) / 1000;
+    pool_details_time(&pool_agent_stats(c->pool->agent)->details, TIME_UPSTREAM, ms);
     for (int kind = 0; kind < TALLY_KINDS; kind++)
         tally_upstream(row_of(c, (enum tally_kind)kind), ms);
+}
+
+/* The first that a stream told. */
+void call_count_first_token(struct call *c)
+{
+    pool_details_time(&pool_agent_stats(c->pool->agent)->details, TIME_FIRST_TOKEN,
+                      (clock_mono_us() - c->sent_us) / 1000);
+}
+
+void call_count_estimate(struct call *c, int64_t used)
+{
+    if (c->usage.known)
+        pool_details_error(&pool_agent_stats(c->pool->agent)->details, c->fair_cost, used);
 }

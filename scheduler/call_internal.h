@@ -257,8 +257,10 @@ int call_upstream(struct call *c, struct call_upstream *ret, struct error *e) MU
 /* call_count.c */
 void call_count_end(struct call *c, enum pool_counter counter);
 void call_count_grant(struct call *c); /* the first of this request */
-void call_count_refused(struct call *c);
+void call_count_refused(struct call *c, const struct store_turn *turn);
 void call_count_answered(struct call *c);
+void call_count_first_token(struct call *c);
+void call_count_estimate(struct call *c, int64_t used); /* used: its fair cost in the end */
 
 /* call_note.c */
 void call_note(struct call *c, const char *failure); /* the attempt that has just failed */

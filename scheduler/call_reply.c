@@ -44,6 +44,8 @@ static void start(struct call *c)
     if (c->started)
         return;
     c->started = true;
+    if (c->streaming)
+        call_count_first_token(c);
     c->sink.start(c->arg);
 }
 

@@ -61,28 +61,3 @@ int64_t wait_percentile(const int64_t waits[WAIT_BUCKETS], int permille)
     }
     return 0;
 }
-
-size_t step_bucket(int64_t ms)
-{
-    return wait_bucket(ms) / STEPS;
-}
-
-int64_t step_top_ms(size_t bucket)
-{
-    return wait_bucket_top_ms(bucket * STEPS + STEPS - 1);
-}
-
-int64_t step_percentile(const int64_t steps[STEP_BUCKETS], int permille)
-{
-    int64_t total = 0, seen = 0;
-    for (size_t i = 0; i < STEP_BUCKETS; i++)
-        total += steps[i];
-    for (size_t i = 0; i < STEP_BUCKETS && total > 0; i++) {
-        int64_t low = i > 0 ? step_top_ms(i - 1) + 1 : 0;
-        int64_t wanted = (total * permille + 999) / 1000 - seen;
-        if (steps[i] > 0 && wanted <= steps[i])
-            return low + (step_top_ms(i) - low) * wanted / steps[i];
-        seen += steps[i];
-    }
-    return 0;
-}

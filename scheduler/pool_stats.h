@@ -11,6 +11,8 @@
 #ifndef SCHEDULER_POOL_STATS_H
 #define SCHEDULER_POOL_STATS_H
 
+#include "scheduler/pool_details.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,7 +22,7 @@
     X(succeeded) X(failed) X(cancelled) X(expired) X(retries)                              \
     X(provider_429) X(provider_5xx) X(provider_errors) X(leases_lost) X(local_grants)      \
     X(tokens_reserved) X(tokens_input) X(tokens_output) X(tokens_trimmed) X(tokens_cached) \
-    X(waited_ms) X(tool_calls_dropped)                                                     \
+    X(tokens_saved) X(waited_ms) X(tool_calls_dropped)                                                     \
     X(permits_granted) X(permits_settled) X(permits_released) X(permits_expired)
 /* clang-format on */
 
@@ -43,6 +45,7 @@ struct pool_stats {
     /* What the history was told of so far (api/history.h). */
     int64_t rolled[COUNT_MAX];
     int64_t waits_rolled[WAIT_BUCKETS];
+    struct pool_details details;
 };
 
 void pool_stats_add(struct pool_stats *s, enum pool_counter c, int64_t amount);
@@ -53,12 +56,5 @@ size_t wait_bucket(int64_t wait_ms);       /* which bucket holds it */
 int64_t wait_bucket_top_ms(size_t bucket); /* the largest wait it holds */
 /* The wait that `permille` of all are at or below; 0 when there are none. */
 int64_t wait_percentile(const int64_t waits[WAIT_BUCKETS], int permille);
-
-/* A coarser histogram of times, for those of which there are many: a bucket a power of two. */
-#define STEP_BUCKETS (WAIT_BUCKETS / 4)
-size_t step_bucket(int64_t ms);
-int64_t step_top_ms(size_t bucket);
-/* As above; inside its bucket the time is guessed by proportion. */
-int64_t step_percentile(const int64_t steps[STEP_BUCKETS], int permille);
 
 #endif

@@ -22,6 +22,7 @@
 #include "limiter/pool.h"
 #include "storage/key.h"
 #include "storage/redis_confirm.h"
+#include "storage/redis_latency.h"
 #include "storage/redis_link.h"
 
 struct pool_store;
@@ -206,6 +207,7 @@ void pool_store_peek(struct pool_store *s, struct store_pool *pool, const struct
                      pool_store_fn fn, void *arg);
 
 /* For plain commands about a pool beside the scripts (storage/aside_store.h). */
+const struct redis_latency *pool_store_latency(const struct pool_store *s);
 struct redis_link *pool_store_link(const struct pool_store *s, int *ret_timeout_ms);
 
 /* A permit, and perhaps a longer lease for it (extend_ms from now; 0: only look). turn.items is

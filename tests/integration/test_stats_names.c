@@ -8,9 +8,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+
+#include <signal.h>
 
 #define TRUST "stats: {history_every_ms: 100}\nauth: {trust_tenant_header: true}\n"
 
@@ -101,6 +104,61 @@ static void who_waits_and_who_runs_is_told_by_tenant(void **state)
     json_decref(api_kit_stats_until(&kit, four_wait));
 }
 
+/* Lines of the page that begin so. */
+static size_t series(const char *begin)
+{
+    struct http_answer a = api_kit_ask(&kit, "GET", "/metrics", NULL);
+    size_t n = 0;
+    assert_int_equal(a.status, 200);
+    for (const char *line = a.body.data; (line = strstr(line, begin)); line++)
+        n++;
+    http_answer_release(&a);
+    return n;
+}
+
+/* Redis is told of them now and then only. */
+static void series_become(const char *begin, size_t wanted)
+{
+    size_t found = 0;
+    for (int64_t until = clock_mono_ms() + SERVE_CHILD_WAIT_MS; clock_mono_ms() < until;) {
+        found = series(begin);
+        if (found == wanted)
+            return;
+    }
+    fail_msg("%zu series of %s, not %zu", found, begin, wanted);
+}
+
+static void models_past_the_maximum_are_one(void **state)
+{
+    char rows[8192], body[256];
+    (void)state;
+    api_kit_start(&kit, "--latency-ms 0 --output-tokens 1", TRUST);
+    char *config = api_kit_config(&kit, TRUST);
+    size_t used = (size_t)snprintf(rows, sizeof(rows), "%s", config);
+    free(config);
+    used +=
+        (size_t)snprintf(rows + used, sizeof(rows) - used,
+                         "  - {name: many, format: openai, base_url: %s/v1, api_key: sk-many-0123, "
+                         "models: [",
+                         kit.sim.url);
+    for (int i = 0; i < STATS_MAX_MODELS + 3; i++)
+        used += (size_t)snprintf(rows + used, sizeof(rows) - used,
+                                 "{name: m%02d, pool: m, rpm: 60000},", i);
+    (void)snprintf(rows + used, sizeof(rows) - used, "]}\n");
+    serve_child_write(&kit.serve, rows);
+    assert_int_equal(kill(kit.serve.pid, SIGHUP), 0);
+    assert_true(serve_child_says(&kit.serve, "configuration reloaded"));
+    for (int i = 0; i < STATS_MAX_MODELS + 3; i++) {
+        (void)snprintf(body, sizeof(body),
+                       "{\"model\":\"m%02d\",\"max_tokens\":1,\"messages\":[{\"role\":\"user\","
+                       "\"content\":\"hi\"}]}",
+                       i);
+        assert_int_equal(api_kit_status(&kit, "POST", KIT_CHAT_PATH, body), 200);
+    }
+    series_become("sluice_model_answers_total{", STATS_MAX_MODELS + 1);
+    series_become("sluice_model_answers_total{model=\"other\"} 3", 1);
+}
+
 static void tenants_past_the_maximum_are_one(void **state)
 {
     char tenant[32];
@@ -117,6 +175,8 @@ static void tenants_past_the_maximum_are_one(void **state)
     assert_int_equal(number(row(stats, "tenants", "tenant", "t127"), "counts", "requests"), 1);
     assert_null(row(stats, "tenants", "tenant", "t128"));
     json_decref(stats);
+    series_become("sluice_tenant_wait_seconds_total{", STATS_MAX_TENANTS + 1);
+    series_become("sluice_tenant_requests_total{tenant=\"other\",outcome=\"succeeded\"} 3", 1);
 }
 
 static void a_key_sees_its_own_tenant_alone(void **state)
@@ -140,6 +200,7 @@ static void a_key_sees_its_own_tenant_alone(void **state)
     assert_int_equal(json_array_size(json_object_get(stats, "tenants")), 1);
     assert_non_null(row(stats, "tenants", "tenant", "one"));
     json_decref(stats);
+    assert_int_equal(series("tenant=\"ops\""), 0);
 }
 
 int main(void)
@@ -148,6 +209,7 @@ int main(void)
         cmocka_unit_test_teardown(each_tenant_has_its_share, stop),
         cmocka_unit_test_teardown(who_waits_and_who_runs_is_told_by_tenant, stop),
         cmocka_unit_test_teardown(tenants_past_the_maximum_are_one, stop),
+        cmocka_unit_test_teardown(models_past_the_maximum_are_one, stop),
         cmocka_unit_test_teardown(a_key_sees_its_own_tenant_alone, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
