@@ -396,6 +396,11 @@ static const struct config_row http_rows[] = {
             "a kept connection without a request"),
     INTEGER(config, http.heartbeat_ms, "heartbeat_ms", RANGE(100, 600000, 15000), "ms",
             "a comment keeps a stream alive that waits in the queue"),
+    {.key = "start_traces",
+     .type = CONFIG_BOOL,
+     AT(config, http.start_traces),
+     .value = false,
+     .help = "a call without a traceparent gets a trace of its own on its way to the provider"},
 };
 
 static const struct config_row queue_rows[] = {

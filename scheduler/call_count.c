@@ -52,6 +52,13 @@ void call_count_end(struct call *c, enum pool_counter counter)
     add(c, TALLY_tokens_cached, c->usage.cache_read);
 }
 
+void call_count_given(struct call *c, enum pool_counter counter)
+{
+    pool_stats_add(pool_agent_stats(c->pool->agent), counter, 1);
+    add(c, TALLY_requests, 1);
+    add(c, tally_outcome(counter), 1);
+}
+
 static void tally_grant(struct call *c, int64_t wait_ms)
 {
     add(c, TALLY_tokens_reserved, c->fair_cost);

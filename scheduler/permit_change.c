@@ -1,6 +1,7 @@
 #include "scheduler/permit_internal.h"
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "scheduler/news.h"
 #include "scheduler/permit_result.h"
 #include "scheduler/provider/wire_rules.h"
@@ -132,6 +133,18 @@ static void count_release(struct work *w)
     pool_stats_add(stats, COUNT_cancelled, 1);
 }
 
+static void log_end(const struct work *w)
+{
+    char code[LOG_NUMBER_BYTES], in[LOG_NUMBER_BYTES], out[LOG_NUMBER_BYTES];
+    bool settled = w->change == CHANGE_SETTLE;
+    log_write(LOG_INFO, settled ? "permit settled" : "permit released", "permit", w->id, "tenant",
+              w->tenant, "pool", pool_agent_pool(w->pool->agent)->id, "status",
+              log_number(code, settled ? w->result.status : 0), "failure",
+              settled ? wire_failure_name(w->answer.failure) : "", "tokens_in",
+              log_number(in, w->usage.known ? w->usage.input : 0), "tokens_out",
+              log_number(out, w->usage.known ? w->usage.output : 0), NULL);
+}
+
 static void count_settle(struct work *w)
 {
     struct pool_stats *stats = pool_agent_stats(w->pool->agent);
@@ -191,6 +204,8 @@ static void on_closed(void *arg, struct store_pool *pool, const struct store_tur
         count_settle(w);
     else if (took)
         count_release(w);
+    if (took)
+        log_end(w);
     w->rounds++;
     look(w, 0, on_looked);
 }
