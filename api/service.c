@@ -4,6 +4,7 @@
 #include "api/answer.h"
 #include "api/auth.h"
 #include "api/batch/batch.h"
+#include "api/history.h"
 #include "api/loop_lag.h"
 #include "api/route.h"
 #include "api/server.h"
@@ -21,10 +22,12 @@
 #include "scheduler/scheduler.h"
 #include "scheduler/session.h"
 #include "storage/calibration_store.h"
+#include "storage/history_store.h"
 #include "storage/instance.h"
 #include "storage/redis_check.h"
 #include "storage/redis_server.h"
 #include "storage/summary_store.h"
+#include "storage/tally_store.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -287,11 +290,16 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     options.calibrations = s->calibrations = calibration_store_new(s->link, store.timeout_ms);
     options.summaries = s->summaries = summary_store_new(s->link, store.timeout_ms);
     s->session_store = session_store_new(s->link, store.timeout_ms);
+    s->history_store = history_store_new(s->link, store.timeout_ms);
+    s->tally_store = tally_store_new(s->link, store.timeout_ms);
+    tally_init(&s->tally, options.seed);
+    options.tally = &s->tally;
     options.http = s->http = http_client_new(s->base);
     s->presence = instance_new(s->base, s->link, s->instance);
     s->access = access_new(s->base, s->link);
     if (!s->store || !s->job_store || !s->session_store || !s->calibrations || !s->summaries ||
-        !s->http || !s->presence || !s->access || access_configure(s->access, config) < 0) {
+        !s->history_store || !s->tally_store || !s->http || !s->presence || !s->access ||
+        access_configure(s->access, config) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
     }
@@ -307,7 +315,8 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     s->sessions = s->scheduler ? sessions_new(&sessions) : NULL;
     s->stats = stats_new(s);
     s->loop_lag = loop_lag_new(s->base);
-    return s->jobs && s->permits && s->sessions && s->stats && s->loop_lag
+    s->history = s->scheduler && s->stats ? history_new(s, s->history_store) : NULL;
+    return s->jobs && s->permits && s->sessions && s->stats && s->loop_lag && s->history
                ? 0
                : error_set(e, -ENOMEM, "out of memory");
 }
@@ -435,6 +444,8 @@ static void stop(struct service *s)
         server_free(s->server); /* open exchanges are told, and so their calls cancelled */
     tls_free(s->tls);
     s->tls = NULL;
+    history_free(s->history);
+    s->history = NULL;
     stats_free(s->stats);
     loop_lag_free(s->loop_lag);
     s->stats = NULL;
@@ -476,6 +487,9 @@ void service_free(struct service *s)
     pool_store_free(s->store);
     job_store_free(s->job_store);
     session_store_free(s->session_store);
+    history_store_free(s->history_store);
+    tally_store_free(s->tally_store);
+    tally_release(&s->tally);
     sessions_free(s->sessions);
     calibration_store_free(s->calibrations);
     summary_store_free(s->summaries);

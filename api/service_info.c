@@ -70,6 +70,16 @@ struct stats *service_stats(const struct service *s)
     return s->stats;
 }
 
+struct history_store *service_history(const struct service *s)
+{
+    return s->history_store;
+}
+
+struct tally_store *service_tallies(const struct service *s)
+{
+    return s->tally_store;
+}
+
 struct loop_lag *service_loop_lag(const struct service *s)
 {
     return s->loop_lag;

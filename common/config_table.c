@@ -382,6 +382,11 @@ static const struct config_row http_rows[] = {
             "a kept connection without a request"),
     INTEGER(config, http.heartbeat_ms, "heartbeat_ms", RANGE(100, 600000, 15000), "ms",
             "a comment keeps a stream alive that waits in the queue"),
+    {.key = "start_traces",
+     .type = CONFIG_BOOL,
+     AT(config, http.start_traces),
+     .value = false,
+     .help = "a call without a traceparent gets a trace of its own on its way to the provider"},
 };
 
 static const struct config_row queue_rows[] = {
@@ -429,6 +434,11 @@ static const struct config_row sessions_rows[] = {
             "bytes", "of all its messages together"),
 };
 
+static const struct config_row stats_rows[] = {
+    INTEGER(config, stats.history_every_ms, "history_every_ms", RANGE(100, 60000, 10000), "ms",
+            "each instance adds its numbers to the history so often"),
+};
+
 static const struct config_row log_rows[] = {
     {.key = "level",
      .type = CONFIG_WORD,
@@ -454,6 +464,7 @@ SECTION(http);
 SECTION(queue);
 SECTION(jobs);
 SECTION(sessions);
+SECTION(stats);
 SECTION(log);
 
 static const struct config_row rows[] = {
@@ -503,6 +514,7 @@ static const struct config_row rows[] = {
     {.key = "queue", .type = CONFIG_SECTION, .of = &queue_section, .help = "waiting"},
     {.key = "jobs", .type = CONFIG_SECTION, .of = &jobs_section, .help = "durable jobs"},
     {.key = "sessions", .type = CONFIG_SECTION, .of = &sessions_section, .help = "conversations"},
+    {.key = "stats", .type = CONFIG_SECTION, .of = &stats_section, .help = "numbers of the past"},
     {.key = "log", .type = CONFIG_SECTION, .of = &log_section, .help = "on stderr"},
     INTEGER(config, drain_timeout_ms, "drain_timeout_ms", RANGE(0, DAY_MS, 600000), "ms",
             "after SIGTERM, running requests may go on so long"),
