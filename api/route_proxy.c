@@ -119,6 +119,9 @@ static void set_own_headers(struct proxied *p)
     set(x, "x-sluice-model", call_model(p->call));
     if (call_tool_calls_dropped(p->call) > 0)
         set_number(x, "x-sluice-tool-calls-dropped", call_tool_calls_dropped(p->call));
+    char cost[CALL_COST_BYTES];
+    if (call_cost_text(p->call, cost)) /* of a stream it is known at its end */
+        set(x, "x-sluice-cost", cost);
     set_limits(x, call_pool(p->call));
     const char *theirs = call_reply_header(p->call, "x-request-id");
     if (!*p->request_id) /* else it is echoed already */
@@ -170,6 +173,7 @@ static void log_end(const struct proxied *p, const char *what, int status)
     char wait[LOG_NUMBER_BYTES], in[LOG_NUMBER_BYTES], out[LOG_NUMBER_BYTES],
         code[LOG_NUMBER_BYTES];
     char upstream[LOG_NUMBER_BYTES], attempts[LOG_NUMBER_BYTES], dropped[LOG_NUMBER_BYTES];
+    char cost[CALL_COST_BYTES];
     bool own;
     const char *limit = call_binding(p->call), *notes = call_notes(p->call);
     const struct wire_usage *u = call_usage(p->call);
@@ -185,7 +189,8 @@ static void log_end(const struct proxied *p, const char *what, int status)
         "whose", pool_store_limit_whose(limit), "failed_attempts", *notes ? notes : "[]",
         "tokens_in", log_number(in, u->known ? u->input : 0), "tokens_out",
         log_number(out, u->known ? u->output : 0), "tool_calls_dropped",
-        log_number(dropped, call_tool_calls_dropped(p->call)), NULL);
+        log_number(dropped, call_tool_calls_dropped(p->call)), "tenant", p->caller.tenant, "cost_usd",
+        call_cost_word(p->call, cost), NULL);
 }
 
 /* ---- heartbeats: a stream that waits must not look dead to clients and proxies */
@@ -482,6 +487,7 @@ static void begin_call(struct proxied *p, const struct session_facts *facts)
         .headers = headers.lines,
         .header_count = headers.count,
         .caller_key = p->caller.provider_key,
+        .key = p->caller.key_id,
         .models = p->caller.models,
         .tool_calls = p->options.caps_tools ? &p->options.tool_calls : NULL,
         .facts = facts,

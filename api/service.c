@@ -18,6 +18,7 @@
 #include "scheduler/prompt/count.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/session.h"
+#include "scheduler/spending.h"
 #include "storage/calibration_store.h"
 #include "storage/instance.h"
 #include "storage/redis_check.h"
@@ -275,10 +276,11 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     options.summaries = s->summaries = summary_store_new(s->link, store.timeout_ms);
     s->session_store = session_store_new(s->link, store.timeout_ms);
     options.http = s->http = http_client_new(s->base);
+    options.spending = service_make_spending(s, store.timeout_ms);
     s->presence = instance_new(s->base, s->link, s->instance);
     s->access = access_new(s->base, s->link);
     if (!s->store || !s->job_store || !s->session_store || !s->calibrations || !s->summaries ||
-        !s->http || !s->presence || !s->access || access_configure(s->access, config) < 0) {
+        !s->spending || !s->http || !s->presence || !s->access || access_configure(s->access, config) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
     }
@@ -416,6 +418,8 @@ static void stop(struct service *s)
         scheduler_stop(s->scheduler);
     instance_free(s->presence);
     s->presence = NULL;
+    if (s->spending)
+        spending_stop(s->spending);
     if (s->scheduler)
         flush(s);
     redis_link_free(s->channel);
@@ -442,6 +446,8 @@ void service_free(struct service *s)
         http_client_free(s->http);
     access_free(s->access);
     scheduler_free(s->scheduler);
+    spending_free(s->spending);
+    cost_store_free(s->costs);
     pool_store_free(s->store);
     job_store_free(s->job_store);
     session_store_free(s->session_store);

@@ -29,6 +29,7 @@ struct loop_lag;
 struct stats;
 struct access;
 struct batches;
+struct spending;
 
 struct service_options {
     const char *config_path; /* NULL: from the environment; read again on SIGHUP */
@@ -60,6 +61,7 @@ struct sessions *service_sessions(const struct service *s);
 struct instance *service_presence(const struct service *s);
 struct stats *service_stats(const struct service *s);
 struct loop_lag *service_loop_lag(const struct service *s);
+struct spending *service_spending(const struct service *s);
 struct access *service_access(const struct service *s);
 const struct config *service_config(const struct service *s);
 const char *service_instance(const struct service *s);

@@ -9,7 +9,7 @@
 #include <string.h>
 
 static const char *const fields[] = {"ep", "rq", "ten",    "w",  "cl", "tr", "at",
-                                     "t0", "t1", "cancel", "bd", "xp", "sh", "ml"};
+                                     "t0", "t1", "cancel", "bd", "xp", "sh", "ml", "ky"};
 enum {
     F_EP,
     F_REQUEST,
@@ -25,6 +25,7 @@ enum {
     F_EXPLAINED,
     F_SHRUNK,
     F_MODELS,
+    F_KEY,
     F_COUNT
 };
 _Static_assert(sizeof(fields) / sizeof(fields[0]) == F_COUNT, "one place for each field");
@@ -39,8 +40,8 @@ struct run {
     struct store_grant grant;
     struct call *call;
     bool cancelled; /* before the call was made */
-    struct buf body, usage, error;
-    char code[16], tries[16];
+    struct buf body, error;
+    char code[16], tries[16], usage[CALL_USAGE_BYTES];
 };
 
 static void run_free(struct run *r)
@@ -51,7 +52,6 @@ static void run_free(struct run *r)
         scheduler_count_job(r->jobs->scheduler, -1);
     }
     buf_release(&r->body);
-    buf_release(&r->usage);
     buf_release(&r->error);
     free(r);
 }
@@ -80,7 +80,6 @@ static size_t on_result(void *arg, const struct call_failure *failure, struct st
 {
     struct run *r = arg;
     size_t n = 0;
-    const struct wire_usage *u = call_usage(r->call);
     (void)snprintf(r->tries, sizeof(r->tries), "%" PRId64, call_tries(r->call));
     out[n++] = (struct store_field){"tr", r->tries, strlen(r->tries)};
     const char *decision = call_decision(r->call);
@@ -96,14 +95,8 @@ static size_t on_result(void *arg, const struct call_failure *failure, struct st
         out[n++] = (struct store_field){"er", r->error.data, r->error.len};
         return n;
     }
-    if (u->known) {
-        buf_clear(&r->usage);
-        (void)buf_addf(&r->usage,
-                       "{\"input_tokens\":%" PRId64 ",\"output_tokens\":%" PRId64
-                       ",\"cached_tokens\":%" PRId64 "}",
-                       u->input, u->output, u->cache_read);
-        out[n++] = (struct store_field){"us", r->usage.data, r->usage.len};
-    }
+    if (call_usage_json(r->call, r->usage))
+        out[n++] = (struct store_field){"us", r->usage, strlen(r->usage)};
     if (call_status(r->call) > 0) {
         (void)snprintf(r->code, sizeof(r->code), "%d", call_status(r->call));
         out[n++] = (struct store_field){"rc", r->code, strlen(r->code)};
@@ -114,7 +107,7 @@ static size_t on_result(void *arg, const struct call_failure *failure, struct st
 
 static void log_run(const struct run *r, const char *what, int status)
 {
-    char code[LOG_NUMBER_BYTES], tries[LOG_NUMBER_BYTES], wait[LOG_NUMBER_BYTES];
+    char cost[CALL_COST_BYTES], code[LOG_NUMBER_BYTES], tries[LOG_NUMBER_BYTES], wait[LOG_NUMBER_BYTES];
     bool own;
     const char *limit = call_binding(r->call);
     log_write(LOG_INFO, what, "job", r->grant.id, "model", call_model(r->call), "pool",
@@ -122,7 +115,7 @@ static void log_run(const struct run *r, const char *what, int status)
               "attempts", log_number(tries, call_tries(r->call)), "limit",
               pool_store_limit_name(limit, &own), "whose", pool_store_limit_whose(limit),
               "queue_ms", log_number(wait, call_queue_ms(r->call)), "failed_attempts",
-              call_notes(r->call), NULL);
+              call_notes(r->call), "cost_usd", call_cost_word(r->call, cost), NULL);
 }
 
 static void on_end(void *arg)
@@ -208,6 +201,7 @@ static void begin(struct run *r, const struct store_turn *turn)
         .tenant = text_at(turn, F_TENANT, NULL),
         .weight = int_at(turn, F_WEIGHT, 1),
         .models = text_at(turn, F_MODELS, NULL),
+        .key = text_at(turn, F_KEY, NULL),
         .class = (enum pool_class)int_at(turn, F_CLASS, 1),
         .max_wait_ms = INT64_MAX / 4,
         .is_job = true,
@@ -269,7 +263,6 @@ void job_run(void *arg, struct pool_agent *agent, const struct store_grant *gran
     }
     *r = (struct run){.jobs = j, .agent = agent, .grant = *grant};
     buf_init(&r->body, UPSTREAM_MAX_BODY_BYTES);
-    buf_init(&r->usage, NOTE_BYTES);
     buf_init(&r->error, NOTE_BYTES);
     list_init(&r->link);
     list_add_last(&j->runs, &r->link);

@@ -26,6 +26,7 @@ struct call;
 struct gauge;
 struct price_table;
 struct scheduler;
+struct spending;
 struct summaries;
 struct summary_store;
 
@@ -35,6 +36,7 @@ struct scheduler_options {
     struct job_store *jobs;
     struct summary_store *summaries;        /* NULL: they are kept in memory only */
     struct calibration_store *calibrations; /* NULL: what is learned of counts stays here */
+    struct spending *spending;              /* NULL: no money is counted */
     struct http_client *http;
     const char *instance;
     uint64_t seed;

@@ -165,6 +165,7 @@ static void submit(struct batch_slot *s)
                             .tenant = r->tenant,
                             .weight = json_integer_value(json_object_get(r->record, "weight")),
                             .models = json_string_value(json_object_get(r->record, "models")),
+                            .key = json_string_value(json_object_get(r->record, "key")),
                             .class = CLASS_BATCH,
                             .class_given = true,
                             .idempotency_key = key};
