@@ -87,9 +87,9 @@ static json_t *dollars(const char *text)
 
 json_t *access_json(const struct access_key *k)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:b, s:o, s:s?}", "id", k->id, "object",
-                     "access_key", "name", k->name, "hint", k->hint, "tenant", k->tenant, "scopes",
-                     scope_list(k->scopes), "models", model_list(k->models), "created_at",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:b, s:o, s:s?}", "id", k->id,
+                     "object", "access_key", "name", k->name, "hint", k->hint, "tenant", k->tenant,
+                     "scopes", scope_list(k->scopes), "models", model_list(k->models), "created_at",
                      seconds(k->created_ms), "expires_at", seconds(k->expires_ms), "of_config",
                      k->of_config, "max_budget", dollars(k->max_budget), "budget_duration",
                      *k->budget_duration ? k->budget_duration : NULL);
@@ -98,11 +98,11 @@ json_t *access_json(const struct access_key *k)
 char *access_record_write(const struct access_key *k)
 {
     json_t *record = json_pack(
-        "{s:s, s:s, s:s, s:o, s:s, s:I, s:I, s:s, s:s, s:I, s:s, s:s}", "name", k->name, "hint", k->hint,
-        "tenant", k->tenant, "scopes", scope_list(k->scopes), "models", k->models, "created_ms",
-        (json_int_t)k->created_ms, "expires_ms", (json_int_t)k->expires_ms, "sha256", k->sha256,
-        "before", k->before, "before_until_ms", (json_int_t)k->before_until_ms, "max_budget",
-        k->max_budget, "budget_duration", k->budget_duration);
+        "{s:s, s:s, s:s, s:o, s:s, s:I, s:I, s:s, s:s, s:I, s:s, s:s}", "name", k->name, "hint",
+        k->hint, "tenant", k->tenant, "scopes", scope_list(k->scopes), "models", k->models,
+        "created_ms", (json_int_t)k->created_ms, "expires_ms", (json_int_t)k->expires_ms, "sha256",
+        k->sha256, "before", k->before, "before_until_ms", (json_int_t)k->before_until_ms,
+        "max_budget", k->max_budget, "budget_duration", k->budget_duration);
     char *text = record ? json_dumps(record, JSON_COMPACT) : NULL;
     json_decref(record);
     return text;

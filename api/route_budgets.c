@@ -64,7 +64,10 @@ static bool add_read(struct listing *l, const char *whose, const char *name, con
         return true;
     row.limit.soft = *whose == 'a';
     (void)snprintf(row.limit.who, sizeof(row.limit.who), "%s%.*s",
-                   *whose == 't' ? "t:" : *whose == 'k' ? "k:" : "all", TENANT_NAME_BYTES, name);
+                   *whose == 't'   ? "t:"
+                   : *whose == 'k' ? "k:"
+                                   : "all",
+                   TENANT_NAME_BYTES, name);
     (void)snprintf(row.limit.tenant, sizeof(row.limit.tenant), "%s", tenant);
     (void)snprintf(row.name, sizeof(row.name), "%s", name);
     (void)snprintf(row.duration, sizeof(row.duration), "%s", texts[1] ? texts[1] : "");

@@ -1,9 +1,9 @@
 /*
  * route_costs: what was spent, by day, model, tenant or key, and how budgets stand.
  *
- * Days are read from Redis one after the other, each in pages, so that a long range holds nobody up.
- * What an instance has gathered and not sent yet (a tenth of a second) is not in them.
- * An administrator sees all; everybody else his own tenant, and its keys.
+ * Days are read from Redis one after the other, each in pages, so that a long range holds nobody
+ * up. What an instance has gathered and not sent yet (a tenth of a second) is not in them. An
+ * administrator sees all; everybody else his own tenant, and its keys.
  */
 #include "api/answer.h"
 #include "api/route.h"
@@ -126,15 +126,15 @@ static json_t *dollars(int64_t nano)
 static json_t *counters(const struct cost_row *row)
 {
     const int64_t *n = row->count;
-    return json_pack(
-        "{s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:o, s:I, s:{s:o, s:o, s:o, s:o}}", "requests",
-        (json_int_t)n[COST_requests], "unpriced_requests", (json_int_t)n[COST_unpriced], "priced",
-        n[COST_unpriced] == 0, "input_tokens", (json_int_t)n[COST_input], "cached_tokens",
-        (json_int_t)n[COST_cache_read], "cache_write_tokens", (json_int_t)n[COST_cache_write],
-        "output_tokens", (json_int_t)n[COST_output], "cost_usd", dollars(n[COST_cost]),
-        "cost_nano_usd", (json_int_t)n[COST_cost], "saved_usd", "trimming",
-        dollars(n[COST_saved_trim]), "prompt_cache", dollars(n[COST_saved_prompt_cache]),
-        "response_cache", dollars(n[COST_saved_response]), "batch", dollars(n[COST_saved_batch]));
+    return json_pack("{s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:o, s:I, s:{s:o, s:o, s:o, s:o}}",
+                     "requests", (json_int_t)n[COST_requests], "unpriced_requests",
+                     (json_int_t)n[COST_unpriced], "priced", n[COST_unpriced] == 0, "input_tokens",
+                     (json_int_t)n[COST_input], "cached_tokens", (json_int_t)n[COST_cache_read],
+                     "cache_write_tokens", (json_int_t)n[COST_cache_write], "output_tokens",
+                     (json_int_t)n[COST_output], "cost_usd", dollars(n[COST_cost]), "cost_nano_usd",
+                     (json_int_t)n[COST_cost], "saved_usd", "trimming", dollars(n[COST_saved_trim]),
+                     "prompt_cache", dollars(n[COST_saved_prompt_cache]), "response_cache",
+                     dollars(n[COST_saved_response]), "batch", dollars(n[COST_saved_batch]));
 }
 
 static int by_name(const void *a, const void *b)

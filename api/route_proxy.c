@@ -189,8 +189,8 @@ static void log_end(const struct proxied *p, const char *what, int status)
         "whose", pool_store_limit_whose(limit), "failed_attempts", *notes ? notes : "[]",
         "tokens_in", log_number(in, u->known ? u->input : 0), "tokens_out",
         log_number(out, u->known ? u->output : 0), "tool_calls_dropped",
-        log_number(dropped, call_tool_calls_dropped(p->call)), "tenant", p->caller.tenant, "cost_usd",
-        call_cost_word(p->call, cost), NULL);
+        log_number(dropped, call_tool_calls_dropped(p->call)), "tenant", p->caller.tenant,
+        "cost_usd", call_cost_word(p->call, cost), NULL);
 }
 
 /* ---- heartbeats: a stream that waits must not look dead to clients and proxies */

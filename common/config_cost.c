@@ -8,8 +8,8 @@
 #define PRICE(type_, field, name, must, what)                                                      \
     {                                                                                              \
         .key = (name), .type = CONFIG_TEXT, .offset = offsetof(struct type_, field), .most = 24,   \
-        .required = (must), .optional = !(must), .accept = config_text_price,                      \
-        .unit = PER_MILLION, .help = (what)                                                        \
+        .required = (must), .optional = !(must), .accept = config_text_price, .unit = PER_MILLION, \
+        .help = (what)                                                                             \
     }
 #define PRICE_ROWS(type_, at)                                                                      \
     {                                                                                              \

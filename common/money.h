@@ -22,8 +22,8 @@
 int money_parse(const char *text, int64_t *ret_nano) MUST_CHECK;
 /* "0.50", "-0.000001": at least two decimals, no zeros behind those. */
 const char *money_text(int64_t nano, char out[MONEY_TEXT_BYTES]);
-int64_t money_of_pico(int64_t pico); /* of at least 0; half of a nano-dollar goes up */
+int64_t money_of_pico(int64_t pico);     /* of at least 0; half of a nano-dollar goes up */
 int64_t money_add(int64_t a, int64_t b); /* both at least 0 */
-double money_dollars(int64_t nano); /* to be shown */
+double money_dollars(int64_t nano);      /* to be shown */
 
 #endif

@@ -168,8 +168,8 @@ void call_bill(const struct call *c, struct call_bill *ret);
 const char *call_cost_text(const struct call *c, char out[CALL_COST_BYTES]);
 /* The same for a log: "0.00" when nothing was used, "unknown" when it is not priced. */
 const char *call_cost_word(const struct call *c, char out[CALL_COST_BYTES]);
-/* For records: {"input_tokens",…,"cost_usd"} as JSON, cost_usd null when it is not priced; NULL when
- * the provider told no usage. */
+/* For records: {"input_tokens",…,"cost_usd"} as JSON, cost_usd null when it is not priced; NULL
+ * when the provider told no usage. */
 #define CALL_USAGE_BYTES 192
 const char *call_usage_json(const struct call *c, char out[CALL_USAGE_BYTES]);
 /* How it came to its answer: {model, asked_model, pool, queue_ms, limit, whose, failed_attempts},

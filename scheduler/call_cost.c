@@ -104,8 +104,7 @@ const char *call_usage_json(const struct call *c, char out[CALL_USAGE_BYTES])
     (void)snprintf(out, CALL_USAGE_BYTES,
                    "{\"input_tokens\":%" PRId64 ",\"output_tokens\":%" PRId64
                    ",\"cached_tokens\":%" PRId64 ",\"cost_usd\":%s}",
-                   u->input, u->output, u->cache_read,
-                   call_cost_text(c, cost) ? cost : "null");
+                   u->input, u->output, u->cache_read, call_cost_text(c, cost) ? cost : "null");
     return out;
 }
 

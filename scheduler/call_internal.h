@@ -70,8 +70,8 @@ struct call_fit {
 };
 
 struct call_money {
-    char key[COST_KEY_BYTES];     /* id of the caller's access key; "" none */
-    int64_t reserved;             /* nano-dollars, of the budgets below */
+    char key[COST_KEY_BYTES]; /* id of the caller's access key; "" none */
+    int64_t reserved;         /* nano-dollars, of the budgets below */
     struct spending_limit held[SPENDING_MAX_LIMITS];
     size_t held_count;
 };

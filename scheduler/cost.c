@@ -28,8 +28,7 @@ bool cost_find_price(const struct price_table *t, const struct cost_way *way, st
 {
     const char *name = way->provider->name;
     const char *upstream = way->row->upstream_model;
-    return read_price(&way->row->price, ret) ||
-           (upstream && price_find(t, name, upstream, ret)) ||
+    return read_price(&way->row->price, ret) || (upstream && price_find(t, name, upstream, ret)) ||
            price_find(t, name, way->model, ret) ||
            read_price(&way->config->costs.default_price, ret);
 }

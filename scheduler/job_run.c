@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const fields[] = {"ep", "rq", "ten",    "w",  "cl", "tr", "at",
-                                     "t0", "t1", "cancel", "bd", "xp", "sh", "ml", "ky"};
+static const char *const fields[] = {"ep", "rq",     "ten", "w",  "cl", "tr", "at", "t0",
+                                     "t1", "cancel", "bd",  "xp", "sh", "ml", "ky"};
 enum {
     F_EP,
     F_REQUEST,
@@ -107,7 +107,8 @@ static size_t on_result(void *arg, const struct call_failure *failure, struct st
 
 static void log_run(const struct run *r, const char *what, int status)
 {
-    char cost[CALL_COST_BYTES], code[LOG_NUMBER_BYTES], tries[LOG_NUMBER_BYTES], wait[LOG_NUMBER_BYTES];
+    char cost[CALL_COST_BYTES], code[LOG_NUMBER_BYTES], tries[LOG_NUMBER_BYTES],
+        wait[LOG_NUMBER_BYTES];
     bool own;
     const char *limit = call_binding(r->call);
     log_write(LOG_INFO, what, "job", r->grant.id, "model", call_model(r->call), "pool",

@@ -60,7 +60,7 @@ void permit_count_cost(struct scheduler *s, const struct permit_whose *whose,
         row.count[COST_saved_prompt_cache] =
             money_of_pico(cost_of_saved_prompt_cache(&price, &used));
     }
-    size_t n = spending_limits(spending, scheduler_plan(s)->config, whose->tenant, whose->key,
-                               limits);
+    size_t n =
+        spending_limits(spending, scheduler_plan(s)->config, whose->tenant, whose->key, limits);
     spending_count(spending, &row, limits, n);
 }

@@ -9,7 +9,19 @@
 /* What is read of a record, in this order behind the three words of the script, and behind them
  * the cost of each dimension. */
 static const char *const fields[] = {"ten", "mdl", "pe", "est", "tl", "cr", "t0", "t1", "fp", "ky"};
-enum { F_TENANT, F_MODEL, F_ENDPOINT, F_ESTIMATE, F_TTL, F_ASKED, F_T0, F_T1, F_RESULT, F_KEY, F_COUNT };
+enum {
+    F_TENANT,
+    F_MODEL,
+    F_ENDPOINT,
+    F_ESTIMATE,
+    F_TTL,
+    F_ASKED,
+    F_T0,
+    F_T1,
+    F_RESULT,
+    F_KEY,
+    F_COUNT
+};
 _Static_assert(sizeof(fields) / sizeof(fields[0]) == F_COUNT, "one place for each field");
 #define LOOK_WORDS 3
 

@@ -284,6 +284,8 @@ static void look_for_alerts(const struct account *a, int64_t before, int64_t sum
 
 static void arm(struct spending *s, int64_t ms);
 
+static void send_account(struct account *a);
+
 static void on_spent(void *arg, enum redis_status status, int64_t sum)
 {
     struct asked *q = arg;
@@ -301,6 +303,8 @@ static void on_spent(void *arg, enum redis_status status, int64_t sum)
     }
     if (status == REDIS_OK && same)
         look_for_alerts(a, sum - q->amount, sum);
+    if (status == REDIS_OK && !a->limit.soft)
+        send_account(a); /* what has gathered meanwhile */
     free(q);
 }
 
@@ -429,7 +433,12 @@ void spending_count(struct spending *s, struct cost_row *row, const struct spend
     add_row(s, row);
     for (size_t i = 0; i < count && row->count[COST_cost] > 0; i++) {
         struct account *a = account_of(s, &limits[i]);
-        if (a)
-            a->unsent = money_add(a->unsent, row->count[COST_cost]);
+        if (!a)
+            continue;
+        a->unsent = money_add(a->unsent, row->count[COST_cost]);
+        /* A budget is told at once, one command at a time: the answer says what the others spent.
+         */
+        if (!a->limit.soft && a->sending == 0 && !s->stopped && cost_store_is_up(s->options.store))
+            send_account(a);
     }
 }

@@ -7,18 +7,19 @@
  * Redis is back.
  *
  * A budget is checked against spent + reserved, without a question to Redis:
- *   spent     what Redis told of all instances, at most SPENDING_LOOK_MS ago while requests come,
- *             plus what of this process has not reached it yet
+ *   spent     what Redis told of all instances, plus what of this process has not reached it yet.
+ *             Additions to a budget are sent at once, and their answers tell the sum of all;
+ * without any, it is asked when a request comes and the last answer is SPENDING_LOOK_MS old
  *   reserved  the estimated cost of the requests that run or wait in this process
  * and a request is let in while that is below the limit. So the limit is passed by at most
  *   - the last request of each instance, which is let in with little left,
- *   - what the other instances let in within SPENDING_LOOK_MS and have in progress,
+ *   - what the other instances have in progress, and what they let in until their next answer,
  *   - what requests cost more than was estimated of them.
- * Rejected: reserving in Redis, with the charge in one script. It would be exact over instances, but
- * costs a round trip before each request is queued, fails or blocks when Redis is away, and leaves
- * reservations behind when a process dies, which then need leases of their own. A budget is for a
- * day or a month; a few requests over it are told, and a bill that is a few cents higher is not
- * worth that. (An instance that has not heard of a budget yet lets requests in until the first
+ * Rejected: reserving in Redis, with the charge in one script. It would be exact over instances,
+ * but costs a round trip before each request is queued, fails or blocks when Redis is away, and
+ * leaves reservations behind when a process dies, which then need leases of their own. A budget is
+ * for a day or a month; a few requests over it are told, and a bill that is a few cents higher is
+ * not worth that. (An instance that has not heard of a budget yet lets requests in until the first
  * answer, one round trip.)
  *
  * Alerts: the instance whose addition crosses 80 % or all of a budget, or the monthly sum at which

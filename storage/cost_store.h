@@ -7,8 +7,8 @@
  *
  * All of it is in one slot: a change of a row is one command without an answer that anybody waits
  * for, and instances send what they have gathered a few times a second, so that one node of a
- * cluster has little to do for it. Rejected: a hash for each tenant, which needs an index of tenants
- * and a command for each of them to add up a day.
+ * cluster has little to do for it. Rejected: a hash for each tenant, which needs an index of
+ * tenants and a command for each of them to add up a day.
  *
  * A day has at most COST_MAX_FIELDS counters; what finds no room is counted for its tenant as the
  * model "(other)", as clients may name any model.
