@@ -84,6 +84,7 @@ struct call_spec {
     /* Of a call that is only looked at (scheduler/admission.h) and never started: why the model
      * cannot take it in any form, which fails no other stage. Its status stays 0 when it can. */
     struct call_failure *unfit;
+    struct call_failure *unpaid; /* the same of a budget that is used up */
 };
 
 /* Reads and routes the request. NULL with *failure set when it cannot be served. */

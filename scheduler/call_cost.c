@@ -251,12 +251,11 @@ int call_check_budget(struct call *c, struct call_failure *failure)
         if (spending_allows(s, &m->held[i], &state))
             continue;
         refuse(c, &m->held[i], &state, &f);
-        if (!c->spec.unfit) {
+        if (!c->spec.unpaid) {
             *failure = f;
             return -EDQUOT;
         }
-        if (c->spec.unfit->status == 0)
-            *c->spec.unfit = f;
+        *c->spec.unpaid = f;
     }
     return 0;
 }

@@ -24,12 +24,14 @@
  *   sluice:SET:T         HASH id -> JSON record of a tenant's files, batches, or cancels of
  * batches; SET "open", without a tenant: batches that are not at their end -> tenant. Owner: who
  * made it; removed by its DELETE. sluice:lease:ID      who runs a batch. TTL 5 s, renewed by it.
- *   sluice:{cost}:d:DAY  HASH what was spent on a day (see storage/cost_store.h). TTL: 400 days. In
- * one slot with: sluice:{cost}:b:…:S  HASH what a budget has spent in its period since S. TTL: a
- * day behind its end; without an end: 400 days from the last change. sluice:access        HASH id
- * -> record of an access key (see storage/access_store.h). Owner: who administers them; never
- * removed by itself. sluice:access:changed channel: load the access keys again sluice:i:ID channel:
- * grants and cancels for one instance sluice:events        channel: state changes of durable jobs
+ *   sluice:{cost}:d:DAY    HASH what was spent on a day (storage/cost_store.h). TTL: 400 days.
+ *   sluice:{cost}:b:W:S    HASH what a budget W has spent since S. TTL: a day behind the end of its
+ *                        period; without an end: 400 days from the last change.
+ *   sluice:access        HASH id -> record of an access key (see storage/access_store.h). Owner:
+ *                        who administers them; never removed by itself.
+ *   sluice:access:changed channel: load the access keys again
+ *   sluice:i:ID          channel: grants and cancels for one instance
+ *   sluice:events        channel: state changes of durable jobs
  *
  * Names that users give never stand bare: a tenant is LENGTH:NAME, an Idempotency-Key is hashed.
  */
