@@ -30,6 +30,9 @@ struct call_failure {
     int64_t retry_after_ms; /* -1: none */
 };
 
+#define CALL_NO_MONEY   "budget_exceeded" /* code of a 429 that waiting a moment does not mend */
+#define CALL_MONEY_HELD "budget_reserved" /* and of one that it does */
+
 void call_failure_set(struct call_failure *f, int status, const char *code, const char *format, ...)
     PRINTF_AT(4, 5);
 int call_fail_memory(struct call_failure *f); /* 503 that says so; -ENOMEM */

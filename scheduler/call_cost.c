@@ -219,13 +219,13 @@ static void refuse(const struct call *c, const struct spending_limit *l,
     (void)money_text(l->limit, limit);
     (void)money_text(state->reserved, held);
     if (over)
-        call_failure_set(f, 429, "budget_exceeded",
+        call_failure_set(f, 429, CALL_NO_MONEY,
                          "The budget of the %s \"%s\" is used up: $%s of $%s (max_budget) are "
                          "spent, and nothing was sent to the provider. %s; wait for that, or have "
                          "max_budget raised.",
                          whose, l->who + 2, spent, limit, renewal(state->end_s, when));
     else
-        call_failure_set(f, 429, "budget_reserved",
+        call_failure_set(f, 429, CALL_MONEY_HELD,
                          "What is left of the budget of the %s \"%s\" is set aside for requests "
                          "in progress: $%s of $%s (max_budget) are spent and $%s reserved. Nothing "
                          "was sent to the provider; try again when they have ended.",

@@ -232,7 +232,9 @@ static void begin(struct run *r, const struct store_turn *turn)
     };
     past.explained = text_at(turn, F_EXPLAINED, &past.explained_len);
     r->call = call_new(r->jobs->scheduler, &spec, &sink, r, &f);
-    if (!r->call)
+    if (!r->call && f.code && strcmp(f.code, CALL_MONEY_HELD) == 0)
+        hand_back(r, TICKET_QUEUED); /* until what runs has ended and tells what is left */
+    else if (!r->call)
         fail_run(r, &f);
     else
         call_start_granted(r->call, &r->grant, &past);
