@@ -141,8 +141,9 @@ static void next(struct listing *l)
 {
     if (l->at < l->count) {
         const struct spending_limit *limit = &l->rows[l->at].limit;
-        cost_store_spent(spending_store(l->spending), limit->who,
-                         period_start_s(&limit->period, l->now_s), on_spent, l);
+        const struct cost_period period = {limit->who, period_start_s(&limit->period, l->now_s),
+                                           period_end_s(&limit->period, l->now_s)};
+        cost_store_spent(spending_store(l->spending), &period, on_spent, l);
         return;
     }
     answer_json(l->exchange, 200,

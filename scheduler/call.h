@@ -167,7 +167,7 @@ struct call_bill {
     int64_t pico;   /* scheduler/price/price.h */
 };
 void call_bill(const struct call *c, struct call_bill *ret);
-/* For people and machines: "0.000123" US dollars; NULL: not priced, or nothing was used. */
+/* For people and machines: "0.000123" US dollars; NULL: not priced, or its usage was not told. */
 #define CALL_COST_BYTES 32
 const char *call_cost_text(const struct call *c, char out[CALL_COST_BYTES]);
 /* The same for a log: "0.00" when nothing was used, "unknown" when it is not priced. */

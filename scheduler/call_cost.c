@@ -83,7 +83,7 @@ const char *call_cost_text(const struct call *c, char out[CALL_COST_BYTES])
     struct call_bill bill;
     _Static_assert(CALL_COST_BYTES >= MONEY_TEXT_BYTES, "a sum fits");
     call_bill(c, &bill);
-    return bill.priced ? money_text(money_of_pico(bill.pico), out) : NULL;
+    return bill.priced && !bill.estimated ? money_text(money_of_pico(bill.pico), out) : NULL;
 }
 
 const char *call_cost_word(const struct call *c, char out[CALL_COST_BYTES])

@@ -25,7 +25,8 @@
 #include "scheduler/price/price.h"
 
 #define COST_BATCH_PERMILLE 500
-#define COST_MOST_PICO      (1000 * PRICE_DOLLAR) /* of one request: no sum of them overflows soon */
+/* Of one request, so that no sum of them overflows soon. */
+#define COST_MOST_PICO (1000 * PRICE_DOLLAR)
 
 /* Where a request is sent. */
 struct cost_way {

@@ -206,7 +206,8 @@ static void look(struct account *a)
     *q = (struct asked){.account = a, .start_s = a->start_s};
     a->looking = true;
     a->looked_ms = now_ms;
-    cost_store_spent(s->options.store, a->limit.who, a->start_s, on_looked, q);
+    cost_store_spent(s->options.store, &(struct cost_period){a->limit.who, a->start_s, a->end_s},
+                     on_looked, q);
 }
 
 static int64_t spent_of(const struct account *a)
@@ -316,8 +317,9 @@ static void send_account(struct account *a)
     *q = (struct asked){a, a->start_s, a->unsent};
     a->sending = money_add(a->sending, a->unsent);
     a->unsent = 0;
-    cost_store_spend(a->owner->options.store, a->limit.who, q->start_s, a->end_s, q->amount,
-                     on_spent, q);
+    cost_store_spend(a->owner->options.store,
+                     &(struct cost_period){a->limit.who, a->start_s, a->end_s}, q->amount, on_spent,
+                     q);
 }
 
 static void add_row(struct spending *s, const struct cost_row *cost);

@@ -133,10 +133,10 @@ void cost_store_add(struct cost_store *s, const struct cost_row *row, cost_store
     send(s, &a, (row->day + 1) * DAY_MS + KEPT_MS, on_added, t);
 }
 
-void cost_store_spend(struct cost_store *s, const char *who, int64_t start_s, int64_t end_s,
-                      int64_t amount, cost_store_sum_fn fn, void *arg)
+void cost_store_spend(struct cost_store *s, const struct cost_period *period, int64_t amount,
+                      cost_store_sum_fn fn, void *arg)
 {
-    struct key key = key_cost_budget(who, start_s);
+    struct key key = key_cost_budget(period->who, period->start_s);
     struct add a = {.argc = HEAD_ARGS};
     struct told *t = malloc(sizeof(*t));
     if (!t) {
@@ -148,8 +148,9 @@ void cost_store_spend(struct cost_store *s, const char *who, int64_t start_s, in
     a.argv[3] = a.argv[4] = BUDGET_ROW;
     add_amount(&a, COST_cost, amount);
     /* A day behind the end, for what comes late. */
-    send(s, &a, end_s == INT64_MAX ? clock_wall_ms() + KEPT_MS : end_s * 1000 + DAY_MS, on_added,
-         t);
+    int64_t until_ms =
+        period->end_s == INT64_MAX ? clock_wall_ms() + KEPT_MS : period->end_s * 1000 + DAY_MS;
+    send(s, &a, until_ms, on_added, t);
 }
 
 /* ---- reading */
@@ -161,10 +162,10 @@ static void on_spent(void *arg, enum redis_status status, const struct redisRepl
     free(t);
 }
 
-void cost_store_spent(struct cost_store *s, const char *who, int64_t start_s, cost_store_sum_fn fn,
+void cost_store_spent(struct cost_store *s, const struct cost_period *period, cost_store_sum_fn fn,
                       void *arg)
 {
-    struct key key = key_cost_budget(who, start_s);
+    struct key key = key_cost_budget(period->who, period->start_s);
     char field[16];
     struct told *t = malloc(sizeof(*t));
     if (!t) {

@@ -66,11 +66,17 @@ bool cost_store_is_up(const struct cost_store *s);
 typedef void (*cost_store_fn)(void *arg, enum redis_status status);
 void cost_store_add(struct cost_store *s, const struct cost_row *row, cost_store_fn fn, void *arg);
 
-/* who: as key_cost_budget(). end_s: of the period; INT64_MAX none. sum: with this amount. */
+/* One period of a budget. */
+struct cost_period {
+    const char *who;        /* as key_cost_budget() */
+    int64_t start_s, end_s; /* INT64_MAX: it has no end */
+};
+
+/* sum: of all that was spent in it, with this amount. */
 typedef void (*cost_store_sum_fn)(void *arg, enum redis_status status, int64_t sum);
-void cost_store_spend(struct cost_store *s, const char *who, int64_t start_s, int64_t end_s,
-                      int64_t amount, cost_store_sum_fn fn, void *arg);
-void cost_store_spent(struct cost_store *s, const char *who, int64_t start_s, cost_store_sum_fn fn,
+void cost_store_spend(struct cost_store *s, const struct cost_period *period, int64_t amount,
+                      cost_store_sum_fn fn, void *arg);
+void cost_store_spent(struct cost_store *s, const struct cost_period *period, cost_store_sum_fn fn,
                       void *arg);
 
 /* Every counter of a day, one by one, in no order and some of them twice: `count` has only that one

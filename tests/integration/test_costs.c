@@ -156,6 +156,23 @@ static void an_answer_tells_its_cost_and_a_sum_is_the_same_on_all_instances(void
     json_decref(list);
 }
 
+static void a_stream_tells_no_cost_before_it_is_known(void **state)
+{
+    char header[32];
+    (void)state;
+    as(AS("streamer"));
+    struct http_answer a =
+        api_kit_ask(&kit, "POST", KIT_CHAT_PATH,
+                    "{\"model\":\"gpt-4o\",\"stream\":true,\"messages\":[{\"role\":\"user\","
+                    "\"content\":\"hello\"}]}");
+    assert_int_equal(a.status, 200);
+    assert_string_equal(http_answer_header(&a, "x-sluice-cost", header, sizeof(header)), "");
+    http_answer_release(&a);
+    json_t *list = costs_until(&kit, COSTS "?group_by=tenant", "tenant", "streamer", 1);
+    assert_true(whole(entry(list, "tenant", "streamer"), "cost_nano_usd") > 50000);
+    json_decref(list);
+}
+
 static void assert_stopped(struct api_kit *k, const char *path, const char *body, const char *type)
 {
     char header[32];
@@ -307,6 +324,7 @@ int main(void)
                                setup),
         cmocka_unit_test_setup(a_tenant_without_money_is_stopped_on_every_instance_in_every_dialect,
                                setup),
+        cmocka_unit_test_setup(a_stream_tells_no_cost_before_it_is_known, setup),
         cmocka_unit_test_setup(jobs_and_permits_are_stopped_too, setup),
         cmocka_unit_test_setup(a_budget_without_an_end_stays_spent, setup),
         cmocka_unit_test_setup(a_budget_begins_anew_with_its_period, setup),
