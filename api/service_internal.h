@@ -39,11 +39,13 @@ struct service {
     struct stats *stats;
     struct loop_lag *loop_lag;
     struct access *access;
+    struct settings *settings;
     struct record_store *records;
     struct batches *batches;
     struct event *on_term, *on_int, *on_hup, *drain_tick;
     int64_t started_ms, drain_until_ms, idle_since_ms;
     bool draining;
+    bool linked; /* Redis is there */
     int exit_code;
 };
 

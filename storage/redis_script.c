@@ -36,6 +36,7 @@ static const struct {
     [SCRIPT_SESSION_READ] = {"session_read", lua_session_read_lua},
     [SCRIPT_PERMIT] = {"permit", lua_permit_lua},
     [SCRIPT_PROBE] = {"probe", lua_probe_lua},
+    [SCRIPT_SETTINGS] = {"settings", lua_settings_lua},
 };
 
 /* One call and, behind the struct, the copies of its arguments. */

@@ -40,6 +40,7 @@ enum script {
     SCRIPT_SESSION_READ,
     SCRIPT_PERMIT,
     SCRIPT_PROBE,
+    SCRIPT_SETTINGS,
     SCRIPT_COUNT,
 };
 
