@@ -80,7 +80,7 @@ const struct route *route_at(size_t index)
     return index < ROUTES ? &routes[index] : NULL;
 }
 
-/* Whether path fits the pattern; what stands for "{…}" goes to id, and of a second one to rest. */
+/* Whether path fits the pattern; what stands for "{…}" goes to id, of a second one to rest. */
 static bool matches(const char *pattern, const char *path, struct route_request *r)
 {
     char *to = r->id;

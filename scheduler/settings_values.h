@@ -1,9 +1,9 @@
 /*
  * settings_values: what may be saved for a model of a provider, its bounds, and its text.
  *
- *   max_output_tokens  1,000 to 100,000 in steps of 512. A step counts from 1,000 (1,512, 2,024, …,
- *                      99,816), as a slider does, and the end, 100,000, is one more. The multiples
- *                      of 512 are steps as well: the seeds (8,192, …) are of these.
+ *   max_output_tokens  1,000 to 100,000 in steps of 512, counted from 1,000 (1,512, 2,024 and so on
+ *                      to 99,816) as a slider does; the end, 100,000, is one more. The multiples of
+ *                      512 are steps as well: the seeds (8,192 and others) are of these.
  *   temperature        0.0 to 2.0 in steps of 0.1; of Claude models 0.0 to 1.0
  *   max_iterations     1 to 25: rounds of tool calls and results in one turn of a named
  * conversation trim               a preset, a name of trim_policies, or none limits             in

@@ -25,66 +25,67 @@ static int read_text(const char *text)
     return settings_values_read(json_span_of(text, strlen(text)), &values, &version, &e);
 }
 
+static const struct {
+    const char *text;
+    bool good;
+} bounds[] = {
+    {"{\"max_output_tokens\":999}", false},
+    {"{\"max_output_tokens\":1000}", true},
+    {"{\"max_output_tokens\":1001}", false},
+    {"{\"max_output_tokens\":1512}", true}, /* one step from 1,000 */
+    {"{\"max_output_tokens\":1513}", false},
+    {"{\"max_output_tokens\":99816}", true}, /* the last whole step */
+    {"{\"max_output_tokens\":99999}", false},
+    {"{\"max_output_tokens\":100000}", true},
+    {"{\"max_output_tokens\":100001}", false},
+    {"{\"max_output_tokens\":100328}", false}, /* a step, but behind the end */
+    {"{\"max_output_tokens\":512}", false},
+    {"{\"max_output_tokens\":4096}", true}, /* the seeds */
+    {"{\"max_output_tokens\":8192}", true},
+    {"{\"max_output_tokens\":16384}", true},
+    {"{\"max_output_tokens\":8192.0}", false},
+    {"{\"max_output_tokens\":\"8192\"}", false},
+    {"{\"temperature\":0}", true},
+    {"{\"temperature\":-0.1}", false},
+    {"{\"temperature\":0.1}", true},
+    {"{\"temperature\":0.3}", true},
+    {"{\"temperature\":0.75}", false},
+    {"{\"temperature\":1.9}", true},
+    {"{\"temperature\":2.0}", true},
+    {"{\"temperature\":2.1}", false},
+    {"{\"temperature\":true}", false},
+    {"{\"max_iterations\":0}", false},
+    {"{\"max_iterations\":1}", true},
+    {"{\"max_iterations\":25}", true},
+    {"{\"max_iterations\":26}", false},
+    {"{\"limits\":{\"rpm\":0}}", false},
+    {"{\"limits\":{\"rpm\":1}}", true},
+    {"{\"limits\":{\"max_parallel_requests\":10000000000}}", true},
+    {"{\"limits\":{\"tpm\":10000000001}}", false},
+    {"{\"limits\":{\"rpm\":null}}", true},
+    {"{\"limits\":[]}", false},
+    {"{\"limits\":{\"rpn\":1}}", false},
+    {"{\"trim\":\"balanced\"}", true},
+    {"{\"trim\":\"\"}", false},
+    {"{\"trim\":7}", false},
+    {"{\"trim\":\"01234567890123456789012345678901234567890123456\"}", true},
+    {"{\"trim\":\"012345678901234567890123456789012345678901234567\"}", false},
+    {"{\"colour\":1}", false},
+    {"{\"version\":0}", true},
+    {"{\"version\":-1}", false},
+    {"[]", false},
+    {"{}", true},
+    {"{\"temperature\":null}", true},
+};
+
 static void numbers_are_taken_at_their_bounds_and_refused_past_them(void **state)
 {
-    static const struct {
-        const char *text;
-        bool good;
-    } cases[] = {
-        {"{\"max_output_tokens\":999}", false},
-        {"{\"max_output_tokens\":1000}", true},
-        {"{\"max_output_tokens\":1001}", false},
-        {"{\"max_output_tokens\":1512}", true}, /* one step from 1,000 */
-        {"{\"max_output_tokens\":1513}", false},
-        {"{\"max_output_tokens\":99816}", true}, /* the last whole step */
-        {"{\"max_output_tokens\":99999}", false},
-        {"{\"max_output_tokens\":100000}", true},
-        {"{\"max_output_tokens\":100001}", false},
-        {"{\"max_output_tokens\":100328}", false}, /* a step, but behind the end */
-        {"{\"max_output_tokens\":512}", false},
-        {"{\"max_output_tokens\":4096}", true}, /* the seeds */
-        {"{\"max_output_tokens\":8192}", true},
-        {"{\"max_output_tokens\":16384}", true},
-        {"{\"max_output_tokens\":8192.0}", false},
-        {"{\"max_output_tokens\":\"8192\"}", false},
-        {"{\"temperature\":0}", true},
-        {"{\"temperature\":-0.1}", false},
-        {"{\"temperature\":0.1}", true},
-        {"{\"temperature\":0.3}", true},
-        {"{\"temperature\":0.75}", false},
-        {"{\"temperature\":1.9}", true},
-        {"{\"temperature\":2.0}", true},
-        {"{\"temperature\":2.1}", false},
-        {"{\"temperature\":true}", false},
-        {"{\"max_iterations\":0}", false},
-        {"{\"max_iterations\":1}", true},
-        {"{\"max_iterations\":25}", true},
-        {"{\"max_iterations\":26}", false},
-        {"{\"limits\":{\"rpm\":0}}", false},
-        {"{\"limits\":{\"rpm\":1}}", true},
-        {"{\"limits\":{\"max_parallel_requests\":10000000000}}", true},
-        {"{\"limits\":{\"tpm\":10000000001}}", false},
-        {"{\"limits\":{\"rpm\":null}}", true},
-        {"{\"limits\":[]}", false},
-        {"{\"limits\":{\"rpn\":1}}", false},
-        {"{\"trim\":\"balanced\"}", true},
-        {"{\"trim\":\"\"}", false},
-        {"{\"trim\":7}", false},
-        {"{\"trim\":\"01234567890123456789012345678901234567890123456\"}", true},
-        {"{\"trim\":\"012345678901234567890123456789012345678901234567\"}", false},
-        {"{\"colour\":1}", false},
-        {"{\"version\":0}", true},
-        {"{\"version\":-1}", false},
-        {"[]", false},
-        {"{}", true},
-        {"{\"temperature\":null}", true},
-    };
     (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        int rc = read_text(cases[i].text);
-        if (rc != (cases[i].good ? 0 : -EINVAL))
-            fail_msg("%s gives %d (%s)", cases[i].text, rc, e.text);
-        assert_int_equal(*e.text == '\0', cases[i].good);
+    for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
+        int rc = read_text(bounds[i].text);
+        if (rc != (bounds[i].good ? 0 : -EINVAL))
+            fail_msg("%s gives %d (%s)", bounds[i].text, rc, e.text);
+        assert_int_equal(*e.text == '\0', bounds[i].good);
     }
 }
 
