@@ -27,7 +27,7 @@
  *   sluice:access        HASH id -> record of an access key (see storage/access_store.h). Owner:
  *                        who administers them; never removed by itself.
  *   sluice:access:changed channel: load the access keys again
- *   sluice:settings      HASH PROVIDER/MODEL -> saved settings, and a count of all changes (see
+ *   sluice:{settings}    HASH PROVIDER/MODEL -> saved settings, and a count of all changes (see
  *                        storage/settings_store.h). Owner: who administers them; never removed by
  *                        itself.
  *   sluice:settings:changed channel: load the settings again
@@ -51,7 +51,7 @@
 #define KEY_EVENTS           "sluice:events"
 #define KEY_ACCESS           "sluice:access"
 #define KEY_ACCESS_CHANGED   "sluice:access:changed"
-#define KEY_SETTINGS         "sluice:settings"
+#define KEY_SETTINGS         "sluice:{settings}"
 #define KEY_SETTINGS_CHANGED "sluice:settings:changed"
 #define POOL_HASH_BYTES      9 /* 8 hex digits of SHA-256 and a NUL */
 

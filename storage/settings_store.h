@@ -1,8 +1,8 @@
 /*
  * settings_store: the settings that are saved in Redis, as records that nobody here reads.
  *
- *   sluice:settings          HASH "PROVIDER/MODEL" -> "VERSION RECORD"; and "version": changes so
- * far sluice:settings:changed  channel: an entry was saved or removed
+ *   sluice:{settings}        HASH "PROVIDER/MODEL" -> "VERSION RECORD"; "version" -> changes so far
+ *   sluice:settings:changed  channel: an entry was saved or removed
  *
  * All entries fit into one answer (SETTINGS_MAX_ENTRIES), so an instance keeps a copy and asks
  * nobody per request; whoever hears of a change loads them again. A change names the version that
