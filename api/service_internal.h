@@ -38,6 +38,7 @@ struct service {
     struct summary_store *summaries;
     struct permits *permits;
     struct server *server;
+    struct tls *tls; /* NULL: the listener is plain */
     struct stats *stats;
     struct tally tally;
     struct history_store *history_store;
