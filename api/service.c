@@ -7,6 +7,7 @@
 #include "api/route.h"
 #include "api/server.h"
 #include "api/stats.h"
+#include "api/webhook_json.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -18,6 +19,7 @@
 #include "scheduler/prompt/count.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/session.h"
+#include "scheduler/webhook.h"
 #include "storage/calibration_store.h"
 #include "storage/instance.h"
 #include "storage/redis_check.h"
@@ -125,6 +127,7 @@ static void on_channel(void *arg, bool up, const char *reason)
     scheduler_channel_back(s->scheduler);
     access_changed(s->access);
     jobs_channel_back(s->jobs);
+    webhooks_look(s->webhooks);
 }
 
 static void on_message(void *arg, const char *channel, const char *payload, size_t len)
@@ -135,6 +138,8 @@ static void on_message(void *arg, const char *channel, const char *payload, size
         jobs_event(s->jobs, payload);
     else if (strcmp(channel, KEY_ACCESS_CHANGED) == 0)
         access_changed(s->access);
+    else if (strcmp(channel, KEY_WEBHOOKS) == 0)
+        webhooks_event(s->webhooks, payload);
     else
         scheduler_message(s->scheduler, payload);
 }
@@ -171,7 +176,8 @@ static int connect_redis(struct service *s, const struct config *c, const char *
     struct key mine = key_instance_channel(s->instance);
     if (redis_link_subscribe(s->channel, mine.text) < 0 ||
         redis_link_subscribe(s->channel, KEY_EVENTS) < 0 ||
-        redis_link_subscribe(s->channel, KEY_ACCESS_CHANGED) < 0)
+        redis_link_subscribe(s->channel, KEY_ACCESS_CHANGED) < 0 ||
+        redis_link_subscribe(s->channel, KEY_WEBHOOKS) < 0)
         return error_set(e, -ENOMEM, "out of memory");
     return 0;
 }
@@ -299,6 +305,19 @@ static int make_scheduler(struct service *s, struct config *config, struct error
                : error_set(e, -ENOMEM, "out of memory");
 }
 
+static int make_webhooks(struct service *s, struct error *e)
+{
+    struct webhooks_options options = {.base = s->base,
+                                       .scheduler = s->scheduler,
+                                       .jobs = s->jobs,
+                                       .seed = rand_system_seed(),
+                                       .job_data = webhook_json_job};
+    options.store = s->webhook_store =
+        webhook_store_new(s->link, (int)service_config(s)->redis.command_timeout_ms);
+    s->webhooks = s->webhook_store ? webhooks_new(&options) : NULL;
+    return s->webhooks ? 0 : error_set(e, -ENOMEM, "out of memory");
+}
+
 static int make_batches(struct service *s, struct error *e)
 {
     char folder[BATCH_PATH_MAX];
@@ -367,7 +386,7 @@ struct service *service_new(const struct service_options *options, struct config
         service_free(s);
         return NULL;
     }
-    if (make_scheduler(s, config, e) < 0 || make_batches(s, e) < 0 || watch_signals(s) < 0 ||
+    if (make_scheduler(s, config, e) < 0 || make_webhooks(s, e) < 0 || make_batches(s, e) < 0 || watch_signals(s) < 0 ||
         listen_on(s, options, e) < 0) {
         service_free(s);
         return NULL;
@@ -410,6 +429,8 @@ static void stop(struct service *s)
     s->loop_lag = NULL;
     if (s->batches)
         batches_stop(s->batches);
+    if (s->webhooks)
+        webhooks_stop(s->webhooks);
     if (s->jobs)
         jobs_stop(s->jobs);
     if (s->scheduler)
@@ -434,6 +455,8 @@ void service_free(struct service *s)
     free_event(s->on_hup);
     free_event(s->drain_tick);
     stop(s);
+    webhooks_free(s->webhooks);
+    webhook_store_free(s->webhook_store);
     jobs_free(s->jobs);
     batches_free(s->batches);
     record_store_free(s->records);

@@ -29,6 +29,7 @@ struct loop_lag;
 struct stats;
 struct access;
 struct batches;
+struct webhooks;
 
 struct service_options {
     const char *config_path; /* NULL: from the environment; read again on SIGHUP */
@@ -52,6 +53,7 @@ struct event_base *service_base(const struct service *s);
 struct scheduler *service_scheduler(const struct service *s);
 struct jobs *service_jobs(const struct service *s);
 struct batches *service_batches(const struct service *s);
+struct webhooks *service_webhooks(const struct service *s);
 struct permits *service_permits(const struct service *s);
 struct pool_store *service_store(const struct service *s);
 struct job_store *service_job_store(const struct service *s);

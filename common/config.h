@@ -96,6 +96,11 @@ struct config_provider {
     int64_t max_attempts; /* of one request, rate refusals not counted; default 4 */
 };
 
+struct config_webhook {
+    char *url;    /* of events that name none; NULL: they are not sent */
+    char *secret; /* "whsec_…", several parted by blanks: all sign; NULL: none */
+};
+
 struct config_tenant {
     char *name;
     int64_t weight; /* 1..1000, default 1 */
@@ -105,6 +110,7 @@ struct config_tenant {
     struct config_limits limits;
     double max_share;  /* of each limit of a pool; 0: not limited */
     int64_t max_queue; /* requests that wait in a pool; CONFIG_ABSENT */
+    struct config_webhook webhook; /* goes before that of all, each part for itself */
 };
 
 struct config_key {
@@ -164,6 +170,15 @@ struct config {
         int64_t max_messages; /* of one that is kept here */
         int64_t max_bytes;    /* as well */
     } sessions;
+    struct {
+        struct config_webhook all;
+        bool allow_private;       /* URLs may lead to private and local addresses */
+        int64_t timeout_ms;       /* of one attempt: 15000 */
+        int64_t first_retry_ms;   /* the others are multiples of it: 5000 */
+        int64_t max_in_flight;    /* of this instance: 32 */
+        int64_t max_per_endpoint; /* of all instances: 4 */
+        int64_t kept_s;           /* deliveries that have ended: 259200 */
+    } webhooks;
     struct {
         char *level;  /* debug info warn error */
         char *format; /* auto text json */

@@ -58,5 +58,8 @@ struct config_section {
 
 extern const struct config_section config_table;       /* struct config */
 extern const struct config_section config_table_model; /* struct config_model, inside it */
+/* config_table_webhooks.c */
+extern const struct config_section config_table_webhooks;       /* inside struct config */
+extern const struct config_section config_table_tenant_webhook; /* inside struct config_tenant */
 
 #endif

@@ -14,6 +14,10 @@
  *   sluice:sessions:T    ZSET ids of a tenant's kept conversations by last use, SESSION_MAX_LISTED
  *                        at most. TTL: as theirs.
  *   sluice:{POOL}:w      written ahead of WAIT, never read; TTL 1 min.
+ *   sluice:{POOL}:wh     ZSET ids of jobs that have ended and whose webhook event is not in the outbox
+ *                        yet. Owner: the pool; empties itself.
+ *   sluice:{wh}:…        the outbox of webhook events, see storage/lua/webhook.lua. TTL of what has
+ *                        ended: webhooks.kept_s.
  *   sluice:pools         HASH short hash -> pool id. Owner: never removed; one field a pool.
  *   sluice:idem:T:H      an Idempotency-Key of a tenant. TTL: of job results.
  *   sluice:cal:P:H       what was learned of a provider's model. TTL: 30 days from the last change.
@@ -29,6 +33,7 @@
  *   sluice:access:changed channel: load the access keys again
  *   sluice:i:ID          channel: grants and cancels for one instance
  *   sluice:events        channel: state changes of durable jobs
+ *   sluice:webhooks      channel: a job with a webhook has ended
  *
  * Names that users give never stand bare: a tenant is LENGTH:NAME, an Idempotency-Key is hashed.
  */
@@ -47,6 +52,7 @@
 #define KEY_EVENTS         "sluice:events"
 #define KEY_ACCESS         "sluice:access"
 #define KEY_ACCESS_CHANGED "sluice:access:changed"
+#define KEY_WEBHOOKS       "sluice:webhooks"
 #define POOL_HASH_BYTES    9 /* 8 hex digits of SHA-256 and a NUL */
 
 struct key {
@@ -66,6 +72,8 @@ struct key key_records(const char *set, const char *tenant);
 struct key key_lease(const char *id);
 struct key key_instance(const char *instance);
 struct key key_instance_channel(const char *instance);
+struct key key_webhook(const char *part);                     /* "ends", "d:ID", … */
+struct key key_webhook_list(const char *tenant, const char *status); /* tenant NULL: of all */
 struct key key_tenant(const char *tenant); /* LENGTH:NAME, as the scripts want it */
 
 /* First 8 hex digits of SHA-256 of the pool's id: stands in every job id, so that a job is
