@@ -318,14 +318,24 @@ static int make_webhooks(struct service *s, struct error *e)
     return s->webhooks ? 0 : error_set(e, -ENOMEM, "out of memory");
 }
 
+static int on_batch_ended(void *arg, const struct batch_end *end)
+{
+    struct service *s = arg;
+    return webhook_json_batch(s->webhooks, end);
+}
+
 static int make_batches(struct service *s, struct error *e)
 {
     char folder[BATCH_PATH_MAX];
     int rc = batches_make_folder(service_config(s)->data_dir, folder, e);
     if (rc < 0)
         return rc;
-    struct batches_options options = {
-        .base = s->base, .jobs = s->jobs, .folder = folder, .instance = s->instance};
+    struct batches_options options = {.base = s->base,
+                                      .jobs = s->jobs,
+                                      .folder = folder,
+                                      .instance = s->instance,
+                                      .ended = on_batch_ended,
+                                      .arg = s};
     options.store = s->records =
         record_store_new(s->link, (int)service_config(s)->redis.command_timeout_ms);
     s->batches = s->records ? batches_new(&options) : NULL;

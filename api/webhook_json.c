@@ -1,11 +1,14 @@
 #include "api/webhook_json.h"
 
 #include "api/job_json.h"
+#include "api/message_batch_json.h"
 
+#include "scheduler/webhook.h"
 #include "scheduler/webhook_field.h"
 #include "scheduler/webhook_url.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,9 +47,21 @@ static void omit(json_t *job, json_t *parent, const char *key, const char *path)
     (void)json_object_set_new(parent, key, json_null());
 }
 
+/* As text, without what makes it too large. */
+static char *bounded(json_t *object, const char *const *large)
+{
+    char *text = json_dumps(object, JSON_COMPACT);
+    for (; text && *large && strlen(text) > WEBHOOK_MAX_PAYLOAD_BYTES; large++) {
+        omit(object, object, *large, *large);
+        free(text);
+        text = json_dumps(object, JSON_COMPACT);
+    }
+    return text;
+}
+
 char *webhook_json_job(const struct job_record *record)
 {
-    static const char *const large[] = {"metadata", "error", "trim"};
+    static const char *const large[] = {"response", "metadata", "error", "trim", "model", NULL};
     json_t *job = job_json(record);
     json_t *response = json_object_get(job, "response");
     if (!job)
@@ -54,16 +69,40 @@ char *webhook_json_job(const struct job_record *record)
     (void)json_object_del(job, "explain");
     if (record->body_len > WEBHOOK_MAX_ANSWER_BYTES)
         omit(job, response, "body", "response.body");
-    char *text = json_dumps(job, JSON_COMPACT);
-    if (text && strlen(text) > WEBHOOK_MAX_PAYLOAD_BYTES) {
-        omit(job, response, "body", "response.body");
-        for (size_t i = 0; i < sizeof(large) / sizeof(large[0]); i++)
-            omit(job, job, large[i], large[i]);
-        free(text);
-        text = json_dumps(job, JSON_COMPACT);
-    }
+    char *text = bounded(job, large);
     json_decref(job);
     return text;
+}
+
+/* ---- a batch's event */
+
+int webhook_json_batch(struct webhooks *w, const struct batch_end *end)
+{
+    const char *shape = json_string_value(json_object_get(end->record, "shape"));
+    const char *field = json_string_value(json_object_get(end->record, "webhook"));
+    const json_t *batch = json_object_get(end->record, "batch");
+    const char *batch_id = json_string_value(json_object_get(batch, "id"));
+    const char *status = json_string_value(json_object_get(batch, "status"));
+    static const char *const large[] = {"errors", "metadata", NULL};
+    char type[32], id[WEBHOOK_ID_BYTES];
+    if (!field || !batch_id || !status)
+        return 1;
+    json_t *shown = shape && strcmp(shape, "anthropic") == 0
+                        ? message_batch_json(end->record, "")
+                        : json_deep_copy(batch);
+    char *data = shown ? bounded(shown, large) : NULL;
+    (void)snprintf(type, sizeof(type), "batch.%s", status);
+    (void)snprintf(id, sizeof(id), "msg_%s", batch_id);
+    struct webhook_event event = {.tenant = end->tenant,
+                                  .type = type,
+                                  .data = data,
+                                  .object = batch_id,
+                                  .field = field,
+                                  .id = id};
+    int rc = data ? webhooks_send(w, &event, end->told, end->arg) : -ENOMEM;
+    free(data);
+    json_decref(shown);
+    return rc;
 }
 
 /* ---- a delivery */

@@ -4,6 +4,7 @@
 #ifndef API_WEBHOOK_JSON_H
 #define API_WEBHOOK_JSON_H
 
+#include "api/batch/batch.h"
 #include "api/service.h"
 #include "common/json_scan.h"
 #include "scheduler/job.h"
@@ -20,6 +21,9 @@ int webhook_json_field(const struct service *s, const char *tenant, struct json_
  * WEBHOOK_MAX_ANSWER_BYTES is left out, and so is what makes the event larger than
  * WEBHOOK_MAX_PAYLOAD_BYTES; "omitted" names it, and GET has it. For struct webhooks_options. */
 char *webhook_json_job(const struct job_record *record);
+
+/* Sends the event of a batch's end, for struct batches_options; as webhooks_send(). */
+int webhook_json_batch(struct webhooks *w, const struct batch_end *end) MUST_CHECK;
 
 /* A delivery; its URL without the query. The tenant stands in it for administrators. */
 json_t *webhook_json_delivery(const struct webhook_record *r, bool with_tenant);

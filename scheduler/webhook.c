@@ -40,9 +40,14 @@ struct webhook_store *webhooks_store(const struct webhooks *w)
     return w->options.store;
 }
 
-struct webhook_counts webhooks_counts(const struct webhooks *w)
+const struct webhook_totals *webhooks_totals(const struct webhooks *w)
 {
-    return w->counts;
+    return &w->totals;
+}
+
+int64_t webhooks_in_flight(const struct webhooks *w)
+{
+    return w->in_flight;
 }
 
 /* ---- life */
@@ -140,7 +145,7 @@ static void on_taken(void *arg, enum redis_status status, const struct webhook_t
     w->taking = w->again = false;
     if (w->stopped || status != REDIS_OK)
         return;
-    w->counts.waiting = take->waiting;
+    w->totals = take->totals;
     for (size_t i = 0; i < take->count; i++)
         webhook_deliver(w, &take->items[i]);
     if (again || take->count > 0) {
@@ -154,7 +159,7 @@ static void on_taken(void *arg, enum redis_status status, const struct webhook_t
 void webhooks_take(struct webhooks *w)
 {
     struct webhook_rules rules = webhooks_rules(w);
-    int64_t room = webhooks_config(w)->webhooks.max_in_flight - w->counts.in_flight;
+    int64_t room = webhooks_config(w)->webhooks.max_in_flight - w->in_flight;
     if (w->stopped || room <= 0)
         return; /* one that ends looks again */
     if (w->taking) {
@@ -180,7 +185,6 @@ static void on_added(void *arg, enum redis_status status, const char *word)
     struct sending *s = arg;
     bool full = status == REDIS_OK && strcmp(word, "full") == 0;
     if (full) {
-        s->w->counts.dropped++;
         log_write(LOG_WARN, "too many webhook deliveries of this tenant wait: one is dropped",
                   "delivery", s->id, NULL);
     }

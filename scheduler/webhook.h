@@ -66,12 +66,9 @@ typedef void (*webhook_sent_fn)(void *arg, bool kept);
 int webhooks_send(struct webhooks *w, const struct webhook_event *event, webhook_sent_fn fn,
                   void *arg) MUST_CHECK;
 
-struct webhook_counts {
-    int64_t delivered, attempts_failed, failed, dropped; /* by this instance, since its start */
-    int64_t in_flight;                                   /* of this instance */
-    int64_t waiting;                                     /* of all, when Redis was last asked */
-};
-struct webhook_counts webhooks_counts(const struct webhooks *w);
+int64_t webhooks_in_flight(const struct webhooks *w); /* of this instance */
+/* When Redis was last asked, which is after each attempt of this instance and every 5 s. */
+const struct webhook_totals *webhooks_totals(const struct webhooks *w);
 struct webhook_store *webhooks_store(const struct webhooks *w);
 struct webhook_rules webhooks_rules(const struct webhooks *w);
 

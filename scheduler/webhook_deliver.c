@@ -37,7 +37,7 @@ struct delivery {
 static void delivery_free(struct delivery *d)
 {
     list_remove(&d->link);
-    d->w->counts.in_flight--;
+    d->w->in_flight--;
     if (d->timer)
         event_free(d->timer);
     buf_release(&d->payload);
@@ -97,9 +97,6 @@ static void end(struct delivery *d, const char *why)
                                       d->asked_ms, &w->rand);
         o.state = d->status == 410 || o.delay_ms < 0 ? WEBHOOK_FAILED : WEBHOOK_WAITING;
     }
-    w->counts.delivered += o.state == WEBHOOK_DELIVERED;
-    w->counts.failed += o.state == WEBHOOK_FAILED;
-    w->counts.attempts_failed += *why != '\0';
     log_end(d,
             o.state == WEBHOOK_DELIVERED ? "webhook delivered"
             : o.state == WEBHOOK_FAILED  ? "webhook given up"
@@ -235,7 +232,7 @@ void webhook_deliver(struct webhooks *w, const struct webhook_taken *taken)
     (void)webhook_url_shown(taken->entry.url, d->shown);
     buf_init(&d->payload, WEBHOOK_MAX_PAYLOAD_BYTES + KIB);
     list_add_last(&w->deliveries, &d->link);
-    w->counts.in_flight++;
+    w->in_flight++;
     d->timer = evtimer_new(w->options.base, on_time, d);
     if (!d->timer || buf_add(&d->payload, taken->entry.payload, taken->payload_len) < 0) {
         delivery_free(d);

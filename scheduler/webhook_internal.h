@@ -20,7 +20,8 @@ struct webhooks {
     struct event *tick;
     struct list deliveries;
     struct list debts;
-    struct webhook_counts counts;
+    struct webhook_totals totals;
+    int64_t in_flight;
     int64_t swept_ms;
     bool taking, again, stopped;
 };

@@ -205,7 +205,12 @@ static void on_taken(void *arg, enum redis_status status, const struct redisRepl
     struct webhook_take take = {.items = items, .next_ms = -1};
     if (status == REDIS_OK) {
         take.next_ms = reply_int(reply_at(reply, 0), -1);
-        take.waiting = reply_int(reply_at(reply, 1), 0);
+        const struct redisReply *n = reply_at(reply, 1);
+        take.totals = (struct webhook_totals){.waiting = reply_int(reply_at(n, 0), 0),
+                                              .delivered = reply_int(reply_at(n, 1), 0),
+                                              .failed = reply_int(reply_at(n, 2), 0),
+                                              .attempts_failed = reply_int(reply_at(n, 3), 0),
+                                              .dropped = reply_int(reply_at(n, 4), 0)};
         for (size_t i = 2; i < reply_count(reply) && take.count < WEBHOOK_MAX_TAKEN; i++) {
             struct webhook_taken one = taken_of(reply_at(reply, i));
             if (one.entry.payload)

@@ -53,11 +53,14 @@ struct webhook_taken {
     int64_t number; /* of the attempt, ever: its fence */
     int64_t tries;  /* of this round, this one counted */
 };
+struct webhook_totals { /* over all instances and tenants */
+    int64_t waiting, delivered, failed, attempts_failed, dropped;
+};
 struct webhook_take {
     const struct webhook_taken *items;
     size_t count;
     int64_t next_ms; /* until something is due; -1 nothing */
-    int64_t waiting; /* of all tenants */
+    struct webhook_totals totals;
 };
 /* take is NULL unless status is REDIS_OK. */
 typedef void (*webhook_take_fn)(void *arg, enum redis_status status,

@@ -7,6 +7,7 @@
 --   d:ID       HASH of a delivery: tn tenant, ty type, ob id of the object, ur URL, ep endpoint, pl
 --              payload, cr created (µs), st waiting|delivered|failed, n attempts ever, k attempts of
 --              this round, nx ms of the next one, en ms of the end, lg attempts as lines of JSON
+--   n          HASH counters: delivered, failed, attempts (that failed), dropped
 --   i:T:STATUS ZSET delivery -> created (µs); T: the tenant, as LENGTH:NAME, and '*' for all; STATUS
 --              as st, and 'all'
 --
@@ -19,7 +20,8 @@
 --              -> 'added', 'known' (it stood there already), 'full'
 --   take       room, lease ms, most attempts of a round, ms that what ended is kept, most of a
 --              tenant's that ended
---              -> {ms until something is due (-1: nothing), all that wait, {id, n, k, tenant, type,
+--              -> {ms until something is due (-1: nothing), {all that wait, delivered, failed,
+--              failed attempts, dropped}, {id, n, k, tenant, type,
 --              object, url, endpoint, payload} …}
 --   settle     id, n, state (waiting|delivered|failed), delay ms, attempt (JSON), ms kept, most
 --              -> 'settled', 'stale'
@@ -95,7 +97,12 @@ local function move(id, from, to)
   return v[1]
 end
 
+local function count(name)
+  redis.call('HINCRBY', pre .. 'n', name, 1)
+end
+
 local function finish(id, e, state, kept, most)
+  count(state)
   redis.call('ZREM', pre .. 'q:' .. e, id)
   redis.call('HSET', pre .. 'd:' .. id, 'st', state, 'en', int(ms))
   redis.call('PEXPIRE', pre .. 'd:' .. id, int(kept))
@@ -110,6 +117,7 @@ function ops.add(id, tenant, kind, object, url, e, payload, created, most)
     return 'known'
   end
   if redis.call('ZCARD', list(tenant, 'waiting')) >= tonumber(most) then
+    count('dropped')
     return 'full'
   end
   redis.call('HSET', key, 'tn', tenant, 'ty', kind, 'ob', object, 'ur', url, 'ep', e, 'pl', payload,
@@ -151,7 +159,7 @@ local function take_one(e, lease, tries, kept, most)
 end
 
 function ops.take(room, lease, tries, kept, most)
-  local out, left = {-1, 0}, tonumber(room)
+  local out, left = {-1, {}}, tonumber(room)
   lease, tries, kept, most = tonumber(lease), tonumber(tries), tonumber(kept), tonumber(most)
   for _, e in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', int(ms), 'LIMIT', 0, MOST_ENDS)) do
     redis.call('ZREMRANGEBYSCORE', pre .. 'r:' .. e, '-inf', int(ms))
@@ -169,7 +177,8 @@ function ops.take(room, lease, tries, kept, most)
   if first[2] then
     out[1] = math.max(tonumber(first[2]) - ms, 0)
   end
-  out[2] = redis.call('ZCARD', list('*', 'waiting'))
+  local n = redis.call('HMGET', pre .. 'n', 'delivered', 'failed', 'attempts', 'dropped')
+  out[2] = {redis.call('ZCARD', list('*', 'waiting')), n[1] or '0', n[2] or '0', n[3] or '0', n[4] or '0'}
   return out
 end
 
@@ -189,6 +198,9 @@ function ops.settle(id, n, state, delay, line, kept, most)
     return 'stale'
   end
   add_line(key, line)
+  if state ~= 'delivered' then
+    count('attempts')
+  end
   redis.call('ZREM', pre .. 'r:' .. v[3], id)
   if state == 'waiting' then
     redis.call('ZADD', pre .. 'q:' .. v[3], int(ms + tonumber(delay)), id)
