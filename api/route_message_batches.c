@@ -21,9 +21,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PREFIX     "msgbatch_"
-#define WINDOW_S   INT64_C(86400)
-#define URL_BYTES  512
+#define PREFIX    "msgbatch_"
+#define WINDOW_S  INT64_C(86400)
+#define URL_BYTES 512
 
 /* ---- the object */
 

@@ -92,9 +92,9 @@ static void answer_list(struct ask *a, bool has_more)
     if (!a->gone) {
         json_t *data = a->data;
         a->data = NULL;
-        answer_json(a->exchange, 200,
-                    json_pack("{s:s, s:o, s:b}", "object", "list", "data", data, "has_more",
-                              has_more));
+        answer_json(
+            a->exchange, 200,
+            json_pack("{s:s, s:o, s:b}", "object", "list", "data", data, "has_more", has_more));
     }
     ask_free(a);
 }
@@ -204,9 +204,8 @@ static bool read_page(const struct route_request *r, struct ask *a, int *ret_cur
     if (has_limit == 0 ? end == limit || *end : has_limit != -ENOENT)
         return false;
     *ret_cursor = exchange_query(r->exchange, "after", a->id, sizeof(a->id));
-    a->range = (struct webhook_range){.tenant = a->of_all ? NULL : a->tenant,
-                                      .state = WEBHOOK_STATES,
-                                      .limit = (int)asked};
+    a->range = (struct webhook_range){
+        .tenant = a->of_all ? NULL : a->tenant, .state = WEBHOOK_STATES, .limit = (int)asked};
     for (int i = 0; has_status == 0 && i < WEBHOOK_STATES; i++)
         if (strcmp(status, webhook_state_name((enum webhook_state)i)) == 0)
             a->range.state = (enum webhook_state)i;

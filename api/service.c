@@ -396,8 +396,8 @@ struct service *service_new(const struct service_options *options, struct config
         service_free(s);
         return NULL;
     }
-    if (make_scheduler(s, config, e) < 0 || make_webhooks(s, e) < 0 || make_batches(s, e) < 0 || watch_signals(s) < 0 ||
-        listen_on(s, options, e) < 0) {
+    if (make_scheduler(s, config, e) < 0 || make_webhooks(s, e) < 0 || make_batches(s, e) < 0 ||
+        watch_signals(s) < 0 || listen_on(s, options, e) < 0) {
         service_free(s);
         return NULL;
     }

@@ -87,9 +87,8 @@ int webhook_json_batch(struct webhooks *w, const struct batch_end *end)
     char type[32], id[WEBHOOK_ID_BYTES];
     if (!field || !batch_id || !status)
         return 1;
-    json_t *shown = shape && strcmp(shape, "anthropic") == 0
-                        ? message_batch_json(end->record, "")
-                        : json_deep_copy(batch);
+    json_t *shown = shape && strcmp(shape, "anthropic") == 0 ? message_batch_json(end->record, "")
+                                                             : json_deep_copy(batch);
     char *data = shown ? bounded(shown, large) : NULL;
     (void)snprintf(type, sizeof(type), "batch.%s", status);
     (void)snprintf(id, sizeof(id), "msg_%s", batch_id);
@@ -131,14 +130,15 @@ json_t *webhook_json_delivery(const struct webhook_record *r, bool with_tenant)
 {
     char shown[WEBHOOK_SHOWN_BYTES];
     bool waits = strcmp(r->status, "waiting") == 0;
-    json_t *d = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o}", "id", r->id, "object",
-        "webhook.delivery", "type", r->type, "status", r->status, "url",
-        webhook_url_shown(r->url, shown), "created_at", (json_int_t)(r->created_us / 1000000), "job",
-        object_of(r->object, "job_", NULL), "batch", object_of(r->object, "batch_", "msgbatch_"),
-        "next_attempt_ms", waits ? json_integer(r->next_ms) : json_null(), "ended_at",
-        r->ended_ms > 0 ? json_integer(r->ended_ms / 1000) : json_null(), "attempts",
-        attempts(r->attempts));
+    json_t *d =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o}", "id", r->id, "object",
+                  "webhook.delivery", "type", r->type, "status", r->status, "url",
+                  webhook_url_shown(r->url, shown), "created_at",
+                  (json_int_t)(r->created_us / 1000000), "job", object_of(r->object, "job_", NULL),
+                  "batch", object_of(r->object, "batch_", "msgbatch_"), "next_attempt_ms",
+                  waits ? json_integer(r->next_ms) : json_null(), "ended_at",
+                  r->ended_ms > 0 ? json_integer(r->ended_ms / 1000) : json_null(), "attempts",
+                  attempts(r->attempts));
     if (d && with_tenant && json_object_set_new(d, "tenant", json_string(r->tenant)) < 0) {
         json_decref(d);
         d = NULL;

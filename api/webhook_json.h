@@ -12,8 +12,8 @@
 
 #include <jansson.h>
 
-/* What a request says in `webhook`, as it is kept; malloc'd, NULL: nobody wants to hear. given may be
- * none. -EINVAL, -ENOMEM with f. */
+/* What a request says in `webhook`, as it is kept; malloc'd, NULL: nobody wants to hear. given may
+ * be none. -EINVAL, -ENOMEM with f. */
 int webhook_json_field(const struct service *s, const char *tenant, struct json_span given,
                        char **ret, struct call_failure *f) MUST_CHECK;
 

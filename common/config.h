@@ -108,8 +108,8 @@ struct config_tenant {
     char *trim; /* goes before the model's; NULL: none of its own */
     /* Its own, in each pool, beside the pool's; algorithm is not used. */
     struct config_limits limits;
-    double max_share;  /* of each limit of a pool; 0: not limited */
-    int64_t max_queue; /* requests that wait in a pool; CONFIG_ABSENT */
+    double max_share;              /* of each limit of a pool; 0: not limited */
+    int64_t max_queue;             /* requests that wait in a pool; CONFIG_ABSENT */
     struct config_webhook webhook; /* goes before that of all, each part for itself */
 };
 

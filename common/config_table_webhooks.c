@@ -48,7 +48,8 @@ const struct config_section config_table_webhooks = {
     .path = "webhooks", .size = 0, COUNT(webhook_rows), webhook_rows};
 
 static const struct config_row tenant_webhook_rows[] = {
-    URL_ROW(config_tenant, webhook.url, "gets the events that name no other; left out: as webhooks"),
+    URL_ROW(config_tenant, webhook.url,
+            "gets the events that name no other; left out: as webhooks"),
     SECRET_ROW(config_tenant, webhook.secret, "signs them; left out: as webhooks"),
 };
 const struct config_section config_table_tenant_webhook = {

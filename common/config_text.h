@@ -21,7 +21,7 @@ const char *config_text_strategy(const char *text); /* a strategy of trimming */
 const char *config_text_scopes(const char *text);   /* of proxy, jobs, permits, stats, admin */
 const char *config_text_webhook(const char *text);  /* http or https, no user, no fragment */
 const char *config_text_webhook_secret(const char *text); /* whsec_..., parted by blanks */
-const char *config_text_line(const char *text);     /* printable, not empty */
+const char *config_text_line(const char *text);           /* printable, not empty */
 
 /* Whether a valid listen address can be reached from this machine only. */
 bool config_text_is_loopback(const char *listen);

@@ -429,8 +429,7 @@ static void take_fingerprint(struct submission *s, const struct job_spec *spec, 
     int n =
         snprintf(text, sizeof(text), "%s %s %" PRId64 " %s %s %.*s %d%s", wire_path(spec->endpoint),
                  pool_class_name(spec->class), spec->deadline_ms, of_body, of_metadata,
-                 TRIM_NAME_BYTES, spec->trim ? spec->trim : "", spec->never_shrink,
-                 of_webhook);
+                 TRIM_NAME_BYTES, spec->trim ? spec->trim : "", spec->never_shrink, of_webhook);
     assert(n > 0 && (size_t)n < sizeof(text));
     digest_hex(text, (size_t)n, s->fingerprint, DIGEST_HEX_BYTES - 1);
 }

@@ -1,18 +1,19 @@
 /*
  * webhook: events, sent to whoever asked for them (Standard Webhooks).
  *
- *   end of a job ──script──► "owed", beside its pool ──┐
- *   end of a batch ──► its entry in "open" stays ──────┼──► outbox in Redis ──lease──► POST ──► ended
- *   webhooks_send() ───────────────────────────────────┘         ▲                      │
- *                                                                └── again, with delay ─┘
+ *   end of a job --script--> "owed", beside its pool --+
+ *   end of a batch --> its entry in "open" stays -------+--> outbox --lease--> POST --> ended
+ *   webhooks_send() ------------------------------------+      ^                |
+ *                                                              +--- again, later
  *
- * Nothing is lost: the script that ends a job notes in the same step that its event is owed, and the
- * note goes when the event stands in the outbox; it cannot be written there in that step, since in a
- * cluster the outbox is on another server than the pool. A batch stays in the list of open ones until
- * its event stands there. Whatever dies in between is done again, under the same id (that of the job
- * or batch), which the outbox knows. From there any instance delivers under a lease, until a 2xx
- * answer, a 410, or WEBHOOK_TRIES attempts (webhook_retry.h). So an event arrives at least once; a
- * receiver tells repetitions by webhook-id, and the order by the payload's timestamp.
+ * Nothing is lost: the script that ends a job notes in the same step that its event is owed, and
+ * the note goes when the event stands in the outbox; it cannot be written there in that step, since
+ * in a cluster the outbox is on another server than the pool. A batch stays in the list of open
+ * ones until its event stands there. Whatever dies in between is done again, under the same id
+ * (that of the job or batch), which the outbox knows. From there any instance delivers under a
+ * lease, until a 2xx answer, a 410, or WEBHOOK_TRIES attempts (webhook_retry.h). So an event
+ * arrives at least once; a receiver tells repetitions by webhook-id, and the order by the payload's
+ * timestamp.
  *
  *   payload    {"type", "timestamp", "data"}, data being the object as GET answers it
  *   isolation  webhooks.max_per_endpoint deliveries at once to one server of one tenant, over all
@@ -47,7 +48,7 @@ struct webhooks *webhooks_new(const struct webhooks_options *options);
 void webhooks_stop(struct webhooks *w);
 void webhooks_free(struct webhooks *w); /* accepts NULL */
 
-void webhooks_look(struct webhooks *w);                    /* for work of all kinds, soon */
+void webhooks_look(struct webhooks *w);                   /* for work of all kinds, soon */
 void webhooks_event(struct webhooks *w, const char *job); /* a message of KEY_WEBHOOKS */
 
 struct webhook_event {

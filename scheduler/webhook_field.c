@@ -77,10 +77,11 @@ static int add_events(struct json_span given, struct buf *out, struct error *e)
     for (; json_next(&it); n++) {
         const char *type = type_of(it.value);
         if (!type)
-            return error_set(e, -EINVAL,
-                             ".events[%zu] must be one of job.succeeded, job.failed, job.cancelled, "
-                             "job.expired, or batch.completed and so on",
-                             n);
+            return error_set(
+                e, -EINVAL,
+                ".events[%zu] must be one of job.succeeded, job.failed, job.cancelled, "
+                "job.expired, or batch.completed and so on",
+                n);
         if (n == WEBHOOK_MAX_EVENTS)
             return error_set(e, -EINVAL, ".events must hold at most %d", WEBHOOK_MAX_EVENTS);
         (void)buf_addf(out, "%s\"%s\"", n > 0 ? "," : "", type);

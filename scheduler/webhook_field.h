@@ -1,11 +1,11 @@
 /*
  * webhook_field: who wants to hear of the end of a job or a batch, as the request says it.
  *
- *   "webhook": "https://…"                                          all its events
- *   "webhook": {"url": "https://…", "events": ["job.failed"]}       those only
- *   "webhook": {"events": ["job.failed"]}                           those, to the configured URL
- *   "webhook": false                                                nobody
- *   left out, or null                                               the configured URL, if there is one
+ *   "webhook": "https://…"                                      all its events
+ *   "webhook": {"url": "https://…", "events": ["job.failed"]}   those only
+ *   "webhook": {"events": ["job.failed"]}                       those, to the configured URL
+ *   "webhook": false                                            nobody
+ *   left out, or null                                           the configured URL, if any
  *
  * Kept with the job as an object of the second form, in compact JSON; without a url it goes to the
  * one that is configured when the event is made.

@@ -17,7 +17,7 @@
 #include "common/rand.h"
 
 #define WEBHOOK_TRIES    10
-#define WEBHOOK_FIRST_MS 5000                          /* default of webhooks.first_retry_ms */
+#define WEBHOOK_FIRST_MS 5000                           /* default of webhooks.first_retry_ms */
 #define WEBHOOK_LAST_MS  (INT64_C(24) * 60 * 60 * 1000) /* most that Retry-After may ask for */
 
 /* After so many attempts (1..); -1: it was the last. asked_ms: what the receiver asked for, in

@@ -282,10 +282,10 @@ void webhook_store_get(struct webhook_store *s, const char *id, webhook_record_f
     (void)snprintf(c->id, sizeof(c->id), "%s", id);
     (void)snprintf(part, sizeof(part), "d:%s", c->id);
     struct key key = key_webhook(part);
-    redis_link_command(s->link,
-                       REDIS_ARGS("HMGET", key.text, "tn", "ty", "ob", "ur", "st", "cr", "n", "nx",
-                                  "en", "lg"),
-                       s->timeout_ms, on_record, c);
+    redis_link_command(
+        s->link,
+        REDIS_ARGS("HMGET", key.text, "tn", "ty", "ob", "ur", "st", "cr", "n", "nx", "en", "lg"),
+        s->timeout_ms, on_record, c);
 }
 
 void webhook_store_list(struct webhook_store *s, const struct webhook_range *range,
