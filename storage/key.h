@@ -16,8 +16,8 @@
  *   sluice:{POOL}:w      written ahead of WAIT, never read; TTL 1 min.
  *   sluice:{POOL}:wh     ZSET ids of ended jobs whose webhook event is not in the outbox yet.
  *                        Owner: the pool; empties itself.
- *   sluice:{wh}:…        the outbox of webhook events (storage/lua/webhook.lua). TTL of those that
- *                        have ended: webhooks.kept_s.
+ *   sluice:{wh}:…        the outbox of webhook events (storage/lua/webhook.lua). TTL of what
+ *                        has ended: webhooks.kept_s.
  *   sluice:pools         HASH short hash -> pool id. Owner: never removed; one field a pool.
  *   sluice:idem:T:H      an Idempotency-Key of a tenant. TTL: of job results.
  *   sluice:cal:P:H       what was learned of a provider's model. TTL: 30 days from the last change.
