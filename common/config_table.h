@@ -58,6 +58,10 @@ struct config_section {
 
 extern const struct config_section config_table;       /* struct config */
 extern const struct config_section config_table_model; /* struct config_model, inside it */
+/* Inside struct config, in files of their own. */
+extern const struct config_section config_table_trim; /* struct config_trim */
+extern const struct config_section config_table_summaries;
+extern const struct config_section config_table_tls;
 /* config_table_webhooks.c */
 extern const struct config_section config_table_webhooks;       /* inside struct config */
 extern const struct config_section config_table_tenant_webhook; /* inside struct config_tenant */
