@@ -166,6 +166,10 @@
 #define WEBHOOK_MAX_TAKEN         16         /* of one script call */
 #define WEBHOOK_MAX_OWED          32         /* ended jobs of a pool, of one script call */
 #define WEBHOOK_ID_BYTES          96         /* msg_ and the id of its object */
+/* Settings that are saved while the service runs */
+#define SETTINGS_MAX_ENTRIES  1000
+#define SETTINGS_RECORD_BYTES (2 * KIB) /* of one, as it is kept and as it is sent */
+#define SETTINGS_NAME_BYTES   (PROVIDER_NAME_BYTES + MODEL_NAME_BYTES + 2) /* provider/model */
 
 /* Permits */
 #define PERMIT_LEAST_TTL_MS     1000     /* of one that is asked for or renewed */
