@@ -29,6 +29,7 @@ struct scheduler;
 struct settings;
 struct summaries;
 struct summary_store;
+struct tally;
 
 struct scheduler_options {
     struct event_base *base;
@@ -38,6 +39,7 @@ struct scheduler_options {
     struct calibration_store *calibrations; /* NULL: what is learned of counts stays here */
     struct settings *settings;              /* NULL: nothing is ever saved */
     struct http_client *http;
+    struct tally *tally; /* NULL: nobody wants to know of tenants and models */
     const char *instance;
     uint64_t seed;
 };
