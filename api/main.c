@@ -1,3 +1,4 @@
+#include "api/client/cmd_costs.h"
 #include "api/client/cmd_drain.h"
 #include "api/client/cmd_jobs.h"
 #include "api/client/cmd_keys.h"
@@ -31,6 +32,7 @@ static const struct command {
     {"submit", cmd_submit, "give jobs to a running service"},
     {"jobs", cmd_jobs, "list, show, wait for or cancel jobs"},
     {"stats", cmd_stats, "show what waits, why and for how long"},
+    {"costs", cmd_costs, "show what was spent, saved and is left of budgets"},
     {"settings", cmd_settings, "show and change what holds for a model"},
     {"limits", cmd_limits, "show and change the limits of pools"},
     {"drain", cmd_drain, "take an instance out of service"},

@@ -33,6 +33,8 @@ struct access;
 struct redis_link;
 struct settings;
 struct batches;
+struct webhooks;
+struct spending;
 
 struct service_options {
     const char *config_path; /* NULL: from the environment; read again on SIGHUP */
@@ -57,6 +59,7 @@ struct event_base *service_base(const struct service *s);
 struct scheduler *service_scheduler(const struct service *s);
 struct jobs *service_jobs(const struct service *s);
 struct batches *service_batches(const struct service *s);
+struct webhooks *service_webhooks(const struct service *s);
 struct permits *service_permits(const struct service *s);
 struct pool_store *service_store(const struct service *s);
 struct job_store *service_job_store(const struct service *s);
@@ -67,6 +70,7 @@ struct stats *service_stats(const struct service *s);
 struct history_store *service_history(const struct service *s);
 struct tally_store *service_tallies(const struct service *s);
 struct loop_lag *service_loop_lag(const struct service *s);
+struct spending *service_spending(const struct service *s);
 struct redis_link *service_link(const struct service *s);
 struct access *service_access(const struct service *s);
 struct settings *service_settings(const struct service *s);

@@ -381,6 +381,24 @@ static int check_tenants(const struct check *k, const struct config *c)
     return 0;
 }
 
+/* An event without a signature is never sent, so a URL alone would do nothing. */
+static int check_webhooks(const struct check *k, const struct config *c)
+{
+    const struct yaml_tree *at = yaml_tree_get(k->root, "webhooks");
+    const struct yaml_tree *tenants = yaml_tree_get(k->root, "tenants");
+    if (c->webhooks.all.secret)
+        return 0;
+    if (c->webhooks.all.url)
+        return yaml_tree_error(k->name, key_of(at, "url"), -EINVAL, k->e,
+                               "webhooks.url needs webhooks.secret: events are signed");
+    at = tenants ? tenants->first : NULL;
+    for (size_t i = 0; i < c->tenant_count; i++, at = at ? at->next : NULL)
+        if (c->tenants[i].webhook.url && !c->tenants[i].webhook.secret)
+            return yaml_tree_error(k->name, key_of(at, "webhook"), -EINVAL, k->e,
+                                   "tenants[].webhook needs a secret, its own or webhooks.secret");
+    return 0;
+}
+
 static int check_keys(const struct check *k, const struct config *c)
 {
     const struct yaml_tree *list = yaml_tree_get(yaml_tree_get(k->root, "auth"), "keys");
@@ -405,6 +423,29 @@ static int check_tls(const struct check *k, const struct config *c)
     return yaml_tree_error(k->name, key_of(k->root, "tls"), -EINVAL, k->e,
                            "tls needs certificate and key together; tls.%s is not there",
                            c->tls.key ? "certificate" : "key");
+}
+
+static int check_budget(const struct check *k, const struct yaml_tree *at, const char *max_budget,
+                        const char *duration)
+{
+    if (max_budget || !duration)
+        return 0;
+    return yaml_tree_error(k->name, key_of(at, "budget_duration"), -EINVAL, k->e,
+                           "budget_duration does nothing without max_budget");
+}
+
+static int check_budgets(const struct check *k, const struct config *c)
+{
+    const struct yaml_tree *list = yaml_tree_get(k->root, "tenants");
+    const struct yaml_tree *at = list ? list->first : NULL;
+    int err = 0;
+    for (size_t i = 0; i < c->tenant_count && !err; i++, at = at ? at->next : NULL)
+        err = check_budget(k, at, c->tenants[i].max_budget, c->tenants[i].budget_duration);
+    list = yaml_tree_get(yaml_tree_get(k->root, "auth"), "keys");
+    at = list ? list->first : NULL;
+    for (size_t i = 0; i < c->auth.key_count && !err; i++, at = at ? at->next : NULL)
+        err = check_budget(k, at, c->auth.keys[i].max_budget, c->auth.keys[i].budget_duration);
+    return err;
 }
 
 static int check_service(const struct check *k, const struct config *c)
@@ -433,6 +474,10 @@ int config_check(const char *name, const struct yaml_tree *root, const struct co
         err = check_keys(&k, c);
     if (!err)
         err = check_tenants(&k, c);
+    if (!err)
+        err = check_webhooks(&k, c);
+    if (!err)
+        err = check_budgets(&k, c);
     if (!err)
         err = check_providers(&k, c);
     if (!err)

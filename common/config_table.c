@@ -1,6 +1,7 @@
 #include "common/config_table.h"
 
 #include "common/config.h"
+#include "common/config_cost.h"
 #include "common/config_rows.h"
 #include "common/config_text.h"
 #include "common/limits.h"
@@ -86,6 +87,7 @@ static const struct config_row key_rows[] = {
      .most = 64,
      .accept = config_text_scopes,
      .help = "of proxy, jobs, permits, stats, admin, parted by commas; left out: all"},
+    CONFIG_BUDGET_ROWS(config_key),
 };
 static const struct config_section key_section = {
     .path = "auth.keys[]", .size = sizeof(struct config_key), COUNT(key_rows), key_rows};
@@ -160,6 +162,10 @@ static const struct config_row tenant_rows[] = {
      .type = CONFIG_SECTION,
      .of = &tenant_tool_section,
      .help = "caps of tool calls, as a model has them; the least holds"},
+    {.key = "webhook",
+     .type = CONFIG_SECTION,
+     .of = &config_table_tenant_webhook,
+     .help = "its own URL and secret, before those of webhooks"},
     OWN_LIMIT(rpm, "requests/minute", "its own limit in each pool, beside the pool's"),
     OWN_LIMIT(tpm, "tokens/minute", "the same for input and output tokens together"),
     OWN_LIMIT(itpm, "tokens/minute", "for input tokens"),
@@ -183,6 +189,7 @@ static const struct config_row tenant_rows[] = {
      .unit = "requests",
      .help = "of it that wait in a pool; one more is refused with 429"},
     TRIM_ROW(config_tenant),
+    CONFIG_BUDGET_ROWS(config_tenant),
 };
 static const struct config_section tenant_section = {
     .path = "tenants[]", .size = sizeof(struct config_tenant), COUNT(tenant_rows), tenant_rows};
@@ -275,6 +282,10 @@ static const struct config_row model_rows[] = {
     TRIM_ROW(config_model),
     INTEGER(config_model, min_output_tokens, "min_output_tokens", RANGE(1, CONFIG_MAX_LIMIT, 256),
             "tokens", "a request that does not fit is never left with fewer to answer"),
+    {.key = "price",
+     .type = CONFIG_SECTION,
+     .of = &config_cost_price,
+     .help = "what it costs; left out: as the built-in table has it"},
 };
 const struct config_section config_table_model = {.path = "providers[].models[]",
                                                   .size = sizeof(struct config_model),
@@ -510,10 +521,15 @@ static const struct config_row rows[] = {
      .type = CONFIG_SECTION,
      .of = &config_table_tls,
      .help = "of the listener; left out: it is plain"},
+    {.key = "costs", .type = CONFIG_SECTION, .of = &config_cost_costs, .help = "in money"},
     {.key = "http", .type = CONFIG_SECTION, .of = &http_section, .help = "towards clients"},
     {.key = "queue", .type = CONFIG_SECTION, .of = &queue_section, .help = "waiting"},
     {.key = "jobs", .type = CONFIG_SECTION, .of = &jobs_section, .help = "durable jobs"},
     {.key = "sessions", .type = CONFIG_SECTION, .of = &sessions_section, .help = "conversations"},
+    {.key = "webhooks",
+     .type = CONFIG_SECTION,
+     .of = &config_table_webhooks,
+     .help = "events sent when jobs and batches end"},
     {.key = "stats", .type = CONFIG_SECTION, .of = &stats_section, .help = "numbers of the past"},
     {.key = "log", .type = CONFIG_SECTION, .of = &log_section, .help = "on stderr"},
     INTEGER(config, drain_timeout_ms, "drain_timeout_ms", RANGE(0, DAY_MS, 600000), "ms",

@@ -1,6 +1,12 @@
 #include "common/config_text.h"
 
+#include "common/base64.h"
+#include "common/limits.h"
+#include "common/money.h"
+#include "common/period.h"
+
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +67,32 @@ const char *config_text_scopes(const char *text)
     return count > 0 ? NULL : "must name at least one of proxy, jobs, permits, stats, admin";
 }
 
+const char *config_text_money(const char *text)
+{
+    int64_t nano;
+    int rc = money_parse(text, &nano);
+    if (rc == -ERANGE)
+        return "must be at most 1000000000 US dollars";
+    return rc < 0 ? "must be US dollars such as 10 or 2.50, with at most nine decimals" : NULL;
+}
+
+const char *config_text_price(const char *text)
+{
+    int64_t nano;
+    if (money_parse(text, &nano) < 0 || nano % 1000 != 0 || nano > 1000000 * MONEY_DOLLAR)
+        return "must be US dollars for a million tokens such as 2.50, with at most six decimals";
+    return NULL;
+}
+
+const char *config_text_period(const char *text)
+{
+    struct period p;
+    if (!*text || period_parse(text, &p) < 0)
+        return "must be a number and one of s, m, h, d or mo, such as 30d or 1mo, of at most ten "
+               "years";
+    return NULL;
+}
+
 const char *config_text_line(const char *text)
 {
     if (!*text)
@@ -88,6 +120,42 @@ const char *config_text_url(const char *text)
     if (memchr(host, '@', strcspn(host, "/")))
         return "must not hold a user or a password";
     return NULL;
+}
+
+const char *config_text_webhook(const char *text)
+{
+    char bare[WEBHOOK_MAX_URL_BYTES + 1];
+    size_t len = strcspn(text, "?");
+    if (len >= sizeof(bare))
+        return "is too long";
+    memcpy(bare, text, len);
+    bare[len] = '\0';
+    const char *why = config_text_url(bare);
+    if (why)
+        return why;
+    for (const char *c = text + len; *c; c++)
+        if ((unsigned char)*c <= 0x20 || (unsigned char)*c >= 0x7f || *c == '#')
+            return "holds a character that its query cannot have";
+    return NULL;
+}
+
+const char *config_text_webhook_secret(const char *text)
+{
+    unsigned char key[WEBHOOK_MAX_SECRET_BYTES];
+    size_t count = 0;
+    for (const char *at = text + strspn(text, " "); *at; at += strspn(at, " ")) {
+        size_t len = strcspn(at, " "), skip = strlen(WEBHOOK_SECRET_PREFIX);
+        if (!starts_with(at, WEBHOOK_SECRET_PREFIX))
+            return "must begin with whsec_";
+        int n = base64_decode(at + skip, len - skip, key, sizeof(key));
+        explicit_bzero(key, sizeof(key));
+        if (n < WEBHOOK_LEAST_SECRET)
+            return "must be whsec_ and base64 of 24 to 64 random bytes";
+        if (++count > WEBHOOK_MAX_SECRETS)
+            return "must not hold more than 4 secrets";
+        at += len;
+    }
+    return count > 0 ? NULL : "must not be empty";
 }
 
 const char *config_text_redis(const char *text)

@@ -26,6 +26,7 @@ struct call;
 struct gauge;
 struct price_table;
 struct scheduler;
+struct spending;
 struct settings;
 struct summaries;
 struct summary_store;
@@ -37,6 +38,7 @@ struct scheduler_options {
     struct job_store *jobs;
     struct summary_store *summaries;        /* NULL: they are kept in memory only */
     struct calibration_store *calibrations; /* NULL: what is learned of counts stays here */
+    struct spending *spending;              /* NULL: no money is counted */
     struct settings *settings;              /* NULL: nothing is ever saved */
     struct http_client *http;
     struct tally *tally; /* NULL: nobody wants to know of tenants and models */

@@ -14,6 +14,10 @@
  *   sluice:sessions:T    ZSET ids of a tenant's kept conversations by last use, SESSION_MAX_LISTED
  *                        at most. TTL: as theirs.
  *   sluice:{POOL}:w      written ahead of WAIT, never read; TTL 1 min.
+ *   sluice:{POOL}:wh     ZSET ids of ended jobs whose webhook event is not in the outbox yet.
+ *                        Owner: the pool; empties itself.
+ *   sluice:{wh}:…        the outbox of webhook events (storage/lua/webhook.lua). TTL of what
+ *                        has ended: webhooks.kept_s.
  *   sluice:pools         HASH short hash -> pool id. Owner: never removed; one field a pool.
  *   sluice:idem:T:H      an Idempotency-Key of a tenant. TTL: of job results.
  *   sluice:cal:P:H       what was learned of a provider's model. TTL: 30 days from the last change.
@@ -27,6 +31,9 @@
  *   sluice:SET:T         HASH id -> JSON record of a tenant's files, batches, or cancels of
  * batches; SET "open", without a tenant: batches that are not at their end -> tenant. Owner: who
  * made it; removed by its DELETE. sluice:lease:ID      who runs a batch. TTL 5 s, renewed by it.
+ *   sluice:{cost}:d:DAY    HASH what was spent on a day (storage/cost_store.h). TTL: 400 days.
+ *   sluice:{cost}:b:W:S    HASH what a budget W has spent since S. TTL: a day behind the end of its
+ *                        period; without an end: 400 days from the last change.
  *   sluice:access        HASH id -> record of an access key (see storage/access_store.h). Owner:
  *                        who administers them; never removed by itself.
  *   sluice:access:changed channel: load the access keys again
@@ -36,6 +43,7 @@
  *   sluice:settings:changed channel: load the settings again
  *   sluice:i:ID          channel: grants and cancels for one instance
  *   sluice:events        channel: state changes of durable jobs
+ *   sluice:webhooks      channel: a job with a webhook has ended
  *
  * Names that users give never stand bare: a tenant is LENGTH:NAME, an Idempotency-Key is hashed.
  */
@@ -47,6 +55,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define KEY_BYTES            320
 #define KEY_POOLS            "sluice:pools"
@@ -56,6 +65,7 @@
 #define KEY_ACCESS_CHANGED   "sluice:access:changed"
 #define KEY_SETTINGS         "sluice:{settings}"
 #define KEY_SETTINGS_CHANGED "sluice:settings:changed"
+#define KEY_WEBHOOKS         "sluice:webhooks"
 #define POOL_HASH_BYTES      9 /* 8 hex digits of SHA-256 and a NUL */
 
 struct key {
@@ -75,9 +85,14 @@ struct key key_summary(const char *tenant, const char *digest); /* hex */
 struct key key_history(const char *tenant, const char *part);
 struct key key_tally(const char *kind);
 struct key key_records(const char *set, const char *tenant);
+struct key key_cost_day(const char *date); /* "2026-11-21" */
+/* who: "all", or of one letter and a name: "t:NAME" of a tenant, "k:ID" of an access key */
+struct key key_cost_budget(const char *who, int64_t start_s);
 struct key key_lease(const char *id);
 struct key key_instance(const char *instance);
 struct key key_instance_channel(const char *instance);
+struct key key_webhook(const char *part);                            /* "ends", "d:ID", … */
+struct key key_webhook_list(const char *tenant, const char *status); /* tenant NULL: of all */
 struct key key_tenant(const char *tenant); /* LENGTH:NAME, as the scripts want it */
 
 /* First 8 hex digits of SHA-256 of the pool's id: stands in every job id, so that a job is
