@@ -126,6 +126,15 @@ void route_batches_create(const struct route_request *r)
         return;
     }
     a->record = new_batch(endpoint, input, json_object_get(asked, "metadata"), &r->caller);
+    enum wire_endpoint e = WIRE_CHAT;
+    (void)wire_endpoint_find(endpoint, &e);
+    why = batch_ask_provider(r, e, a->record);
+    if (why) {
+        free(webhook);
+        json_decref(asked);
+        record_ask_refuse(a, 400, "invalid_value", why);
+        return;
+    }
     batch_ask_wants(a, webhook);
     a->all = a->record ? json_pack("[o]", a->record) : NULL;
     a->record = NULL;

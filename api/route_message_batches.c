@@ -160,6 +160,12 @@ static void keep(struct record_ask *a, const char *input, json_int_t total,
         "input_file_id", input, "status", "validating", "created_at", now_s, "expires_at",
         now_s + (json_int_t)WINDOW_S, "request_counts", "total", total, "completed", 0, "failed",
         0);
+    const char *why = batch_ask_provider(r, WIRE_MESSAGES, a->record);
+    if (why) {
+        free(webhook);
+        record_ask_refuse(a, 400, "invalid_request_error", why);
+        return;
+    }
     batch_ask_wants(a, webhook);
     batch_ask_open(a, &shape);
 }

@@ -149,6 +149,8 @@
 #define BATCH_WINDOW          200 /* lines of a batch that wait or run at once */
 #define BATCH_MAX_RUNNING     8   /* batches that one instance runs at once */
 #define BATCH_MAX_RECORD      (64 * KIB)
+#define BATCH_MAX_TALK_BYTES  (4 * MIB)    /* an answer of a provider's batch endpoint, and */
+#define BATCH_MAX_FETCH_BYTES (2048 * MIB) /* of its results */
 
 /* Webhooks */
 #define WEBHOOK_MAX_URL_BYTES     2048

@@ -42,6 +42,8 @@ struct batch_end {
 struct batches_options {
     struct event_base *base;
     struct jobs *jobs;
+    struct scheduler *scheduler; /* the configuration, prices and money are its */
+    struct http_client *http;    /* for the batches of providers */
     struct record_store *store;
     const char *folder;   /* of files; copied */
     const char *instance; /* copied */

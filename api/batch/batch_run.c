@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/money.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -50,6 +51,7 @@ void batch_run_free(struct batch_run *r)
         event_free(r->tick);
     if (r->soon)
         event_free(r->soon);
+    batch_remote_free(r->remote);
     batch_journal_release(&r->journal);
     batch_input_release(&r->input);
     json_decref(r->record);
@@ -69,6 +71,8 @@ void batch_run_stop(struct batch_run *r)
         return;
     r->over = true;
     batch_slots_stop(r);
+    batch_remote_free(r->remote);
+    r->remote = NULL;
     batch_journal_release(&r->journal);
     batch_run_settled(r);
 }
@@ -78,8 +82,7 @@ void batch_run_wake(struct batch_run *r)
     event_active(r->soon, EV_TIMEOUT, 0);
 }
 
-/* True when the answer came too late to matter. */
-static bool answered(struct batch_run *r)
+bool batch_run_answered(struct batch_run *r)
 {
     r->asked--;
     batch_run_settled(r);
@@ -94,6 +97,46 @@ static void rest_until_tick(struct batch_run *r)
 
 /* ---- its record */
 
+void batch_run_used(struct batch_run *r, const struct batch_usage *u)
+{
+    r->used.input += u->input;
+    r->used.cached += u->cached;
+    r->used.output += u->output;
+    r->used.pico += u->pico;
+    r->changed = true;
+}
+
+/* In OpenAI's shape, with what it cost. What ended in the second before a kill may be missing: a
+ * sum is of what is known, and rather too low than counted twice. */
+static void write_usage(struct batch_run *r)
+{
+    const struct batch_usage *u = &r->used;
+    json_t *own = json_object_get(r->batch, "x_sluice");
+    if (u->input == 0 && u->output == 0)
+        return;
+    set(r, "usage",
+        json_pack("{s:I, s:{s:I}, s:I, s:{s:i}, s:I}", "input_tokens", (json_int_t)u->input,
+                  "input_tokens_details", "cached_tokens", (json_int_t)u->cached, "output_tokens",
+                  (json_int_t)u->output, "output_tokens_details", "reasoning_tokens", 0,
+                  "total_tokens", (json_int_t)(u->input + u->output)));
+    if (!own)
+        set(r, "x_sluice", own = json_object());
+    (void)json_object_set_new(own, "cost_usd", json_real(money_dollars(money_of_pico(u->pico))));
+    (void)json_object_set_new(own, "cost_pico_usd", json_integer(u->pico));
+}
+
+static void read_usage(struct batch_run *r)
+{
+    const json_t *u = json_object_get(r->batch, "usage");
+    const json_t *own = json_object_get(r->batch, "x_sluice");
+    const json_t *details = json_object_get(u, "input_tokens_details");
+    r->used = (struct batch_usage){
+        .input = json_integer_value(json_object_get(u, "input_tokens")),
+        .cached = json_integer_value(json_object_get(details, "cached_tokens")),
+        .output = json_integer_value(json_object_get(u, "output_tokens")),
+        .pico = json_integer_value(json_object_get(own, "cost_pico_usd"))};
+}
+
 static void write_counts(struct batch_run *r)
 {
     json_t *counts = json_pack("{s:I, s:I, s:I}", "total", (json_int_t)r->input.count, "completed",
@@ -104,9 +147,10 @@ static void write_counts(struct batch_run *r)
                             (json_int_t)r->counts[2], (json_int_t)r->counts[3]);
     if (!all || json_object_set_new(r->record, "counts", all) < 0)
         log_write(LOG_WARN, "no memory for the record of a batch", "batch", r->id, NULL);
+    write_usage(r);
 }
 
-static void save(struct batch_run *r, record_fn fn)
+void batch_run_save(struct batch_run *r, record_fn fn)
 {
     struct record_at place = at(r, SET_BATCHES);
     char *text = json_dumps(r->record, JSON_COMPACT);
@@ -133,7 +177,7 @@ static void on_told(void *arg, bool kept)
 {
     struct batch_run *r = arg;
     r->telling = false;
-    if (!answered(r) && kept)
+    if (!batch_run_answered(r) && kept)
         close_batch(r); /* else the next tick tries again */
 }
 
@@ -158,7 +202,7 @@ static void on_end_saved(void *arg, enum redis_status status, const char *text, 
     (void)text;
     (void)len;
     r->saving = false;
-    if (answered(r) || status != REDIS_OK)
+    if (batch_run_answered(r) || status != REDIS_OK)
         return; /* the next tick tries again */
     log_write(LOG_INFO, "batch ended", "batch", r->id, "status", text_of(r, "status"), NULL);
     tell_end(r);
@@ -170,10 +214,10 @@ static void save_end(struct batch_run *r)
     if (r->saving)
         return;
     r->saving = true;
-    save(r, on_end_saved);
+    batch_run_save(r, on_end_saved);
 }
 
-static void fail_batch(struct batch_run *r)
+void batch_run_fail(struct batch_run *r)
 {
     set(r, "errors", json_pack("{s:s, s:O}", "object", "list", "data", r->input.errors));
     set_status(r, "failed");
@@ -255,10 +299,14 @@ static int open_journal(struct batch_run *r)
 static void begin(struct batch_run *r)
 {
     if (json_array_size(r->input.errors) > 0) {
-        fail_batch(r);
+        batch_run_fail(r);
         return;
     }
     int rc = open_journal(r);
+    if (rc == 0 && json_object_get(r->record, "provider_batch")) {
+        r->remote = batch_remote_new(r);
+        rc = r->remote ? 0 : -ENOMEM;
+    }
     if (rc < 0) {
         log_write(LOG_ERROR, "a batch cannot be run here", "batch", r->id, "reason", strerror(-rc),
                   NULL);
@@ -270,7 +318,7 @@ static void begin(struct batch_run *r)
     write_counts(r);
     if (strcmp(text_of(r, "status"), "validating") == 0)
         set_status(r, "in_progress");
-    save(r, NULL);
+    batch_run_save(r, NULL);
     batch_run_wake(r);
 }
 
@@ -299,8 +347,11 @@ static void on_soon(evutil_socket_t fd, short what, void *arg)
         check(r);
     if (r->phase != RUN_RUNNING || r->over)
         return;
-    batch_slots_pump(r);
-    if (r->busy == 0 && r->next == r->input.count)
+    if (r->remote)
+        batch_remote_step(r->remote);
+    else
+        batch_slots_pump(r);
+    if (r->phase == RUN_RUNNING && r->busy == 0 && r->next == r->input.count)
         finish(r);
 }
 
@@ -309,7 +360,7 @@ static void on_cancel(void *arg, enum redis_status status, const char *text, siz
     struct batch_run *r = arg;
     (void)status;
     (void)len;
-    if (answered(r) || !text || r->cancelling || r->phase != RUN_RUNNING)
+    if (batch_run_answered(r) || !text || r->cancelling || r->phase != RUN_RUNNING)
         return;
     r->cancelling = true;
     set(r, "status", json_string("cancelling"));
@@ -322,7 +373,7 @@ static void on_renewed(void *arg, enum redis_status status, const char *text, si
 {
     struct batch_run *r = arg;
     (void)len;
-    if (answered(r) || status != REDIS_OK || !text || strcmp(text, r->all->instance) == 0)
+    if (batch_run_answered(r) || status != REDIS_OK || !text || strcmp(text, r->all->instance) == 0)
         return;
     log_write(LOG_WARN, "another instance runs this batch now", "batch", r->id, NULL);
     batch_run_stop(r);
@@ -357,7 +408,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     if (r->changed) {
         r->changed = false;
         write_counts(r);
-        save(r, NULL);
+        batch_run_save(r, NULL);
     }
     batch_run_wake(r);
 }
@@ -380,6 +431,7 @@ static bool read_record(struct batch_run *r, const char *text)
     const char *shape = json_string_value(json_object_get(r->record, "shape"));
     r->anthropic = shape && strcmp(shape, "anthropic") == 0;
     r->endpoint = endpoint_of(text_of(r, "endpoint"));
+    read_usage(r);
     return r->batch && r->endpoint < WIRE_ENDPOINT_COUNT;
 }
 
@@ -390,7 +442,7 @@ static void on_lease(void *arg, enum redis_status status, const char *text, size
     struct batch_run *r = arg;
     struct record_at place = at(r, SET_BATCHES);
     (void)len;
-    if (answered(r))
+    if (batch_run_answered(r))
         return;
     if (status != REDIS_OK || !text || strcmp(text, r->all->instance) != 0) {
         batch_run_stop(r);
@@ -424,7 +476,7 @@ static void fail_without_input(struct batch_run *r)
         return;
     }
     rest_until_tick(r);
-    fail_batch(r);
+    batch_run_fail(r);
 }
 
 static void take(struct batch_run *r)
@@ -438,7 +490,7 @@ static void on_input_record(void *arg, enum redis_status status, const char *tex
 {
     struct batch_run *r = arg;
     (void)len;
-    if (answered(r))
+    if (batch_run_answered(r))
         return;
     if (status != REDIS_OK || text)
         give_up(r); /* it is on another instance's disk, and so the batch is its */
@@ -487,7 +539,7 @@ static void on_record(void *arg, enum redis_status status, const char *text, siz
     struct record_at open = at(r, SET_OPEN);
     char path[BATCH_PATH_MAX];
     (void)len;
-    if (answered(r))
+    if (batch_run_answered(r))
         return;
     if (status != REDIS_OK || (text && !read_record(r, text))) {
         batch_run_stop(r);
