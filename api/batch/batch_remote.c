@@ -3,34 +3,26 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "scheduler/scheduler.h"
-#include "scheduler/spending.h"
 
-#include <errno.h>
 #include <event2/event.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-#define STEP_BYTES (256 * KIB) /* of lines, in one turn of the loop */
-#define FIRST_PART 8           /* the first look comes after this part of provider_poll_ms */
-#define MOST_PARTS 10          /* failures are waited for up to so many of them */
-#define SKEW_S     300         /* between the clock of a provider and ours */
+#define FIRST_PART 8  /* the first look comes after this part of provider_poll_ms */
+#define MOST_PARTS 10 /* failures are waited for up to so many of them */
 #define PATH_BYTES 512
 #define GIVE_UP_S  3600 /* after the window's end, an unreachable provider is waited for no more */
-#define PAGE_SIZE  "100"
 #define AWAY_MS    1000
 
-static struct scheduler *scheduler_of(const struct batch_remote *m)
+struct scheduler *remote_scheduler(const struct batch_remote *m)
 {
     return m->run->all->options.scheduler;
 }
 
-static const struct config *config_of(const struct batch_remote *m)
+const struct config *remote_config(const struct batch_remote *m)
 {
-    return scheduler_plan(scheduler_of(m))->config;
+    return scheduler_plan(remote_scheduler(m))->config;
 }
 
 bool remote_is_openai(const struct batch_remote *m)
@@ -52,12 +44,12 @@ const char *remote_text(const struct batch_remote *m, const char *key)
     return text ? text : "";
 }
 
-static int64_t number(const struct batch_remote *m, const char *key)
+int64_t remote_number(const struct batch_remote *m, const char *key)
 {
     return json_integer_value(json_object_get(m->state, key));
 }
 
-static void put(struct batch_remote *m, const char *key, json_t *value)
+void remote_put(struct batch_remote *m, const char *key, json_t *value)
 {
     if (!value || json_object_set_new(m->state, key, value) < 0)
         log_write(LOG_WARN, "no memory for the record of a batch", "batch", m->run->id, NULL);
@@ -84,7 +76,13 @@ static void show(struct batch_remote *m, const char *why)
 
 bool remote_way(const struct batch_remote *m, struct batch_way *ret)
 {
-    return batch_way_find(config_of(m), remote_text(m, "provider"), remote_text(m, "account"), ret);
+    return batch_way_find(remote_config(m), remote_text(m, "provider"), remote_text(m, "account"),
+                          ret);
+}
+
+json_t *remote_json(const struct batch_talk_answer *a)
+{
+    return a->status >= 200 && a->status < 300 ? json_loadb(a->body, a->len, 0, NULL) : NULL;
 }
 
 /* ---- from step to step */
@@ -107,7 +105,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 void remote_rest(struct batch_remote *m, int64_t ms, enum remote_step step)
 {
     /* Of many batches, not all shall ask at the same moment. */
-    ms = ms - ms / 4 + rand_below(scheduler_rand(scheduler_of(m)), ms / 2 + 1);
+    ms = ms - ms / 4 + rand_below(scheduler_rand(remote_scheduler(m)), ms / 2 + 1);
     struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
     m->step = step;
     m->resting = evtimer_add(m->timer, &tv) == 0;
@@ -139,7 +137,7 @@ void remote_keep(struct batch_remote *m, enum remote_step step)
 
 void remote_again(struct batch_remote *m, const char *why, int64_t least_ms, enum remote_step step)
 {
-    int64_t poll_ms = config_of(m)->batches.provider_poll_ms;
+    int64_t poll_ms = remote_config(m)->batches.provider_poll_ms;
     int64_t ms = poll_ms / FIRST_PART + 1, most = poll_ms * MOST_PARTS;
     for (unsigned i = 0; i < m->failures && ms < most; i++)
         ms *= 2;
@@ -180,310 +178,6 @@ static bool wants_end(const struct batch_remote *m)
     return m->run->cancelling || m->run->expiring;
 }
 
-/* ---- plan, build, upload */
-
-static void fail_plan(struct batch_remote *m)
-{
-    const json_t *first = json_array_get(m->run->input.errors, 0);
-    if (m->run->anthropic)
-        remote_fail(m, "", json_string_value(json_object_get(first, "message")));
-    else
-        batch_run_fail(m->run);
-}
-
-static void plan(struct batch_remote *m)
-{
-    struct batch_run *r = m->run;
-    if (!m->config) {
-        m->config = plan_use(scheduler_plan(scheduler_of(m)));
-        m->plan =
-            (struct batch_plan){.config = m->config->config,
-                                .endpoint = r->endpoint,
-                                .models = json_string_value(json_object_get(r->record, "models"))};
-    }
-    int rc = batch_plan_step(&m->plan, &r->input, STEP_BYTES);
-    if (rc > 0) {
-        remote_go(m, REMOTE_PLAN);
-        return;
-    }
-    if (rc == 0 && json_array_size(r->input.errors) > 0) {
-        fail_plan(m);
-    } else if (rc == 0) {
-        put(m, "provider", json_string(m->plan.ways[0].provider->name));
-        put(m, "account", json_string(m->plan.ways[0].account->name));
-        remote_keep(m, REMOTE_BUILD);
-    } else {
-        remote_again(m, "there is no memory", 0, REMOTE_PLAN);
-    }
-    plan_drop(m->config);
-    m->config = NULL;
-}
-
-static void build(struct batch_remote *m)
-{
-    char tag[BATCH_TAG_BYTES];
-    struct batch_form_source s = {.input = &m->run->input,
-                                  .done = m->run->done,
-                                  .endpoint = m->run->endpoint,
-                                  .tag = tag,
-                                  .name = m->run->id};
-    remote_tag(m, tag);
-    int rc = remote_way(m, &s.way)
-                 ? batch_form_step(&m->form, &s, batches_folder(m->run->all), STEP_BYTES)
-                 : -ESRCH;
-    if (rc > 0) {
-        remote_go(m, REMOTE_BUILD);
-    } else if (rc < 0) {
-        batch_form_release(&m->form);
-        remote_again(m,
-                     rc == -ESRCH
-                         ? "its account at the provider is not in the configuration any more"
-                         : strerror(-rc),
-                     0, REMOTE_BUILD);
-    } else if (m->form.len == 0) {
-        remote_go(m, REMOTE_END); /* every line is done already */
-    } else {
-        remote_go(m, remote_is_openai(m) ? REMOTE_UPLOAD : REMOTE_MARK);
-    }
-}
-
-static void upload(struct batch_remote *m)
-{
-    char type[128];
-    (void)snprintf(type, sizeof(type), "multipart/form-data; boundary=%s", m->form.boundary);
-    remote_talk(m, &(struct batch_talk_ask){.method = "POST",
-                                            .path = "/files",
-                                            .type = type,
-                                            .body = m->form.body,
-                                            .body_len = m->form.len,
-                                            .fd = -1});
-}
-
-static json_t *read_json(const struct batch_talk_answer *a)
-{
-    return a->status >= 200 && a->status < 300 ? json_loadb(a->body, a->len, 0, NULL) : NULL;
-}
-
-static bool is_refusal(const struct batch_talk_answer *a)
-{
-    return a->status >= 400 && a->status < 500 && a->status != 408 && a->status != 409 &&
-           a->status != 429;
-}
-
-static void uploaded(struct batch_remote *m, const struct batch_talk_answer *a)
-{
-    json_t *file = read_json(a);
-    const char *id = json_string_value(json_object_get(file, "id"));
-    if (id) {
-        put(m, "file_id", json_string(id));
-        batch_form_release(&m->form);
-        remote_keep(m, REMOTE_MARK);
-    } else if (is_refusal(a)) {
-        remote_fail(m, "provider_refused_file", a->why);
-    } else {
-        remote_again(m, a->why, a->retry_after_ms, REMOTE_UPLOAD);
-    }
-    json_decref(file);
-}
-
-/* ---- make it */
-
-static bool may_spend(const struct batch_remote *m)
-{
-    const struct batch_run *r = m->run;
-    struct spending *s = scheduler_options(scheduler_of(m))->spending;
-    struct spending_limit limits[SPENDING_MAX_LIMITS];
-    struct spending_state state;
-    const char *key = json_string_value(json_object_get(r->record, "key"));
-    size_t n = s ? spending_limits(s, config_of(m), r->tenant, key ? key : "", limits) : 0;
-    for (size_t i = 0; i < n; i++)
-        if (!spending_allows(s, &limits[i], &state))
-            return false;
-    return true;
-}
-
-static void mark(struct batch_remote *m)
-{
-    if (!may_spend(m)) {
-        remote_fail(m, CALL_NO_MONEY,
-                    "A budget (max_budget) is used up; nothing was sent to the provider.");
-        return;
-    }
-    if (!remote_is_openai(m) && !m->form.body) {
-        remote_go(m, REMOTE_BUILD);
-        return;
-    }
-    put(m, "tried_at", json_integer(clock_wall_ms() / 1000));
-    put(m, "attempt", json_integer(number(m, "attempt") + 1));
-    remote_keep(m, REMOTE_CREATE);
-}
-
-static void create(struct batch_remote *m)
-{
-    char attempt[24];
-    struct batch_talk_ask ask = {.method = "POST", .fd = -1};
-    if (!remote_is_openai(m)) {
-        ask.path = "/messages/batches";
-        ask.body = m->form.body;
-        ask.body_len = m->form.len;
-        remote_talk(m, &ask);
-        return;
-    }
-    (void)snprintf(attempt, sizeof(attempt), "%" PRId64, number(m, "attempt"));
-    json_t *body =
-        json_pack("{s:s, s:s, s:s, s:{s:s, s:s}}", "input_file_id", remote_text(m, "file_id"),
-                  "endpoint", wire_path(m->run->endpoint), "completion_window", "24h", "metadata",
-                  "sluice_batch_id", m->run->id, "sluice_attempt", attempt);
-    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-    json_decref(body);
-    free(m->body);
-    m->body = text;
-    ask.path = "/batches";
-    ask.body = text;
-    ask.body_len = text ? strlen(text) : 0;
-    if (text)
-        remote_talk(m, &ask);
-    else
-        remote_again(m, "there is no memory", 0, REMOTE_CREATE);
-}
-
-static void forget_try(struct batch_remote *m)
-{
-    (void)json_object_del(m->state, "tried_at");
-}
-
-static void made(struct batch_remote *m, const char *id)
-{
-    put(m, "batch_id", json_string(id));
-    batch_form_release(&m->form);
-    m->poll_ms = 0;
-    log_write(LOG_INFO, "batch handed to its provider", "batch", m->run->id, "provider",
-              remote_text(m, "provider"), "its_id", id, NULL);
-    remote_keep(m, REMOTE_POLL);
-}
-
-static void created(struct batch_remote *m, const struct batch_talk_answer *a)
-{
-    json_t *batch = read_json(a);
-    const char *id = json_string_value(json_object_get(batch, "id"));
-    if (id) {
-        made(m, id);
-    } else if (is_refusal(a)) {
-        remote_fail(m, "provider_refused_batch", a->why);
-    } else if (a->status == 429 || a->unsent) {
-        forget_try(m);
-        remote_again(m, a->why, a->retry_after_ms, REMOTE_MARK);
-    } else {
-        remote_again(m, a->why, config_of(m)->batches.provider_poll_ms, REMOTE_FIND);
-    }
-    json_decref(batch);
-}
-
-/* ---- look whether it was made */
-
-static void find(struct batch_remote *m)
-{
-    char path[PATH_BYTES];
-    bool openai = remote_is_openai(m);
-    (void)snprintf(path, sizeof(path), "%s?limit=" PAGE_SIZE "%s%s",
-                   openai ? "/batches" : "/messages/batches",
-                   !*m->page ? ""
-                   : openai  ? "&after="
-                             : "&after_id=",
-                   m->page);
-    remote_talk(m, &(struct batch_talk_ask){.method = "GET", .path = path, .fd = -1});
-}
-
-static int64_t made_at(const struct batch_remote *m, const json_t *batch)
-{
-    const json_t *at = json_object_get(batch, "created_at");
-    const char *text = json_string_value(at);
-    struct tm tm = {.tm_year = 0};
-    if (remote_is_openai(m) || !text)
-        return json_integer_value(at);
-    return strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) ? (int64_t)timegm(&tm) : 0;
-}
-
-static int64_t size_of(const json_t *batch)
-{
-    const char *key;
-    json_t *value;
-    int64_t sum = 0;
-    json_object_foreach(json_object_get(batch, "request_counts"), key, value)
-    {
-        sum += json_integer_value(value);
-    }
-    return sum;
-}
-
-static int64_t left_lines(const struct batch_remote *m)
-{
-    int64_t left = 0;
-    for (size_t i = 0; i < m->run->input.count; i++)
-        left += !m->run->done[i];
-    return left;
-}
-
-static bool is_known_other(const struct batch_remote *m, const char *id)
-{
-    size_t i;
-    json_t *one;
-    json_array_foreach(json_object_get(m->state, "others"), i, one)
-    {
-        if (strcmp(json_string_value(one), id) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool may_be_ours(const struct batch_remote *m, const json_t *batch)
-{
-    char attempt[24];
-    const json_t *metadata = json_object_get(batch, "metadata");
-    const char *id = json_string_value(json_object_get(batch, "id"));
-    const char *ours = json_string_value(json_object_get(metadata, "sluice_batch_id"));
-    const char *its = json_string_value(json_object_get(metadata, "sluice_attempt"));
-    if (!id)
-        return false;
-    if (!remote_is_openai(m))
-        return size_of(batch) == left_lines(m) &&
-               made_at(m, batch) >= number(m, "tried_at") - SKEW_S && !is_known_other(m, id);
-    (void)snprintf(attempt, sizeof(attempt), "%" PRId64, number(m, "attempt"));
-    return ours && its && strcmp(ours, m->run->id) == 0 && strcmp(its, attempt) == 0;
-}
-
-static void found(struct batch_remote *m, const struct batch_talk_answer *a)
-{
-    size_t i;
-    json_t *one, *list = read_json(a), *data = json_object_get(list, "data");
-    const char *last = "";
-    bool old = false, openai = remote_is_openai(m);
-    if (!json_is_array(data)) {
-        remote_again(m, a->why, a->retry_after_ms, REMOTE_FIND);
-        json_decref(list);
-        return;
-    }
-    json_array_foreach(data, i, one)
-    {
-        const char *id = json_string_value(json_object_get(one, "id"));
-        if (may_be_ours(m, one)) {
-            made(m, id);
-            json_decref(list);
-            return;
-        }
-        last = id ? id : "";
-        old = made_at(m, one) < number(m, "tried_at") - SKEW_S;
-    }
-    bool more = json_is_true(json_object_get(list, "has_more")) && *last && !old;
-    (void)snprintf(m->page, sizeof(m->page), "%.120s", more ? last : "");
-    json_decref(list);
-    if (!more)
-        forget_try(m);
-    remote_go(m, more                                        ? REMOTE_FIND
-                 : openai && *remote_text(m, "file_id") != 0 ? REMOTE_MARK
-                                                             : REMOTE_BUILD);
-}
-
 /* ---- wait for it */
 
 static void poll(struct batch_remote *m, const char *method, const char *what)
@@ -497,7 +191,7 @@ static void poll(struct batch_remote *m, const char *method, const char *what)
 
 static void rest_and_poll(struct batch_remote *m)
 {
-    int64_t most = config_of(m)->batches.provider_poll_ms;
+    int64_t most = remote_config(m)->batches.provider_poll_ms;
     m->poll_ms = m->poll_ms > 0 ? m->poll_ms + m->poll_ms / 2 : most / FIRST_PART + 1;
     if (m->poll_ms > most)
         m->poll_ms = most;
@@ -517,9 +211,9 @@ static void failed_there(struct batch_remote *m, const json_t *batch)
     json_t *errors = json_object_get(json_object_get(batch, "errors"), "data");
     if (is_full(batch)) {
         (void)json_object_del(m->state, "batch_id");
-        forget_try(m);
+        remote_forget_try(m);
         remote_again(m, "the provider has no room for more batches (token_limit_exceeded)",
-                     config_of(m)->batches.provider_poll_ms, REMOTE_MARK);
+                     remote_config(m)->batches.provider_poll_ms, REMOTE_MARK);
         return;
     }
     if (!m->run->anthropic && json_array_size(errors) > 0) {
@@ -541,7 +235,7 @@ static void take_ids(struct batch_remote *m, const json_t *batch)
 
 static void polled(struct batch_remote *m, const struct batch_talk_answer *a)
 {
-    json_t *batch = read_json(a);
+    json_t *batch = remote_json(a);
     const char *status = json_string_value(
         json_object_get(batch, remote_is_openai(m) ? "status" : "processing_status"));
     if (a->status == 404) {
@@ -593,13 +287,13 @@ static void on_answer(void *arg, const struct batch_talk_answer *a)
         m->failures = 0;
     switch (m->step) {
     case REMOTE_UPLOAD:
-        uploaded(m, a);
+        remote_uploaded(m, a);
         break;
     case REMOTE_FIND:
-        found(m, a);
+        remote_found(m, a);
         break;
     case REMOTE_CREATE:
-        created(m, a);
+        remote_created(m, a);
         break;
     case REMOTE_CANCEL:
         cancelled(m, a);
@@ -618,10 +312,11 @@ static void on_answer(void *arg, const struct batch_talk_answer *a)
 static void take_step(struct batch_remote *m)
 {
     static void (*const steps[])(struct batch_remote *) = {
-        [REMOTE_PLAN] = plan,          [REMOTE_BUILD] = build,      [REMOTE_UPLOAD] = upload,
-        [REMOTE_FIND] = find,          [REMOTE_MARK] = mark,        [REMOTE_CREATE] = create,
-        [REMOTE_FETCH] = remote_fetch, [REMOTE_READ] = remote_read, [REMOTE_END] = remote_end,
-        [REMOTE_CLEAN] = clean,
+        [REMOTE_PLAN] = remote_plan,     [REMOTE_BUILD] = remote_build,
+        [REMOTE_UPLOAD] = remote_upload, [REMOTE_FIND] = remote_find,
+        [REMOTE_MARK] = remote_mark,     [REMOTE_CREATE] = remote_create,
+        [REMOTE_FETCH] = remote_fetch,   [REMOTE_READ] = remote_read,
+        [REMOTE_END] = remote_end,       [REMOTE_CLEAN] = clean,
     };
     if (m->step == REMOTE_POLL)
         poll(m, "GET", "");
@@ -695,7 +390,7 @@ struct batch_remote *batch_remote_new(struct batch_run *r)
     }
     /* The provider may still be at work on a try whose answer will never be heard. */
     if (m->step == REMOTE_FIND)
-        remote_rest(m, config_of(m)->batches.provider_poll_ms, REMOTE_FIND);
+        remote_rest(m, remote_config(m)->batches.provider_poll_ms, REMOTE_FIND);
     return m;
 }
 

@@ -69,7 +69,13 @@ struct batch_remote {
 
 bool remote_is_openai(const struct batch_remote *m);
 void remote_tag(const struct batch_remote *m, char out[BATCH_TAG_BYTES]);
-const char *remote_text(const struct batch_remote *m, const char *key); /* "" absent */
+const char *remote_text(const struct batch_remote *m, const char *key);  /* "" absent */
+int64_t remote_number(const struct batch_remote *m, const char *key);    /* 0 absent */
+void remote_put(struct batch_remote *m, const char *key, json_t *value); /* given */
+struct scheduler *remote_scheduler(const struct batch_remote *m);
+const struct config *remote_config(const struct batch_remote *m);
+/* Of a good answer, else NULL. */
+json_t *remote_json(const struct batch_talk_answer *a);
 /* False: the account is gone from the configuration. */
 bool remote_way(const struct batch_remote *m, struct batch_way *ret);
 void remote_go(struct batch_remote *m, enum remote_step step);
@@ -81,6 +87,18 @@ void remote_again(struct batch_remote *m, const char *why, int64_t least_ms, enu
 /* The batch fails, or in Anthropic's shape, which knows no such state, each of its lines. */
 void remote_fail(struct batch_remote *m, const char *code, const char *why);
 void remote_talk(struct batch_remote *m, const struct batch_talk_ask *ask);
+
+/* batch_remote_make.c: until it is made */
+void remote_plan(struct batch_remote *m);
+void remote_build(struct batch_remote *m);
+void remote_upload(struct batch_remote *m);
+void remote_uploaded(struct batch_remote *m, const struct batch_talk_answer *a);
+void remote_mark(struct batch_remote *m);
+void remote_create(struct batch_remote *m);
+void remote_created(struct batch_remote *m, const struct batch_talk_answer *a);
+void remote_find(struct batch_remote *m);
+void remote_found(struct batch_remote *m, const struct batch_talk_answer *a);
+void remote_forget_try(struct batch_remote *m); /* nothing was made by it */
 
 /* batch_remote_end.c */
 void remote_fetch(struct batch_remote *m);

@@ -102,7 +102,7 @@ static const struct args_option table[] = {
     {WITH_VALUE + 24, "seed", "N", "of lengths and errors (1)"},
     {WITH_VALUE + 25, "ledger", "FILE", "written at the end (-: standard output)"},
     {WITH_VALUE + 26, "batch-delay-ms", "N", "until a batch of the batch API has ended (0)"},
-    {WITH_VALUE + 27, "batch-queue", "N", "lines that may wait in OpenAI's batches (0: any number)"},
+    {WITH_VALUE + 27, "batch-queue", "N", "lines that may wait in OpenAI's batches (0: any)"},
     {0, NULL, NULL, NULL},
 };
 
