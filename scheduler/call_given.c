@@ -44,6 +44,12 @@ void call_given_too_late(struct call *c)
     call_fail(c, &f);
 }
 
+void call_given_soon(struct call *c)
+{
+    if (c->state == CALL_JOINED)
+        call_leave_queue(c);
+}
+
 void call_given_start(struct call *c, int status, const char *type, enum pool_counter counter)
 {
     struct pool_stats *stats = pool_agent_stats(c->pool->agent);

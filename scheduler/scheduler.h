@@ -25,6 +25,7 @@ struct http_client;
 struct call;
 struct gauge;
 struct price_table;
+struct answers;
 struct scheduler;
 struct summaries;
 struct summary_store;
@@ -36,6 +37,7 @@ struct scheduler_options {
     struct summary_store *summaries;        /* NULL: they are kept in memory only */
     struct calibration_store *calibrations; /* NULL: what is learned of counts stays here */
     struct http_client *http;
+    struct answers *answers; /* NULL: none are kept or shared */
     const char *instance;
     uint64_t seed;
 };

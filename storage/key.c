@@ -75,6 +75,11 @@ struct key key_summary(const char *tenant, const char *digest)
     return make("sluice:sum:%zu:%s:%.64s", strlen(tenant), tenant, digest);
 }
 
+struct key key_answer(const char *digest)
+{
+    return make("sluice:ans:%.64s", digest);
+}
+
 struct key key_records(const char *set, const char *tenant)
 {
     return make("sluice:%s:%zu:%s", set, strlen(tenant), tenant);

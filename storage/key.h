@@ -26,6 +26,9 @@
  * made it; removed by its DELETE. sluice:lease:ID      who runs a batch. TTL 5 s, renewed by it.
  *   sluice:access        HASH id -> record of an access key (see storage/access_store.h). Owner:
  *                        who administers them; never removed by itself.
+ *   sluice:ans:DIGEST    an answer that is kept (storage/answer_store.h). TTL: cache.ttl_s.
+ *   sluice:ans:purged    HASH what was purged of these -> how often. Never removed.
+ *   sluice:ans:purge     channel: forget answers in memory
  *   sluice:access:changed channel: load the access keys again
  *   sluice:i:ID          channel: grants and cancels for one instance
  *   sluice:events        channel: state changes of durable jobs
@@ -47,6 +50,8 @@
 #define KEY_EVENTS         "sluice:events"
 #define KEY_ACCESS         "sluice:access"
 #define KEY_ACCESS_CHANGED "sluice:access:changed"
+#define KEY_ANSWERS_PURGED "sluice:ans:purged"
+#define KEY_ANSWERS_PURGE  "sluice:ans:purge"
 #define POOL_HASH_BYTES    9 /* 8 hex digits of SHA-256 and a NUL */
 
 struct key {
@@ -62,6 +67,7 @@ struct key key_session(const char *tenant, const char *id, const char *part);
 struct key key_sessions(const char *tenant);
 struct key key_calibration(const char *provider, const char *model);
 struct key key_summary(const char *tenant, const char *digest); /* hex */
+struct key key_answer(const char *digest);                      /* hex */
 struct key key_records(const char *set, const char *tenant);
 struct key key_lease(const char *id);
 struct key key_instance(const char *instance);
