@@ -60,6 +60,8 @@ static const struct route routes[] = {
     {"GET", "/v1/admin/keys/{id}", route_keys_get, SCOPE_ADMIN},
     {"POST", "/v1/admin/keys/{id}/rotate", route_keys_rotate, SCOPE_ADMIN},
     {"DELETE", "/v1/admin/keys/{id}", route_keys_remove, SCOPE_ADMIN},
+    {"GET", "/v1/admin/cache", route_cache_get, SCOPE_ADMIN},
+    {"DELETE", "/v1/admin/cache", route_cache_purge, SCOPE_ADMIN},
     {"GET", "/healthz", route_healthz, SCOPE_OPEN},
     {"GET", "/health/liveliness", route_healthz, SCOPE_OPEN},
     {"GET", "/readyz", route_readyz, SCOPE_OPEN},

@@ -28,6 +28,7 @@ struct instance;
 struct loop_lag;
 struct stats;
 struct access;
+struct answers;
 struct batches;
 
 struct service_options {
@@ -61,6 +62,7 @@ struct instance *service_presence(const struct service *s);
 struct stats *service_stats(const struct service *s);
 struct loop_lag *service_loop_lag(const struct service *s);
 struct access *service_access(const struct service *s);
+struct answers *service_answers(const struct service *s);
 const struct config *service_config(const struct service *s);
 const char *service_instance(const struct service *s);
 /* Not draining, and calls are taken: Redis is up, or redis.on_outage is not `closed`. */

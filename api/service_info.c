@@ -75,6 +75,11 @@ struct access *service_access(const struct service *s)
     return s->access;
 }
 
+struct answers *service_answers(const struct service *s)
+{
+    return s->answers;
+}
+
 const struct config *service_config(const struct service *s)
 {
     return scheduler_plan(s->scheduler)->config;

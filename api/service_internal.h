@@ -34,6 +34,8 @@ struct service {
     struct jobs *jobs;
     struct calibration_store *calibrations;
     struct summary_store *summaries;
+    struct answer_store *answer_store;
+    struct answers *answers;
     struct permits *permits;
     struct server *server;
     struct stats *stats;
