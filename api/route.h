@@ -81,7 +81,7 @@ void route_sessions_delete(const struct route_request *r);
 void route_sessions_post(const struct route_request *r); /* route_session_post.c */
 void route_cache_get(const struct route_request *r);     /* route_cache.c */
 void route_cache_purge(const struct route_request *r);
-void route_keys_list(const struct route_request *r);     /* route_keys.c */
+void route_keys_list(const struct route_request *r); /* route_keys.c */
 void route_keys_create(const struct route_request *r);
 void route_keys_get(const struct route_request *r);
 void route_keys_rotate(const struct route_request *r);

@@ -157,8 +157,8 @@
 #define ANSWER_MAX_BYTES         (8 * MIB) /* of one that is kept; `cache.max_entry_bytes` */
 #define ANSWER_MAX_STORED_BYTES  (1 * MIB) /* of one in Redis, whose connection others wait for */
 #define ANSWER_LOOK_MS           100       /* that a request waits for Redis to find one */
-#define FLIGHT_MAX_BYTES         (8 * MIB) /* of an answer that several read, kept for the slowest */
-#define FLIGHT_MAX_FAILURES      3         /* requests sent in vain before all who wait are told */
+#define FLIGHT_MAX_BYTES         (8 * MIB) /* of an answer that several read */
+#define FLIGHT_MAX_FAILURES      3         /* sent in vain, before all who wait are told */
 #define FLIGHT_TURN              64        /* readers that are served in one turn of the loop */
 
 /* Permits */

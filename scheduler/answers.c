@@ -28,6 +28,7 @@ struct answers *answers_new(struct event_base *base, struct answer_store *store,
         return NULL;
     a->base = base;
     a->store = store;
+    (void)snprintf(a->id, sizeof(a->id), "%016" PRIx64, seed);
     answer_cache_init(&a->cache, seed);
     map_init(&a->flights, seed ^ 1);
     list_init(&a->all);
@@ -154,9 +155,10 @@ static void purge_here(struct answers *a, const char *tenant, const char *model)
 void answers_purge(struct answers *a, const char *tenant, const char *model, answer_purged_fn fn,
                    void *arg)
 {
+    struct answer_purge what = {.by = a->id, .tenant = tenant, .model = model};
     purge_here(a, tenant, model);
     if (a->store)
-        answer_store_purge(a->store, tenant, model, fn, arg);
+        answer_store_purge(a->store, &what, fn, arg);
     else
         fn(arg, REDIS_OK);
 }
@@ -164,13 +166,16 @@ void answers_purge(struct answers *a, const char *tenant, const char *model, ans
 void answers_purged(struct answers *a, const char *payload)
 {
     char tenant[TENANT_NAME_BYTES + 1];
-    const char *end = strchr(payload, '\n');
-    if (!end || (size_t)(end - payload) >= sizeof(tenant)) {
+    size_t by = strcspn(payload, "\n");
+    const char *name = payload[by] ? payload + by + 1 : "", *end = strchr(name, '\n');
+    if (by == strlen(a->id) && memcmp(payload, a->id, by) == 0)
+        return; /* it would take what was kept since then */
+    if (!end || (size_t)(end - name) >= sizeof(tenant)) {
         log_write(LOG_WARN, "a purge of answers could not be read, all go from memory", NULL);
         purge_here(a, "", "");
         return;
     }
-    (void)snprintf(tenant, sizeof(tenant), "%.*s", (int)(end - payload), payload);
+    (void)snprintf(tenant, sizeof(tenant), "%.*s", (int)(end - name), name);
     purge_here(a, tenant, end + 1);
 }
 

@@ -17,6 +17,7 @@ struct config;
 struct answers {
     struct event_base *base;
     struct answer_store *store;
+    char id[17]; /* of this one, for purges: its own come back to it over the channel */
     struct answer_cache cache;
     struct map flights;  /* key -> the one that may be joined */
     struct list all;     /* of struct flight */

@@ -167,12 +167,12 @@ static void on_counted(void *arg, enum redis_status status, const struct redisRe
                            p->store->timeout_ms, on_told, p);
 }
 
-void answer_store_purge(struct answer_store *s, const char *tenant, const char *model,
+void answer_store_purge(struct answer_store *s, const struct answer_purge *what,
                         answer_purged_fn fn, void *arg)
 {
     char field[FIELD_BYTES];
     struct purge *p = calloc(1, sizeof(*p));
-    size_t len = strlen(tenant) + strlen(model) + 2;
+    size_t len = strlen(what->by) + strlen(what->tenant) + strlen(what->model) + 3;
     char *payload = malloc(len);
     if (!p || !payload) {
         free(p);
@@ -180,9 +180,9 @@ void answer_store_purge(struct answer_store *s, const char *tenant, const char *
         fn(arg, REDIS_BUSY_LOCAL);
         return;
     }
-    (void)snprintf(payload, len, "%s\n%s", tenant, model);
+    (void)snprintf(payload, len, "%s\n%s\n%s", what->by, what->tenant, what->model);
     *p = (struct purge){.store = s, .fn = fn, .arg = arg, .payload = payload};
-    write_field(tenant, model, field);
+    write_field(what->tenant, what->model, field);
     redis_link_command(s->link, REDIS_ARGS("HINCRBY", KEY_ANSWERS_PURGED, field, "1"),
                        s->timeout_ms, on_counted, p);
 }

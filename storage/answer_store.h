@@ -9,7 +9,7 @@
  *   sluice:ans:DIGEST   STRING stamp, LF, the answer. TTL: cache.ttl_s
  *   sluice:ans:purged   HASH what was purged -> how often. Never removed: one field for each name
  *                       that was ever purged.
- *   sluice:ans:purge    channel: tenant, LF, model; "" for all
+ *   sluice:ans:purge    channel: who purges, LF, tenant, LF, model; "" for all
  *
  * Nothing but the time that each is kept bounds them all: give a Redis that is to be bounded a
  * maxmemory of its own, or keep them in memory only.
@@ -53,9 +53,13 @@ struct answer_bytes {
 /* Not answered: what is lost is asked for again. */
 void answer_store_put(struct answer_store *s, const struct answer_bytes *answer);
 
-/* "" all. Tells all instances, which forget what they have in memory. */
+struct answer_purge {
+    const char *by;             /* who has forgotten them already */
+    const char *tenant, *model; /* "" all */
+};
+/* Tells all instances, which forget what they have in memory. */
 typedef void (*answer_purged_fn)(void *arg, enum redis_status status);
-void answer_store_purge(struct answer_store *s, const char *tenant, const char *model,
+void answer_store_purge(struct answer_store *s, const struct answer_purge *what,
                         answer_purged_fn fn, void *arg);
 
 #endif

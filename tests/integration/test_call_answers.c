@@ -1,44 +1,9 @@
 /* Equal requests: answers that are kept, and calls that share one on its way. */
-#include "scheduler/answers.h"
-#include "tests/support/core_kit.h"
+#include "tests/support/answer_kit.h"
 
-#include "storage/redis_reply.h"
-
-#include <hiredis.h>
-
-#define JSON_TYPE "Content-Type: application/json\r\n"
-#define SSE_TYPE  "Content-Type: text/event-stream\r\n"
-#define USAGE     "\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":2,\"total_tokens\":9}"
-#define ANSWER(reason)                                                                             \
-    "{\"choices\":[{\"index\":0,\"finish_reason\":\"" reason "\",\"message\":{\"content\":\"yes\"" \
-    "}}]," USAGE "}"
-#define CHUNK(text)                                                                                \
-    "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" text                              \
-    "\"},\"finish_reason\":null}]}\n\n"
-#define LAST                                                                                       \
-    "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"              \
-    "data: [DONE]\n\n"
-#define ASK(more)                                                                                  \
-    "{\"model\":\"m\",\"max_tokens\":10,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}"      \
-    "]" more "}"
-#define STEADY     ASK(",\"temperature\":0")
-#define STREAM     ASK(",\"temperature\":0,\"stream\":true")
-#define LIMITS     "rpm: 1000, tpm: 100000"
-#define KEPT       "cache: {enabled: true}\n"
-#define KEPT_REDIS "cache: {enabled: true, redis: true}\n"
-
-static const struct fake_step plain[] = {
-    {.op = FAKE_READ},
-    {.op = FAKE_SEND, .bytes = CORE_REPLY("200 OK", JSON_TYPE, ANSWER("stop"))},
-    {.op = FAKE_CLOSE}};
 static const struct fake_step cut[] = {
     {.op = FAKE_READ},
     {.op = FAKE_SEND, .bytes = CORE_REPLY("200 OK", JSON_TYPE, ANSWER("length"))},
-    {.op = FAKE_CLOSE}};
-static const struct fake_step stalls[] = {
-    {.op = FAKE_READ},
-    {.op = FAKE_STALL},
-    {.op = FAKE_SEND, .bytes = CORE_REPLY("200 OK", JSON_TYPE, ANSWER("stop"))},
     {.op = FAKE_CLOSE}};
 static const struct fake_step streams[] = {
     {.op = FAKE_READ},
@@ -58,70 +23,30 @@ static const struct fake_step refuses[] = {
      .bytes = CORE_REPLY("400 Bad Request", JSON_TYPE, "{\"error\":{\"message\":\"no\"}}")},
     {.op = FAKE_CLOSE}};
 
-#define STREAM_BYTES CHUNK("one") CHUNK("two") LAST
-
-struct wish {
-    const char *tenant;
-    enum pool_class class;
-    int64_t max_wait_ms;
-    struct answer_wish cache;
-};
-
-static void begin(struct core_kit *k, struct core_call *c, const char *body,
-                  const struct wish *wish)
-{
-    struct call_spec spec = {.endpoint = WIRE_CHAT,
-                             .body = strdup(body),
-                             .body_len = strlen(body),
-                             .tenant = wish && wish->tenant ? wish->tenant : "default",
-                             .weight = 1,
-                             .class = wish ? wish->class : CLASS_NORMAL,
-                             .max_wait_ms =
-                                 wish && wish->max_wait_ms ? wish->max_wait_ms : CORE_WAIT_MS};
-    if (wish)
-        spec.cache = wish->cache;
-    core_call_spec(k, c, &spec);
-    assert_int_equal(c->queued + c->starts + c->ends + c->fails, 0);
-}
-
-static void ask(struct core_kit *k, struct core_call *c, const char *body, const struct wish *wish)
-{
-    *c = (struct core_call){.kit = k};
-    begin(k, c, body, wish);
-    CORE_UNTIL(k, core_call_over(c));
-    assert_int_equal(c->starts, 1);
-    assert_int_equal(c->ends, 1);
-}
-
-static void settled(struct core_kit *k)
-{
-    CORE_UNTIL(k, core_running(k) == 0 && scheduler_active(k->scheduler) == 0);
-}
-
 static void an_answer_is_given_again(void **state)
 {
     struct core_kit *k = *state;
     struct core_call first, second, other;
     struct answers_stats s;
     core_kit_start(k, LIMITS, KEPT);
-    FAKE_SCRIPT(k->provider, plain);
-    ask(k, &first, STEADY, NULL);
+    FAKE_SCRIPT(k->provider, answer_plain);
+    answer_ask(k, &first, STEADY, NULL);
     assert_string_equal(first.cache, "miss");
     assert_string_equal(first.decision, "admitted");
-    ask(k, &second, ASK(", \"user\": \"me\" ,\"temperature\":0"), NULL);
+    answer_ask(k, &second, ASK(", \"user\": \"me\" ,\"temperature\":0"), NULL);
     assert_string_equal(second.cache, "hit-memory");
     assert_string_equal(second.decision, "cached");
     assert_string_equal(second.body, first.body);
     assert_int_equal(second.status, 200);
     assert_int_equal(fake_provider_requests(k->provider), 1);
-    ask(k, &other, ASK(",\"temperature\":0,\"top_p\":1"), NULL);
+    answer_ask(k, &other, ASK(",\"temperature\":0,\"top_p\":1"), NULL);
     assert_string_equal(other.cache, "miss");
     assert_int_equal(fake_provider_requests(k->provider), 2);
     answers_stats(k->answers, &s);
     assert_int_equal(s.entries, 2);
     assert_int_equal(s.hits_memory, 1);
     assert_int_equal(s.misses, 2);
-    settled(k);
+    answer_settled(k);
 }
 
 static void what_was_given_again_is_counted_once(void **state)
@@ -130,102 +55,103 @@ static void what_was_given_again_is_counted_once(void **state)
     struct core_call c;
     size_t at = 0;
     core_kit_start(k, LIMITS, KEPT);
-    FAKE_SCRIPT(k->provider, plain);
-    ask(k, &c, STEADY, NULL);
-    ask(k, &c, STEADY, NULL);
+    FAKE_SCRIPT(k->provider, answer_plain);
+    answer_ask(k, &c, STEADY, NULL);
+    answer_ask(k, &c, STEADY, NULL);
     const struct pool_stats *stats =
         pool_agent_stats(scheduler_next_pool(k->scheduler, &at)->agent);
     assert_int_equal(stats->count[COUNT_cached], 1);
     assert_int_equal(stats->count[COUNT_tokens_cached], 9);
     assert_int_equal(stats->count[COUNT_tokens_input], 7);
     assert_int_equal(stats->count[COUNT_succeeded], 2);
-    settled(k);
+    answer_settled(k);
 }
 
 static void only_what_may_be_is_kept(void **state)
 {
     struct core_kit *k = *state;
     struct core_call c;
-    const struct wish off = {.cache = {.mode = ANSWER_OFF}},
-                      no_store = {.cache = {.no_store = true}}, on = {.cache = {.mode = ANSWER_ON}};
+    const struct answer_call off = {.cache = {.mode = ANSWER_OFF}},
+                             no_store = {.cache = {.no_store = true}},
+                             on = {.cache = {.mode = ANSWER_ON}};
     core_kit_start(k, LIMITS, KEPT);
-    FAKE_SCRIPT(k->provider, plain);
-    ask(k, &c, ASK(""), NULL);
+    FAKE_SCRIPT(k->provider, answer_plain);
+    answer_ask(k, &c, ASK(""), NULL);
     assert_string_equal(c.cache, "bypass");
-    ask(k, &c, STEADY, &off);
+    answer_ask(k, &c, STEADY, &off);
     assert_string_equal(c.cache, "bypass");
-    ask(k, &c, STEADY, &no_store);
-    ask(k, &c, ASK(",\"temperature\":0,\"temperature\":0"), NULL);
+    answer_ask(k, &c, STEADY, &no_store);
+    answer_ask(k, &c, ASK(",\"temperature\":0,\"temperature\":0"), NULL);
     assert_string_equal(c.cache, "bypass");
     FAKE_SCRIPT(k->provider, cut);
-    ask(k, &c, STEADY, NULL);
+    answer_ask(k, &c, STEADY, NULL);
     assert_string_equal(c.cache, "miss");
-    FAKE_SCRIPT(k->provider, plain);
-    ask(k, &c, STEADY, NULL);
+    FAKE_SCRIPT(k->provider, answer_plain);
+    answer_ask(k, &c, STEADY, NULL);
     assert_string_equal(c.cache, "miss");
-    ask(k, &c, STEADY, &no_store);
+    answer_ask(k, &c, STEADY, &no_store);
     assert_string_equal(c.cache, "hit-memory");
-    ask(k, &c, ASK(""), &on);
+    answer_ask(k, &c, ASK(""), &on);
     assert_string_equal(c.cache, "miss");
-    ask(k, &c, ASK(""), &on);
+    answer_ask(k, &c, ASK(""), &on);
     assert_string_equal(c.cache, "hit-memory");
-    settled(k);
+    answer_settled(k);
 }
 
 static void without_being_asked_nothing_is_kept(void **state)
 {
     struct core_kit *k = *state;
     struct core_call c;
-    const struct wish on = {.cache = {.mode = ANSWER_ON}};
+    const struct answer_call on = {.cache = {.mode = ANSWER_ON}};
     core_kit_start(k, LIMITS, NULL);
-    FAKE_SCRIPT(k->provider, plain);
-    ask(k, &c, STEADY, NULL);
-    ask(k, &c, STEADY, NULL);
+    FAKE_SCRIPT(k->provider, answer_plain);
+    answer_ask(k, &c, STEADY, NULL);
+    answer_ask(k, &c, STEADY, NULL);
     assert_string_equal(c.cache, "");
-    ask(k, &c, STEADY, &on);
+    answer_ask(k, &c, STEADY, &on);
     assert_string_equal(c.cache, "miss");
-    ask(k, &c, STEADY, &on);
+    answer_ask(k, &c, STEADY, &on);
     assert_string_equal(c.cache, "hit-memory");
-    settled(k);
+    answer_settled(k);
 }
 
 static void what_is_too_old_for_the_caller_is_asked_anew(void **state)
 {
     struct core_kit *k = *state;
     struct core_call c;
-    const struct wish no_cache = {.cache = {.no_cache = true}},
-                      fresh = {.cache = {.min_fresh_s = 7200}};
+    const struct answer_call no_cache = {.cache = {.no_cache = true}},
+                             fresh = {.cache = {.min_fresh_s = 7200}};
     core_kit_start(k, LIMITS, KEPT);
-    FAKE_SCRIPT(k->provider, plain);
-    ask(k, &c, STEADY, NULL);
-    ask(k, &c, STEADY, &no_cache);
+    FAKE_SCRIPT(k->provider, answer_plain);
+    answer_ask(k, &c, STEADY, NULL);
+    answer_ask(k, &c, STEADY, &no_cache);
     assert_string_equal(c.cache, "miss");
-    ask(k, &c, STEADY, &fresh);
+    answer_ask(k, &c, STEADY, &fresh);
     assert_string_equal(c.cache, "miss");
-    ask(k, &c, STEADY, NULL);
+    answer_ask(k, &c, STEADY, NULL);
     assert_string_equal(c.cache, "hit-memory");
     assert_int_equal(fake_provider_requests(k->provider), 3);
-    settled(k);
+    answer_settled(k);
 }
 
 static void tenants_never_share(void **state)
 {
     struct core_kit *k = *state;
     struct core_call a = {.kit = k}, b = {.kit = k}, again;
-    const struct wish ann = {.tenant = "ann"}, bob = {.tenant = "bob"};
+    const struct answer_call ann = {.tenant = "ann"}, bob = {.tenant = "bob"};
     core_kit_start(k, LIMITS, KEPT_REDIS);
-    FAKE_SCRIPT(k->provider, stalls);
-    begin(k, &a, STEADY, &ann);
-    begin(k, &b, STEADY, &bob);
+    FAKE_SCRIPT(k->provider, answer_stalls);
+    answer_begin(k, &a, STEADY, &ann);
+    answer_begin(k, &b, STEADY, &bob);
     CORE_UNTIL(k, fake_provider_stalled(k->provider) == 2);
     fake_provider_go(k->provider);
     CORE_UNTIL(k, core_call_over(&a) && core_call_over(&b));
     assert_string_equal(a.cache, "miss");
     assert_string_equal(b.cache, "miss");
-    FAKE_SCRIPT(k->provider, plain);
-    ask(k, &again, STEADY, &(struct wish){.tenant = "cid"});
+    FAKE_SCRIPT(k->provider, answer_plain);
+    answer_ask(k, &again, STEADY, &(struct answer_call){.tenant = "cid"});
     assert_string_equal(again.cache, "miss");
-    settled(k);
+    answer_settled(k);
 }
 
 /* ---- together */
@@ -237,10 +163,10 @@ static void equal_calls_are_one_request(void **state)
     struct core_kit *k = *state;
     static struct core_call all[MANY];
     core_kit_start(k, LIMITS, KEPT);
-    FAKE_SCRIPT(k->provider, stalls);
+    FAKE_SCRIPT(k->provider, answer_stalls);
     for (size_t i = 0; i < MANY; i++) {
         all[i] = (struct core_call){.kit = k};
-        begin(k, &all[i], STEADY, NULL);
+        answer_begin(k, &all[i], STEADY, NULL);
     }
     CORE_UNTIL(k, fake_provider_stalled(k->provider) == 1);
     fake_provider_go(k->provider);
@@ -251,7 +177,7 @@ static void equal_calls_are_one_request(void **state)
         assert_string_equal(all[i].cache, i == 0 ? "miss" : "shared");
     }
     assert_int_equal(fake_provider_requests(k->provider), 1);
-    settled(k);
+    answer_settled(k);
 }
 
 static void who_comes_late_is_given_a_stream_from_its_beginning(void **state)
@@ -260,9 +186,9 @@ static void who_comes_late_is_given_a_stream_from_its_beginning(void **state)
     struct core_call first = {.kit = k}, late = {.kit = k}, again;
     core_kit_start(k, LIMITS, KEPT);
     FAKE_SCRIPT(k->provider, streams);
-    begin(k, &first, STREAM, NULL);
+    answer_begin(k, &first, STREAM, NULL);
     CORE_UNTIL(k, first.len > 0);
-    begin(k, &late, STREAM, NULL);
+    answer_begin(k, &late, STREAM, NULL);
     CORE_UNTIL(k, late.len > 0);
     assert_string_equal(late.body, CHUNK("one"));
     fake_provider_go(k->provider);
@@ -270,12 +196,13 @@ static void who_comes_late_is_given_a_stream_from_its_beginning(void **state)
     assert_string_equal(first.body, STREAM_BYTES);
     assert_string_equal(late.body, STREAM_BYTES);
     assert_int_equal(fake_provider_requests(k->provider), 1);
-    ask(k, &again, STREAM, NULL);
+    answer_ask(k, &again, STREAM, NULL);
     assert_string_equal(again.cache, "hit-memory");
     assert_string_equal(again.body, STREAM_BYTES);
-    ask(k, &again, STEADY, NULL);
+    FAKE_SCRIPT(k->provider, answer_plain);
+    answer_ask(k, &again, STEADY, NULL);
     assert_string_equal(again.cache, "miss");
-    settled(k);
+    answer_settled(k);
 }
 
 static void the_answer_goes_on_when_its_first_owner_leaves(void **state)
@@ -284,9 +211,9 @@ static void the_answer_goes_on_when_its_first_owner_leaves(void **state)
     struct core_call first = {.kit = k}, late = {.kit = k};
     core_kit_start(k, LIMITS, KEPT);
     FAKE_SCRIPT(k->provider, streams);
-    begin(k, &first, STREAM, NULL);
+    answer_begin(k, &first, STREAM, NULL);
     CORE_UNTIL(k, first.len > 0);
-    begin(k, &late, STREAM, NULL);
+    answer_begin(k, &late, STREAM, NULL);
     core_call_cancel(&first);
     CORE_UNTIL(k, late.len > 0);
     fake_provider_go(k->provider);
@@ -295,7 +222,7 @@ static void the_answer_goes_on_when_its_first_owner_leaves(void **state)
     assert_int_equal(late.ends, 1);
     assert_int_equal(first.ends + first.fails, 0);
     assert_int_equal(fake_provider_requests(k->provider), 1);
-    settled(k);
+    answer_settled(k);
 }
 
 static void a_request_that_nobody_waits_for_ends(void **state)
@@ -303,15 +230,15 @@ static void a_request_that_nobody_waits_for_ends(void **state)
     struct core_kit *k = *state;
     struct core_call first = {.kit = k}, late = {.kit = k};
     core_kit_start(k, LIMITS, KEPT);
-    FAKE_SCRIPT(k->provider, stalls);
-    begin(k, &first, STEADY, NULL);
-    begin(k, &late, STEADY, NULL);
+    FAKE_SCRIPT(k->provider, answer_stalls);
+    answer_begin(k, &first, STEADY, NULL);
+    answer_begin(k, &late, STEADY, NULL);
     CORE_UNTIL(k, fake_provider_stalled(k->provider) == 1);
     core_call_cancel(&first);
     core_kit_step(k);
     assert_int_equal(fake_provider_open(k->provider), 1);
     core_call_cancel(&late);
-    settled(k);
+    answer_settled(k);
     CORE_UNTIL(k, fake_provider_open(k->provider) == 0);
     assert_int_equal(first.ends + first.fails + late.ends + late.fails, 0);
 }
@@ -322,8 +249,8 @@ static void a_slow_reader_holds_nobody_up(void **state)
     struct core_call first = {.kit = k}, slow = {.kit = k, .pause_at_data = true};
     core_kit_start(k, LIMITS, KEPT);
     FAKE_SCRIPT(k->provider, streams);
-    begin(k, &first, STREAM, NULL);
-    begin(k, &slow, STREAM, NULL);
+    answer_begin(k, &first, STREAM, NULL);
+    answer_begin(k, &slow, STREAM, NULL);
     CORE_UNTIL(k, slow.len > 0 && fake_provider_stalled(k->provider) == 1);
     fake_provider_go(k->provider);
     CORE_UNTIL(k, core_call_over(&first));
@@ -333,7 +260,7 @@ static void a_slow_reader_holds_nobody_up(void **state)
     call_resume(slow.call);
     CORE_UNTIL(k, core_call_over(&slow));
     assert_string_equal(slow.body, STREAM_BYTES);
-    settled(k);
+    answer_settled(k);
 }
 
 static void a_slow_leader_holds_nobody_up(void **state)
@@ -342,13 +269,13 @@ static void a_slow_leader_holds_nobody_up(void **state)
     struct core_call slow = {.kit = k, .pause_at_data = true}, late = {.kit = k};
     core_kit_start(k, LIMITS, KEPT);
     FAKE_SCRIPT(k->provider, streams);
-    begin(k, &slow, STREAM, NULL);
-    begin(k, &late, STREAM, NULL);
+    answer_begin(k, &slow, STREAM, NULL);
+    answer_begin(k, &late, STREAM, NULL);
     CORE_UNTIL(k, late.len > 0 && fake_provider_stalled(k->provider) == 1);
     fake_provider_go(k->provider);
     CORE_UNTIL(k, core_call_over(&late));
     assert_string_equal(late.body, STREAM_BYTES);
-    settled(k);
+    answer_settled(k);
 }
 
 static void alone_a_slow_leader_stops_its_provider(void **state)
@@ -357,7 +284,7 @@ static void alone_a_slow_leader_stops_its_provider(void **state)
     struct core_call slow = {.kit = k, .pause_at_data = true};
     core_kit_start(k, LIMITS, KEPT);
     FAKE_SCRIPT(k->provider, streams);
-    begin(k, &slow, STREAM, NULL);
+    answer_begin(k, &slow, STREAM, NULL);
     CORE_UNTIL(k, slow.len > 0 && fake_provider_stalled(k->provider) == 1);
     fake_provider_go(k->provider);
     CORE_UNTIL(k, fake_provider_open(k->provider) == 0);
@@ -368,29 +295,28 @@ static void alone_a_slow_leader_stops_its_provider(void **state)
     call_resume(slow.call);
     CORE_UNTIL(k, core_call_over(&slow));
     assert_string_equal(slow.body, STREAM_BYTES);
-    settled(k);
+    answer_settled(k);
 }
 
 static void when_the_first_fails_the_next_one_asks(void **state)
 {
     struct core_kit *k = *state;
     struct core_call first = {.kit = k}, second = {.kit = k}, third = {.kit = k}, spent;
-    const struct wish hasty = {.max_wait_ms = 300};
+    const struct answer_call hasty = {.max_wait_ms = 300};
     core_kit_start(k, "rpm: 1, tpm: 100000", KEPT);
-    FAKE_SCRIPT(k->provider, plain);
-    ask(k, &spent, ASK(""), NULL);
-    begin(k, &first, STEADY, &hasty);
-    begin(k, &second, STEADY, &(struct wish){.max_wait_ms = 3600000});
-    begin(k, &third, STEADY, &(struct wish){.max_wait_ms = 3600000});
+    FAKE_SCRIPT(k->provider, answer_plain);
+    answer_ask(k, &spent, ASK(""), NULL);
+    answer_begin(k, &first, STEADY, &hasty);
+    answer_begin(k, &second, STEADY, &(struct answer_call){.max_wait_ms = 3600000});
+    answer_begin(k, &third, STEADY, &(struct answer_call){.max_wait_ms = 3600000});
     CORE_UNTIL(k, core_call_over(&first));
     assert_int_equal(first.failure.status, 504);
-    CORE_UNTIL(k, second.queued == 1);
-    assert_int_equal(core_queued(k), 1);
+    CORE_UNTIL(k, second.queued == 1 && core_queued(k) == 1);
     assert_int_equal(second.fails + third.fails + third.queued, 0);
     core_call_cancel(&third);
     core_call_cancel(&second);
     CORE_UNTIL(k, core_queued(k) == 0);
-    settled(k);
+    answer_settled(k);
 }
 
 static void an_answer_that_breaks_off_ends_all_its_readers(void **state)
@@ -399,8 +325,8 @@ static void an_answer_that_breaks_off_ends_all_its_readers(void **state)
     struct core_call first = {.kit = k}, second = {.kit = k}, again;
     core_kit_start(k, LIMITS, KEPT);
     FAKE_SCRIPT(k->provider, breaks);
-    begin(k, &first, STREAM, NULL);
-    begin(k, &second, STREAM, NULL);
+    answer_begin(k, &first, STREAM, NULL);
+    answer_begin(k, &second, STREAM, NULL);
     CORE_UNTIL(k, second.len > 0 && fake_provider_stalled(k->provider) == 1);
     fake_provider_go(k->provider);
     CORE_UNTIL(k, core_call_over(&first) && core_call_over(&second));
@@ -408,11 +334,11 @@ static void an_answer_that_breaks_off_ends_all_its_readers(void **state)
     assert_int_equal(second.fails, 1);
     FAKE_SCRIPT(k->provider, streams);
     again = (struct core_call){.kit = k};
-    begin(k, &again, STREAM, NULL);
+    answer_begin(k, &again, STREAM, NULL);
     CORE_UNTIL(k, again.len > 0);
     assert_string_equal(again.cache, "miss");
     core_call_cancel(&again);
-    settled(k);
+    answer_settled(k);
 }
 
 static void a_request_that_is_wrong_is_so_for_all(void **state)
@@ -421,8 +347,8 @@ static void a_request_that_is_wrong_is_so_for_all(void **state)
     struct core_call first = {.kit = k}, second = {.kit = k}, again;
     core_kit_start(k, LIMITS, KEPT);
     FAKE_SCRIPT(k->provider, refuses);
-    begin(k, &first, STEADY, NULL);
-    begin(k, &second, STEADY, NULL);
+    answer_begin(k, &first, STEADY, NULL);
+    answer_begin(k, &second, STEADY, NULL);
     CORE_UNTIL(k, fake_provider_stalled(k->provider) == 1);
     fake_provider_go(k->provider);
     CORE_UNTIL(k, core_call_over(&first) && core_call_over(&second));
@@ -430,41 +356,41 @@ static void a_request_that_is_wrong_is_so_for_all(void **state)
     assert_int_equal(second.status, 400);
     assert_string_equal(second.body, first.body);
     assert_int_equal(fake_provider_requests(k->provider), 1);
-    FAKE_SCRIPT(k->provider, plain);
-    ask(k, &again, STEADY, NULL);
+    FAKE_SCRIPT(k->provider, answer_plain);
+    answer_ask(k, &again, STEADY, NULL);
     assert_string_equal(again.cache, "miss");
-    settled(k);
+    answer_settled(k);
 }
 
 static void one_who_is_urgent_does_not_wait_behind_a_batch(void **state)
 {
     struct core_kit *k = *state;
     struct core_call slow = {.kit = k}, urgent = {.kit = k}, spent;
-    const struct wish batch = {.class = CLASS_BATCH, .max_wait_ms = 3600000},
-                      now = {.class = CLASS_INTERACTIVE, .max_wait_ms = 3600000};
+    const struct answer_call batch = {.class = CLASS_BATCH, .max_wait_ms = 3600000},
+                             now = {.class = CLASS_INTERACTIVE, .max_wait_ms = 3600000};
     core_kit_start(k, "rpm: 1, tpm: 100000", KEPT);
-    FAKE_SCRIPT(k->provider, plain);
-    ask(k, &spent, ASK(""), NULL);
-    begin(k, &slow, STEADY, &batch);
+    FAKE_SCRIPT(k->provider, answer_plain);
+    answer_ask(k, &spent, ASK(""), NULL);
+    answer_begin(k, &slow, STEADY, &batch);
     CORE_UNTIL(k, slow.queued == 1);
-    begin(k, &urgent, STEADY, &now);
+    answer_begin(k, &urgent, STEADY, &now);
     CORE_UNTIL(k, urgent.queued == 1);
     assert_int_equal(core_queued(k), 2);
     core_call_cancel(&slow);
     core_call_cancel(&urgent);
     CORE_UNTIL(k, core_queued(k) == 0);
-    settled(k);
+    answer_settled(k);
 }
 
 static void patience_ends_with_the_queue(void **state)
 {
     struct core_kit *k = *state;
     struct core_call first = {.kit = k}, second = {.kit = k};
-    const struct wish hasty = {.max_wait_ms = 250};
+    const struct answer_call hasty = {.class = CLASS_NORMAL, .max_wait_ms = 250};
     core_kit_start(k, LIMITS, KEPT);
-    FAKE_SCRIPT(k->provider, stalls);
-    begin(k, &first, STEADY, NULL);
-    begin(k, &second, STEADY, &hasty);
+    FAKE_SCRIPT(k->provider, answer_stalls);
+    answer_begin(k, &first, STEADY, NULL);
+    answer_begin(k, &second, STEADY, &hasty);
     CORE_UNTIL(k, fake_provider_stalled(k->provider) == 1);
     int64_t until_ms = clock_mono_ms() + 300;
     CORE_UNTIL(k, clock_mono_ms() > until_ms);
@@ -472,144 +398,7 @@ static void patience_ends_with_the_queue(void **state)
     fake_provider_go(k->provider);
     CORE_UNTIL(k, core_call_over(&second));
     assert_int_equal(second.ends, 1);
-    settled(k);
-}
-
-/* ---- Redis */
-
-static void redis_knows_what_memory_has_lost(void **state)
-{
-    struct core_kit *k = *state;
-    struct core_call first, second, third;
-    core_kit_start(k, LIMITS, KEPT_REDIS);
-    FAKE_SCRIPT(k->provider, plain);
-    ask(k, &first, STEADY, NULL);
-    assert_string_equal(first.cache, "miss");
-    answers_channel_back(k->answers);
-    ask(k, &second, STEADY, NULL);
-    assert_string_equal(second.cache, "hit-redis");
-    assert_string_equal(second.decision, "cached");
-    assert_string_equal(second.body, first.body);
-    ask(k, &third, STEADY, NULL);
-    assert_string_equal(third.cache, "hit-memory");
-    assert_int_equal(fake_provider_requests(k->provider), 1);
-    settled(k);
-}
-
-static void a_redis_that_does_not_answer_is_a_miss(void **state)
-{
-    struct core_kit *k = *state;
-    struct core_call c = {.kit = k};
-    core_kit_start(k, LIMITS, KEPT_REDIS "redis: {on_outage: open}\n");
-    FAKE_SCRIPT(k->provider, stalls);
-    redis_fixture_pause(&k->redis);
-    begin(k, &c, STEADY, NULL);
-    /* Its ticket needs Redis as well, so only that it goes on is seen here. */
-    int64_t until_ms = clock_mono_ms() + 2 * ANSWER_LOOK_MS;
-    CORE_UNTIL(k, clock_mono_ms() > until_ms);
-    assert_string_equal(call_cache_word(c.call), "miss");
-    assert_string_equal(call_decision(c.call), "admitted");
-    redis_fixture_resume(&k->redis);
-    CORE_UNTIL(k, fake_provider_stalled(k->provider) == 1);
-    fake_provider_go(k->provider);
-    CORE_UNTIL(k, core_call_over(&c));
-    assert_int_equal(c.ends, 1);
-    settled(k);
-}
-
-static void who_leaves_while_redis_is_asked_is_forgotten(void **state)
-{
-    struct core_kit *k = *state;
-    struct core_call c = {.kit = k}, next;
-    core_kit_start(k, LIMITS, KEPT_REDIS);
-    FAKE_SCRIPT(k->provider, plain);
-    begin(k, &c, STEADY, NULL);
-    core_call_cancel(&c);
-    ask(k, &next, STEADY, NULL);
-    assert_int_equal(fake_provider_requests(k->provider), 1);
-    assert_int_equal(c.ends + c.fails, 0);
-    settled(k);
-}
-
-struct told {
-    int times;
-    enum redis_status status;
-};
-
-static void on_purged(void *arg, enum redis_status status)
-{
-    struct told *t = arg;
-    t->times++;
-    t->status = status;
-}
-
-static void purge(struct core_kit *k, const char *tenant, const char *model)
-{
-    struct told t = {.times = 0};
-    answers_purge(k->answers, tenant, model, on_purged, &t);
-    CORE_UNTIL(k, t.times == 1);
-    assert_int_equal(t.status, REDIS_OK);
-}
-
-static void what_is_purged_is_gone_from_redis_as_well(void **state)
-{
-    struct core_kit *k = *state;
-    struct core_call c;
-    const struct wish ann = {.tenant = "ann"}, bob = {.tenant = "bob"};
-    core_kit_start(k, LIMITS, KEPT_REDIS);
-    FAKE_SCRIPT(k->provider, plain);
-    ask(k, &c, STEADY, &ann);
-    ask(k, &c, STEADY, &bob);
-    purge(k, "ann", "");
-    ask(k, &c, STEADY, &bob);
-    assert_string_equal(c.cache, "hit-memory");
-    ask(k, &c, STEADY, &ann);
-    assert_string_equal(c.cache, "miss");
-    purge(k, "", "other");
-    ask(k, &c, STEADY, &ann);
-    assert_string_equal(c.cache, "hit-memory");
-    purge(k, "", "m");
-    ask(k, &c, STEADY, &bob);
-    assert_string_equal(c.cache, "miss");
-    purge(k, "", "");
-    ask(k, &c, STEADY, &bob);
-    assert_string_equal(c.cache, "miss");
-    settled(k);
-}
-
-static void what_another_instance_purges_is_forgotten(void **state)
-{
-    struct core_kit *k = *state;
-    struct core_call c;
-    struct told t = {.times = 0};
-    core_kit_start(k, LIMITS, KEPT_REDIS);
-    struct answers *other = answers_new(k->base, k->answer_store, 2);
-    struct answers_stats s;
-    FAKE_SCRIPT(k->provider, plain);
-    ask(k, &c, STEADY, NULL);
-    answers_purge(other, "default", "m", on_purged, &t);
-    CORE_UNTIL(k, t.times == 1 && (answers_stats(k->answers, &s), s.entries == 0));
-    ask(k, &c, STEADY, NULL);
-    assert_string_equal(c.cache, "miss");
-    answers_free(other);
-    settled(k);
-}
-
-static void what_is_purged_while_it_is_made_is_not_kept(void **state)
-{
-    struct core_kit *k = *state;
-    struct core_call first = {.kit = k}, again;
-    core_kit_start(k, LIMITS, KEPT_REDIS);
-    FAKE_SCRIPT(k->provider, stalls);
-    begin(k, &first, STEADY, NULL);
-    CORE_UNTIL(k, fake_provider_stalled(k->provider) == 1);
-    purge(k, "", "");
-    fake_provider_go(k->provider);
-    CORE_UNTIL(k, core_call_over(&first));
-    FAKE_SCRIPT(k->provider, plain);
-    ask(k, &again, STEADY, NULL);
-    assert_string_equal(again.cache, "miss");
-    settled(k);
+    answer_settled(k);
 }
 
 int main(void)
@@ -634,12 +423,6 @@ int main(void)
         TEST(a_request_that_is_wrong_is_so_for_all),
         TEST(one_who_is_urgent_does_not_wait_behind_a_batch),
         TEST(patience_ends_with_the_queue),
-        TEST(redis_knows_what_memory_has_lost),
-        TEST(a_redis_that_does_not_answer_is_a_miss),
-        TEST(who_leaves_while_redis_is_asked_is_forgotten),
-        TEST(what_is_purged_is_gone_from_redis_as_well),
-        TEST(what_another_instance_purges_is_forgotten),
-        TEST(what_is_purged_while_it_is_made_is_not_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
