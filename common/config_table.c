@@ -514,24 +514,6 @@ static const struct config_row summaries_rows[] = {
             "of a summary"),
 };
 
-static const struct config_row cache_rows[] = {
-    {.key = "enabled",
-     .type = CONFIG_BOOL,
-     AT(config, cache.enabled),
-     .help = ("answers to requests that would be answered the same again (temperature 0, a seed, "
-              "embeddings) are kept and shared; else only those with x-sluice-cache: on")},
-    INTEGER(config, cache.memory_bytes, "memory_bytes", RANGE(0, 1024 * 1024 * MIB, 64 * MIB),
-            "bytes", "of all kept answers, in each instance; the least used go first"),
-    INTEGER(config, cache.max_entry_bytes, "max_entry_bytes",
-            RANGE(KIB, ANSWER_MAX_BYTES, 256 * KIB), "bytes", "a larger answer is not kept"),
-    INTEGER(config, cache.ttl_s, "ttl_s", RANGE(1, 31536000, 3600), "s",
-            "answers are kept so long"),
-    {.key = "redis",
-     .type = CONFIG_BOOL,
-     AT(config, cache.redis),
-     .help = "they are kept there as well, for all instances and over restarts"},
-};
-
 #define SECTION(name)                                                                              \
     static const struct config_section name##_section = {                                          \
         .path = #name, .size = 0, COUNT(name##_rows), name##_rows}
@@ -544,7 +526,6 @@ SECTION(jobs);
 SECTION(sessions);
 SECTION(log);
 SECTION(summaries);
-SECTION(cache);
 
 static const struct config_row rows[] = {
     {.key = "listen",
@@ -587,7 +568,7 @@ static const struct config_row rows[] = {
      .help = "made by a model, for trimming"},
     {.key = "cache",
      .type = CONFIG_SECTION,
-     .of = &cache_section,
+     .of = &config_table_cache,
      .help = "the same request, one answer"},
     {.key = "http", .type = CONFIG_SECTION, .of = &http_section, .help = "towards clients"},
     {.key = "queue", .type = CONFIG_SECTION, .of = &queue_section, .help = "waiting"},

@@ -58,5 +58,6 @@ struct config_section {
 
 extern const struct config_section config_table;       /* struct config */
 extern const struct config_section config_table_model; /* struct config_model, inside it */
+extern const struct config_section config_table_cache; /* in struct config; config_table_cache.c */
 
 #endif

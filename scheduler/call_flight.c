@@ -375,6 +375,6 @@ void call_flight_sent(struct call *c)
     for (struct list *at = f->readers.next; at != &f->readers; at = at->next) {
         const struct reader *r = LIST_ITEM(at, struct reader, link);
         if (r->call)
-            call_given_soon(r->call);
+            call_given_sent(r->call);
     }
 }

@@ -16,7 +16,7 @@ static void add_reader(struct flight *f, struct reader *r, const char *word)
     list_add_last(&f->readers, &r->link);
     reader_join(r, "shared");
     if (f->leader && (f->leader->state == CALL_SENDING || f->leader->state == CALL_STREAMING))
-        call_given_soon(r->call);
+        call_given_sent(r->call);
     if (f->begun)
         reader_make_due(r);
     flight_mind_flow(f);

@@ -44,7 +44,7 @@ void call_given_too_late(struct call *c)
     call_fail(c, &f);
 }
 
-void call_given_soon(struct call *c)
+void call_given_sent(struct call *c)
 {
     if (c->state == CALL_JOINED)
         call_leave_queue(c);

@@ -38,7 +38,7 @@ void call_join(struct call *c, const char *decision, const struct call_giver *gi
 void call_part(struct call *c);
 
 /* It waits for no budget any more, only for the answer: its patience does not count from here. */
-void call_given_soon(struct call *c);
+void call_given_sent(struct call *c);
 /* Its wait is over. counter: how pools count the decision. */
 void call_given_start(struct call *c, int status, const char *type, enum pool_counter counter);
 /* The sink may cancel it: then left() has been called when this returns. */

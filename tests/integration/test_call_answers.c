@@ -298,6 +298,125 @@ static void alone_a_slow_leader_stops_its_provider(void **state)
     answer_settled(k);
 }
 
+/* One event of so many bytes in all. */
+static char *event_of(size_t len)
+{
+    static const char head[] = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"",
+                      tail[] = "\"}}]}\n\n";
+    char *text = malloc(len);
+    assert_non_null(text);
+    memset(text, 'x', len);
+    memcpy(text, head, sizeof(head) - 1);
+    memcpy(text + len - (sizeof(tail) - 1), tail, sizeof(tail) - 1);
+    return text;
+}
+
+/* The reader is paused after the first event; the rest is so much more than what is kept. */
+static void far_behind(struct core_kit *k, size_t more, bool is_left_behind)
+{
+    struct core_call first = {.kit = k}, slow = {.kit = k, .pause_at_data = true};
+    size_t rest = FLIGHT_MAX_BYTES + more, half = rest / 2;
+    char *one = event_of(half), *two = event_of(rest - half - strlen(LAST));
+    const struct fake_step steps[] = {
+        {.op = FAKE_READ},
+        {.op = FAKE_SEND, .bytes = CORE_REPLY("200 OK", SSE_TYPE, CHUNK("one"))},
+        {.op = FAKE_STALL},
+        {.op = FAKE_SEND, .bytes = one, .len = half},
+        {.op = FAKE_SEND, .bytes = two, .len = rest - half - strlen(LAST)},
+        {.op = FAKE_SEND, .bytes = LAST},
+        {.op = FAKE_CLOSE}};
+    FAKE_SCRIPT(k->provider, steps);
+    answer_begin(k, &first, STREAM, NULL);
+    answer_begin(k, &slow, STREAM, NULL);
+    CORE_UNTIL(k, slow.len > 0 && fake_provider_stalled(k->provider) == 1);
+    fake_provider_go(k->provider);
+    CORE_UNTIL(k, core_call_over(&first));
+    assert_int_equal(first.ends, 1);
+    assert_int_equal(first.bytes, strlen(CHUNK("one")) + rest);
+    slow.pause_at_data = false;
+    if (slow.call)
+        call_resume(slow.call);
+    CORE_UNTIL(k, core_call_over(&slow));
+    assert_int_equal(slow.fails, is_left_behind);
+    if (is_left_behind)
+        assert_string_equal(slow.failure.code, "answer_too_far_behind");
+    else
+        assert_int_equal(slow.bytes, first.bytes);
+    answer_settled(k);
+    free(one);
+    free(two);
+}
+
+static void a_reader_may_be_so_far_behind(void **state)
+{
+    struct core_kit *k = *state;
+    core_kit_start(k, LIMITS, KEPT);
+    far_behind(k, 0, false);
+}
+
+static void a_reader_may_be_no_further_behind(void **state)
+{
+    struct core_kit *k = *state;
+    core_kit_start(k, LIMITS, KEPT);
+    far_behind(k, 1, true);
+}
+
+/* A request of so many bytes in its compact form. */
+static char *request_of(size_t len)
+{
+    static const char head[] = "{\"model\":\"m\",\"temperature\":0,\"messages\":[{\"role\":"
+                               "\"user\",\"content\":\"",
+                      tail[] = "\"}]}";
+    char *text = malloc(len + 1);
+    assert_non_null(text);
+    memset(text, 'x', len);
+    memcpy(text, head, sizeof(head) - 1);
+    memcpy(text + len - (sizeof(tail) - 1), tail, sizeof(tail));
+    return text;
+}
+
+static void a_request_that_is_too_large_is_not_kept(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call c;
+    char *most = request_of(ANSWER_MAX_REQUEST_BYTES),
+         *more = request_of(ANSWER_MAX_REQUEST_BYTES + 1);
+    core_kit_start(k, "rpm: 1000, tpm: 100000000", KEPT);
+    FAKE_SCRIPT(k->provider, answer_plain);
+    answer_ask(k, &c, most, NULL);
+    assert_string_equal(c.cache, "miss");
+    answer_ask(k, &c, more, NULL);
+    assert_string_equal(c.cache, "bypass");
+    answer_settled(k);
+    free(most);
+    free(more);
+}
+
+static void an_answer_that_is_too_large_is_not_kept(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call c;
+    core_kit_start(k, LIMITS, "cache: {enabled: true, max_entry_bytes: 1024}\n");
+    for (size_t more = 0; more < 2; more++) {
+        size_t len = 1024 + more - strlen(LAST);
+        char *event = event_of(len);
+        const struct fake_step steps[] = {
+            {.op = FAKE_READ},
+            {.op = FAKE_SEND, .bytes = CORE_REPLY("200 OK", SSE_TYPE, "")},
+            {.op = FAKE_SEND, .bytes = event, .len = len},
+            {.op = FAKE_SEND, .bytes = LAST},
+            {.op = FAKE_CLOSE}};
+        const char *body = more ? STREAM : ASK(",\"seed\":1,\"stream\":true");
+        FAKE_SCRIPT(k->provider, steps);
+        answer_ask(k, &c, body, NULL);
+        answer_ask(k, &c, body, NULL);
+        assert_string_equal(c.cache, more ? "miss" : "hit-memory");
+        assert_int_equal(c.bytes, 1024 + more);
+        free(event);
+    }
+    answer_settled(k);
+}
+
 static void when_the_first_fails_the_next_one_asks(void **state)
 {
     struct core_kit *k = *state;
@@ -418,6 +537,10 @@ int main(void)
         TEST(a_slow_reader_holds_nobody_up),
         TEST(a_slow_leader_holds_nobody_up),
         TEST(alone_a_slow_leader_stops_its_provider),
+        TEST(a_reader_may_be_so_far_behind),
+        TEST(a_reader_may_be_no_further_behind),
+        TEST(a_request_that_is_too_large_is_not_kept),
+        TEST(an_answer_that_is_too_large_is_not_kept),
         TEST(when_the_first_fails_the_next_one_asks),
         TEST(an_answer_that_breaks_off_ends_all_its_readers),
         TEST(a_request_that_is_wrong_is_so_for_all),
