@@ -1,3 +1,4 @@
+#include "api/client/cmd_cache.h"
 #include "api/client/cmd_jobs.h"
 #include "api/client/cmd_keys.h"
 #include "api/client/cmd_stats.h"
@@ -29,6 +30,7 @@ static const struct command {
     {"jobs", cmd_jobs, "list, show, wait for or cancel jobs"},
     {"stats", cmd_stats, "show what waits, why and for how long"},
     {"keys", cmd_keys, "list, make, rotate and remove access keys"},
+    {"cache", cmd_cache, "show or forget kept answers"},
     {"simulate", cmd_simulate, "run a metered stand-in for a provider"},
     {"tokens", cmd_tokens, "count the tokens of files"},
     {"trim", cmd_trim, "make a request smaller"},

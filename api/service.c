@@ -8,6 +8,7 @@
 #include "api/route.h"
 #include "api/server.h"
 #include "api/stats.h"
+#include "api/tls.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -225,6 +226,16 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
     on_drain_tick(-1, 0, s);
 }
 
+/* A listener that was plain stays so, and the other way round, until the next start. */
+static void reload_tls(struct service *s, const struct config *fresh)
+{
+    struct error e;
+    if (!s->tls != !fresh->tls.certificate)
+        log_write(LOG_WARN, "tls takes effect with the next start only", NULL);
+    else if (s->tls && tls_reload(s->tls, fresh->tls.certificate, fresh->tls.key, &e) < 0)
+        log_write(LOG_ERROR, "the old certificate stays", "reason", e.text, NULL);
+}
+
 static void on_reload(evutil_socket_t fd, short what, void *arg)
 {
     struct service *s = arg;
@@ -239,6 +250,7 @@ static void on_reload(evutil_socket_t fd, short what, void *arg)
                   NULL);
         return;
     }
+    reload_tls(s, fresh);
     scheduler_reload(s->scheduler, fresh);
     if (access_configure(s->access, fresh) < 0)
         log_write(LOG_ERROR, "no memory for the access keys, the old ones stay", NULL);
@@ -334,8 +346,14 @@ static int may_upload(void *arg, const char *key, struct error *e)
 static int listen_on(struct service *s, const struct service_options *o, struct error *e)
 {
     const struct config *c = service_config(s);
+    if (c->tls.certificate) {
+        s->tls = tls_new(c->tls.certificate, c->tls.key, e);
+        if (!s->tls)
+            return -EINVAL;
+    }
     struct server_options options = {
         .listen = o->listen ? o->listen : c->listen,
+        .tls = s->tls,
         .reuse_port = o->reuse_port,
         .max_body_bytes = (size_t)c->http.max_body_bytes,
         .max_connections = (int)c->http.max_connections,
@@ -423,6 +441,8 @@ static void stop(struct service *s)
 {
     if (s->server)
         server_free(s->server); /* open exchanges are told, and so their calls cancelled */
+    tls_free(s->tls);
+    s->tls = NULL;
     stats_free(s->stats);
     loop_lag_free(s->loop_lag);
     s->stats = NULL;

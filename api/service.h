@@ -47,6 +47,7 @@ struct service *service_new(const struct service_options *options, struct config
 int service_run(struct service *s);
 void service_free(struct service *s);
 const char *service_address(const struct service *s);
+const char *service_scheme(const struct service *s); /* "http" or "https" */
 
 /* ---- for routes */
 struct event_base *service_base(const struct service *s);

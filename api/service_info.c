@@ -5,6 +5,11 @@
 
 #include "scheduler/scheduler.h"
 
+const char *service_scheme(const struct service *s)
+{
+    return s->tls ? "https" : "http";
+}
+
 const char *service_address(const struct service *s)
 {
     return server_address(s->server);

@@ -38,6 +38,7 @@ struct service {
     struct answers *answers;
     struct permits *permits;
     struct server *server;
+    struct tls *tls; /* NULL: the listener is plain */
     struct stats *stats;
     struct loop_lag *loop_lag;
     struct access *access;

@@ -115,6 +115,9 @@ struct config_key {
 
 struct config {
     char *path; /* NULL: made from the environment */
+    struct {
+        char *certificate, *key; /* files, PEM; NULL: the listener is plain */
+    } tls;
     char *listen, *data_dir;
     struct {
         char *url; /* "": embedded */

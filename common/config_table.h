@@ -58,6 +58,10 @@ struct config_section {
 
 extern const struct config_section config_table;       /* struct config */
 extern const struct config_section config_table_model; /* struct config_model, inside it */
-extern const struct config_section config_table_cache; /* in struct config; config_table_cache.c */
+/* Inside struct config, in files of their own. */
+extern const struct config_section config_table_trim; /* struct config_trim */
+extern const struct config_section config_table_summaries;
+extern const struct config_section config_table_tls;
+extern const struct config_section config_table_cache;
 
 #endif

@@ -1,8 +1,10 @@
 // One request to the provider for many that are the same, and none for those that were answered.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { suite, steer, until } from '../lib/stand.mjs';
-import { Program, getJson } from '../../support/program.mjs';
+import { Program, binary, getJson } from '../../support/program.mjs';
 import { RedisServer } from '../../support/redis_server.mjs';
 
 const MANY = 500;
@@ -125,6 +127,13 @@ suite('memory', {
       { method: 'DELETE' });
     assert.deepEqual(await purged.json(),
       { object: 'cache', purged: true, tenant: 'default', model: 'gpt-4o' });
+    assert.equal((await ask(stand.url, text)).cache, 'miss');
+    assert.equal((await ask(stand.url, text)).cache, 'hit-memory');
+    const sluice = (...args) => promisify(execFile)(binary(), ['cache', ...args, '--url', stand.url]);
+    assert.match((await sluice('show')).stdout, /hits_memory +[1-9]/);
+    await sluice('purge', '--model', 'gpt-4o', '--tenant', 'a b&c');
+    assert.equal((await ask(stand.url, text)).cache, 'hit-memory');
+    await sluice('purge', '--model', 'gpt-4o');
     assert.equal((await ask(stand.url, text)).cache, 'miss');
     const empty = await fetch(`${stand.url}/v1/admin/cache?model=`, { method: 'DELETE' });
     assert.equal(empty.status, 400);
