@@ -86,7 +86,7 @@ static void count(const struct reader *r, const struct given *g)
 {
     struct pool_stats *stats = pool_agent_stats(call_pool(r->call)->agent);
     if (g->head->usage.known)
-        pool_stats_add(stats, COUNT_tokens_cached, g->head->usage.input + g->head->usage.output);
+        pool_stats_add(stats, COUNT_tokens_saved, g->head->usage.input + g->head->usage.output);
 }
 
 /* It is told the end, and belongs to nobody here any more. */
@@ -142,6 +142,7 @@ void call_flights_serve(struct answers *a)
 
 void reader_join(struct reader *r, const char *decision)
 {
+    call_release_cost(r->call); /* until it goes its own way */
     call_join(r->call, decision, &giver, r);
 }
 

@@ -61,7 +61,7 @@ static void what_was_given_again_is_counted_once(void **state)
     const struct pool_stats *stats =
         pool_agent_stats(scheduler_next_pool(k->scheduler, &at)->agent);
     assert_int_equal(stats->count[COUNT_cached], 1);
-    assert_int_equal(stats->count[COUNT_tokens_cached], 9);
+    assert_int_equal(stats->count[COUNT_tokens_saved], 9);
     assert_int_equal(stats->count[COUNT_tokens_input], 7);
     assert_int_equal(stats->count[COUNT_succeeded], 2);
     answer_settled(k);
