@@ -165,6 +165,13 @@ struct config {
         int64_t max_bytes;    /* as well */
     } sessions;
     struct {
+        struct {
+            bool enabled;
+            int64_t wait_ms;
+            int64_t max_inputs, max_tokens; /* CONFIG_ABSENT: by the provider's profile */
+        } embeddings;
+    } batcher;
+    struct {
         char *level;  /* debug info warn error */
         char *format; /* auto text json */
     } log;
