@@ -281,7 +281,8 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     s->presence = instance_new(s->base, s->link, s->instance);
     s->access = access_new(s->base, s->link);
     if (!s->store || !s->job_store || !s->session_store || !s->calibrations || !s->summaries ||
-        !s->http || !s->embedder || !s->presence || !s->access || access_configure(s->access, config) < 0) {
+        !s->http || !s->embedder || !s->presence || !s->access ||
+        access_configure(s->access, config) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
     }

@@ -432,12 +432,11 @@ static void one_part_that_fails_is_the_whole_that_fails(void **state)
 static void a_batch_is_no_larger_than_the_pools_own_limit(void **state)
 {
     struct fixture *f = *state;
-    start_simulated(f, "--rpm 0", "tpm: 100, default_output_tokens: 10, min_output_tokens: 5",
-                    NULL);
+    start_simulated(f, "--rpm 0", "tpm: 60, default_output_tokens: 10, min_output_tokens: 5", NULL);
     for (size_t i = 0; i < MANY; i++)
         embed(f, i, "[1,2,3,4,5,6,7,8,9,10]");
     size_t each = (size_t)call_input_estimate(f->calls[0].call);
-    size_t in_one = 100 * 9 / 10 / each; /* a tenth is left for what estimates are wrong by */
+    size_t in_one = 60 * 9 / 10 / each; /* a tenth is left for what estimates are wrong by */
     assert_in_range(in_one, 2, MANY - 1);
     assert_int_equal(batches(f), (MANY + in_one - 1) / in_one);
 }

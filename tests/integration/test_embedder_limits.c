@@ -3,11 +3,10 @@
 #include "tests/support/core_kit.h"
 
 /* So long that nothing is sent while a test looks, and a provider that would be asked in vain. */
-#define GROWS "batcher: {embeddings: {wait_ms: 1000, max_inputs: 2048, max_tokens: 1000000000}}
-"
+#define GROWS    "batcher: {embeddings: {wait_ms: 1000, max_inputs: 2048, max_tokens: 99999999}}\n"
 #define NO_LIMIT "rpm: 1000000"
 
-    struct fixture {
+struct fixture {
     struct core_kit *kit;
     struct core_call *calls;
     size_t count, room;
