@@ -29,6 +29,7 @@ struct price_table;
 struct scheduler;
 struct summaries;
 struct summary_store;
+struct tally;
 
 struct scheduler_options {
     struct event_base *base;
@@ -38,6 +39,7 @@ struct scheduler_options {
     struct calibration_store *calibrations; /* NULL: what is learned of counts stays here */
     struct http_client *http;
     struct embedder *embedder; /* NULL: embeddings are not joined */
+    struct tally *tally;       /* NULL: nobody wants to know of tenants and models */
     const char *instance;
     uint64_t seed;
 };
