@@ -70,6 +70,7 @@ void call_liken(const struct call *c, bool alone, struct call_likeness *ret)
         .tenant = s->tenant,
         .weight = s->weight,
         .models = s->models,
+        .key = s->key,
         .class = s->class,
         .class_given = true,
         .headers = ret->headers,
@@ -89,6 +90,11 @@ struct scheduler *call_scheduler(const struct call *c)
 int64_t call_patience_ms(const struct call *c)
 {
     return call_wait_left_ms(c);
+}
+
+void call_hand_over(struct call *c)
+{
+    call_release_cost(c);
 }
 
 int call_cut_inputs(struct call *c, json_cut_fn cut, void *arg)
@@ -123,6 +129,7 @@ static int write_key(const struct call *c, char ret[DIGEST_HEX_BYTES])
     add_word(&text, pool_class_name(s->class));
     add_word(&text, s->caller_key);
     add_word(&text, s->models);
+    add_word(&text, s->key); /* whose budget pays */
     add_word(&text, s->no_fallback ? "alone" : "");
     for (size_t i = 0; i < s->header_count; i++) {
         const char *name = s->headers[i].name;

@@ -21,6 +21,8 @@ void call_liken(const struct call *c, bool alone, struct call_likeness *ret);
 struct scheduler *call_scheduler(const struct call *c);
 int64_t call_patience_ms(const struct call *c); /* of its wait in the queue, at least 1 */
 
+/* The batch's call pays from now on, and sets aside what it foresees. */
+void call_hand_over(struct call *c);
 /* Of a batch's call, before it is sent: takes inputs out of its body. -ENOMEM: it is as it was. */
 int call_cut_inputs(struct call *c, json_cut_fn cut, void *arg) MUST_CHECK;
 

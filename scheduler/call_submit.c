@@ -345,6 +345,7 @@ static bool is_taken(struct call *c)
 void call_start(struct call *c)
 {
     c->starting = true;
+    call_reserve_cost(c);
     if (call_is_ready(c) && is_taken(c))
         c->starting = false;
     else if (call_is_ready(c))

@@ -43,6 +43,8 @@ enum script {
     SCRIPT_PROBE,
     SCRIPT_HISTORY,
     SCRIPT_TALLY,
+    SCRIPT_COST,
+    SCRIPT_SETTINGS,
     SCRIPT_COUNT,
 };
 

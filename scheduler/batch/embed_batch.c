@@ -181,11 +181,14 @@ static int make_body(struct embed_batch *b, struct buf *out)
     return rc;
 }
 
-static int64_t patience(const struct embed_batch *b)
+/* Its calls' own waits and budgets become the batch's: the longest wait. */
+static int64_t take_over(const struct embed_batch *b)
 {
     int64_t most = 1;
     for (struct list *at = b->parts.next; at != &b->parts; at = at->next) {
-        int64_t left = call_patience_ms(LIST_ITEM(at, struct embed_part, link)->member->call);
+        struct call *c = LIST_ITEM(at, struct embed_part, link)->member->call;
+        int64_t left = call_patience_ms(c);
+        call_hand_over(c);
         most = left > most ? left : most;
     }
     return most;
@@ -343,7 +346,7 @@ void embed_batch_send(struct embed_batch *b)
         return;
     }
     call_liken(first->member->call, b->whole, &like);
-    like.spec.max_wait_ms = patience(b);
+    like.spec.max_wait_ms = take_over(b);
     like.spec.body_len = body.len;
     like.spec.body = buf_take(&body);
     b->call = call_new(call_scheduler(first->member->call), &like.spec, &sink, b, &f);

@@ -38,7 +38,7 @@ static void tell(struct embed_member *m, const struct gift *g, struct json_span 
     enum pool_counter counter = COUNT_batched;
     embed_member_detach(m);
     m->giving = true;
-    call_given_by(m->call, g->source, g->size);
+    call_given_by(m->call, g->source, g->size, usage);
     if (g->size == 0)
         counter = strcmp(call_decision(g->source), "delayed") == 0 ? COUNT_delayed : COUNT_admitted;
     call_given_start(m->call, g->status, g->type, counter);
