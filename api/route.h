@@ -66,6 +66,9 @@ void route_message_batches_get(const struct route_request *r);
 void route_message_batches_delete(const struct route_request *r);
 void route_message_batches_results(const struct route_request *r);
 void route_message_batches_cancel(const struct route_request *r);
+void route_webhooks_list(const struct route_request *r); /* route_webhooks.c */
+void route_webhooks_get(const struct route_request *r);
+void route_webhooks_redeliver(const struct route_request *r);
 void route_permits_ask(const struct route_request *r); /* route_permits.c */
 void route_permits_get(const struct route_request *r);
 void route_permits_release(const struct route_request *r);
