@@ -54,6 +54,7 @@ async function callsOf(stand, model) {
 
 const options = {
   models: MODELS,
+  testMs: long ? 300000 : 120000,
   simulate: ['--rpm', '0', '--limit', `model=joined,rpm=${RPM}`, '--limit', `model=alone,rpm=${RPM}`,
     '--latency-ms', '20', '--refuse-input', 'poison'],
   config: { queue: { max_wait_ms: 7200000 } }, // those that go alone wait longer than the default
