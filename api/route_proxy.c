@@ -120,6 +120,8 @@ static void set_own_headers(struct proxied *p)
         set(x, "x-sluice-cache", call_cache_word(p->call));
     if (call_answer_age_ms(p->call) > 0)
         set_number(x, "Age", call_answer_age_ms(p->call) / 1000);
+    if (call_batch_size(p->call) > 0)
+        set_number(x, "x-sluice-batch-size", (int64_t)call_batch_size(p->call));
     set_number(x, "x-sluice-queue-ms", call_queue_ms(p->call));
     (void)snprintf(text, sizeof(text), "%.3f", (double)call_overhead_us(p->call) / 1000);
     set(x, "x-sluice-overhead-ms", text);
@@ -501,6 +503,7 @@ static void begin_call(struct proxied *p, const struct session_facts *facts)
         .never_shrink = p->options.never_shrink,
         .no_fallback = p->options.no_fallback,
         .cache = p->options.cache,
+        .no_batch = p->options.no_batch,
         .headers = headers.lines,
         .header_count = headers.count,
         .caller_key = p->caller.provider_key,

@@ -137,7 +137,7 @@ bool call_take_answer(struct call *c)
     struct answers *a = scheduler_options(c->sched)->answers;
     const struct answer_wish *wish = &c->spec.cache;
     char key[DIGEST_HEX_BYTES];
-    if (!a || c->spec.is_job || c->sink.result || !is_allowed(c))
+    if (!a || c->spec.is_job || c->spec.is_batch || c->sink.result || !is_allowed(c))
         return false;
     if (!call_answer_key(c, key)) {
         c->shared.word = "bypass";

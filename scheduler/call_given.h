@@ -37,8 +37,6 @@ void call_join(struct call *c, const char *decision, const struct call_giver *gi
 /* Before call_given_start() only. */
 void call_part(struct call *c);
 
-/* It waits for no budget any more, only for the answer: its patience does not count from here. */
-void call_given_sent(struct call *c);
 /* Its wait is over. counter: how pools count the decision. */
 void call_given_start(struct call *c, int status, const char *type, enum pool_counter counter);
 /* The sink may cancel it: then left() has been called when this returns. */
@@ -46,6 +44,16 @@ void call_given_data(struct call *c, const char *bytes, size_t len);
 /* usage: its own, or its share; NULL unknown. Nobody's budget is charged for it. */
 void call_given_end(struct call *c, const struct wire_usage *usage);
 void call_given_fail(struct call *c, const struct call_failure *failure);
+
+/* What it waits for was sent, so that it is waited for as long as it takes; or it was not, after
+ * all. Before call_given_start() only. */
+void call_given_sent(struct call *c);
+void call_given_waits(struct call *c);
+/* Before call_given_start(): it is the answer of this one (header lines and times), which is inside
+ * its own start, data or end, as one of so many calls; and its share of what that used. 0: of it
+ * alone, as if it had been sent itself; then its decision is that one's. */
+void call_given_by(struct call *c, const struct call *source, size_t batch_size,
+                   const struct wire_usage *usage);
 
 bool call_is_paused(const struct call *c);
 

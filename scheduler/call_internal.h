@@ -12,6 +12,7 @@
  *   call_given.c      how such an answer is given
  *   call_answers.c    one that is kept, or on its way to an equal request; with call_flight.c,
  *                     call_flight_look.c and call_reader.c
+ *   call_embed.c      of these, a batch of embeddings
  *   call_settings.c   what is saved for its model
  *   call_tools.c      caps of tool calls, in the request and in the answer
  *   call_request.c    what is sent to the provider
@@ -160,7 +161,9 @@ struct call {
         const char *decision; /* static; NULL: it was never joined, or parted */
         char type[CALL_TYPE_BYTES];
         bool paused;
-        size_t next_way; /* of call_ways.c */
+        size_t next_way;           /* of call_ways.c */
+        const struct call *source; /* whose answer it is, while it is given; NULL: nobody's */
+        size_t batch_size;
     } given;
     struct {
         struct flight *flight; /* that it leads; NULL: none */
@@ -223,6 +226,10 @@ void call_let_flow(struct call *c);
 /* It ends before its giver is done: the giver is told, once. */
 void call_given_leave(struct call *c);
 void call_given_too_late(struct call *c);
+
+/* call_embed.c */
+/* Of the ways. True: it is part of a batch now. */
+bool call_embed(struct call *c);
 
 /* call_accrue.c */
 /* More was streamed. */

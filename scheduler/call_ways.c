@@ -7,6 +7,7 @@
 
 static bool (*const ways[])(struct call *c) = {
     call_take_answer, /* kept, or on its way to another one */
+    call_embed,       /* a batch of embeddings */
 };
 
 bool call_take_way(struct call *c)

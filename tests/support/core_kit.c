@@ -110,6 +110,7 @@ void core_kit_start(struct core_kit *k, const char *limits, const char *more)
     options.http = k->http = http_client_new(k->base);
     k->answer_store = answer_store_new(k->link, COMMAND_MS);
     options.answers = k->answers = answers_new(k->base, k->answer_store, 1);
+    options.embedder = k->embedder = embedder_new(k->base);
     k->scheduler = scheduler_new(&options, core_kit_config(k, limits, more));
     k->jobs = jobs_new(k->scheduler);
     redis_link_on_message(k->channel, on_message, k);
@@ -124,12 +125,14 @@ void core_kit_start(struct core_kit *k, const char *limits, const char *more)
 static void stop(struct core_kit *k)
 {
     jobs_stop(k->jobs);
+    embedder_stop(k->embedder);
     scheduler_stop(k->scheduler);
     redis_link_free(k->channel);
     redis_link_free(k->link);
     scheduler_connected(k->scheduler, false);
     jobs_free(k->jobs);
     http_client_free(k->http);
+    embedder_free(k->embedder);
     scheduler_free(k->scheduler);
     answers_free(k->answers);
     answer_store_free(k->answer_store);

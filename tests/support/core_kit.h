@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "scheduler/answers.h"
+#include "scheduler/batch/embedder.h"
 #include "scheduler/call.h"
 #include "scheduler/job.h"
 #include "storage/calibration_store.h"
@@ -42,6 +43,7 @@ struct core_kit {
     struct answer_store *answer_store;
     struct answers *answers;
     struct http_client *http;
+    struct embedder *embedder;
     struct scheduler *scheduler;
     struct jobs *jobs;
     struct fake_provider *provider;
