@@ -48,6 +48,8 @@ void route_jobs_list(const struct route_request *r);
 void route_jobs_get(const struct route_request *r);
 void route_jobs_cancel(const struct route_request *r);
 void route_jobs_events(const struct route_request *r);
+void route_job_groups_get(const struct route_request *r); /* route_job_groups.c */
+void route_job_groups_cancel(const struct route_request *r);
 void route_files_upload(const struct route_request *r); /* route_files.c */
 void route_files_list(const struct route_request *r);
 void route_files_get(const struct route_request *r);

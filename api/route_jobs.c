@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "scheduler/job.h"
+#include "storage/key.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -94,7 +95,8 @@ struct many {
     bool gone, reading;
     size_t open;
     json_t *data;
-    const char *key; /* Idempotency-Key of all lines; NULL none. Valid while reading */
+    const char *key;            /* Idempotency-Key of all lines; NULL none. Valid while reading */
+    char group[GROUP_ID_BYTES]; /* "": a list */
 };
 
 /* index: its place among the answers; number: in the body, which may hold empty lines */
@@ -117,7 +119,8 @@ static void many_done(struct many *m)
         json_decref(m->data);
     else
         answer_json(m->exchange, 202,
-                    json_pack("{s:s, s:o, s:b}", "object", "list", "data", m->data, "has_more", 0));
+                    json_pack("{s:s, s:o, s:b, s:s}", "object", "list", "data", m->data, "has_more",
+                              0, "group", m->group));
     free(m);
 }
 
@@ -207,9 +210,26 @@ static void submit_line(const struct route_request *r, struct many *m, const str
     *l = (struct line){m, index, at->number};
     in.spec.idempotency_key = line_key(m, at->number, key, sizeof(key));
     take_cutting(r, &in.spec);
+    in.spec.group = m->group;
     m->open++;
     job_submit(service_jobs(r->service), &in.spec, on_line, l);
     job_input_release(&in);
+}
+
+/* The one that was asked for (a file that is sent in parts), or a new one. With an Idempotency-Key
+ * it is made of the key: the same lines come into the same group when they are sent again. */
+static bool take_group(const struct route_request *r, struct many *m)
+{
+    int rc = exchange_query(r->exchange, "group", m->group, sizeof(m->group));
+    if (rc == -ENOENT) {
+        key_new_group_id(m->key, m->group);
+        return true;
+    }
+    if (rc == 0 && key_is_group(m->group))
+        return true;
+    answer_error(r->exchange, WIRE_OPENAI, 400, "invalid_value",
+                 "group must be the id of a group of jobs, as an earlier answer told it.");
+    return false;
 }
 
 static void submit_many(const struct route_request *r, const char *text, size_t len)
@@ -231,6 +251,11 @@ static void submit_many(const struct route_request *r, const char *text, size_t 
     }
     m->exchange = r->exchange;
     m->key = exchange_header(r->exchange, "idempotency-key");
+    if (!take_group(r, m)) {
+        json_decref(m->data);
+        free(m);
+        return;
+    }
     m->reading = true;
     exchange_on_gone(r->exchange, on_gone_many, m);
     while (next_line(&line))

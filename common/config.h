@@ -113,6 +113,12 @@ struct config_key {
     char *scopes; /* "proxy,jobs"; NULL: all */
 };
 
+/* Chat requests that ask to be joined under this name. */
+struct config_chat_group {
+    char *name;
+    int64_t max_items, wait_ms;
+};
+
 struct config {
     char *path; /* NULL: made from the environment */
     char *listen, *data_dir;
@@ -164,6 +170,14 @@ struct config {
         int64_t max_messages; /* of one that is kept here */
         int64_t max_bytes;    /* as well */
     } sessions;
+    struct {
+        struct {
+            bool enabled;
+            int64_t max_items, wait_ms; /* of a group that is not listed: 8, 100 */
+            struct config_chat_group *groups;
+            size_t group_count;
+        } chat;
+    } batcher;
     struct {
         char *level;  /* debug info warn error */
         char *format; /* auto text json */

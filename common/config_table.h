@@ -57,6 +57,7 @@ struct config_section {
 };
 
 extern const struct config_section config_table;       /* struct config */
+extern const struct config_section config_table_batcher; /* config_table_batcher.c */
 extern const struct config_section config_table_model; /* struct config_model, inside it */
 
 #endif

@@ -125,6 +125,7 @@
 #define IDEMPOTENCY_KEY_BYTES   255
 #define REQUEST_ID_BYTES        128
 #define JOB_MAX_LINES           10000 /* of one NDJSON body */
+#define GROUP_ID_BYTES          48    /* job_group_ + 24 hex */
 
 /* Conversations */
 #define SESSION_ID_BYTES        SESSION_NAME_BYTES
@@ -149,6 +150,12 @@
 #define BATCH_WINDOW          200 /* lines of a batch that wait or run at once */
 #define BATCH_MAX_RUNNING     8   /* batches that one instance runs at once */
 #define BATCH_MAX_RECORD      (64 * KIB)
+
+/* Chat requests that are joined */
+#define JOINT_MAX_ITEMS      16         /* of one joint request; `batcher.chat.max_items` */
+#define JOINT_MAX_ITEM_BYTES (16 * KIB) /* of the text of one; a longer one goes alone */
+#define JOINT_MAX_KEYS       1024       /* keys that a breaker remembers */
+#define BATCH_GROUP_BYTES    64         /* name of a group: x-sluice-batch */
 
 /* Permits */
 #define PERMIT_LEAST_TTL_MS     1000     /* of one that is asked for or renewed */

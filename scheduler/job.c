@@ -30,6 +30,7 @@ struct submission {
     size_t body_len;
     struct buf cut; /* how it was cut, JSON; empty: it was not */
     char fingerprint[DIGEST_HEX_BYTES];
+    char group[GROUP_ID_BYTES]; /* "" none */
     int64_t deadline_ms, created_us;
     struct event *again;
     int tries;
@@ -255,17 +256,15 @@ static void submit(struct submission *s)
     struct store_ticket t;
     struct store_field fields[STORE_MAX_FIELDS];
     char created[NUMBER_BYTES], input[NUMBER_BYTES];
-    char trimmed[NUMBER_BYTES];
-    size_t n = 0, body_len = 0;
+    char trimmed[NUMBER_BYTES], group[GROUP_KEY_BYTES];
+    size_t n = 0;
     const char *path = wire_path(call_endpoint(s->call));
-    const char *body = s->body;
-    body_len = s->body_len;
 
     call_ticket(s->call, &t);
     (void)snprintf(created, sizeof(created), "%" PRId64, s->created_us);
     (void)snprintf(input, sizeof(input), "%" PRId64, call_input_estimate(s->call));
     fields[n++] = field("ep", path, strlen(path));
-    fields[n++] = field("rq", body, body_len);
+    fields[n++] = field("rq", s->body, s->body_len);
     fields[n++] = field("ten", t.tenant, strlen(t.tenant));
     fields[n++] = field("mdl", call_model(s->call), strlen(call_model(s->call)));
     fields[n++] = field("cr", created, strlen(created));
@@ -282,6 +281,11 @@ static void submit(struct submission *s)
         fields[n++] = field("ml", call_models(s->call), strlen(call_models(s->call)));
     if (s->metadata)
         fields[n++] = field("md", s->metadata, strlen(s->metadata));
+    if (*s->group) {
+        key_group(t.tenant, s->group, group);
+        t.group = group;
+        fields[n++] = field("gi", s->group, strlen(s->group));
+    }
     t.id = s->id;
     t.is_job = true;
     t.deadline_in_ms = s->deadline_ms;
@@ -488,6 +492,7 @@ static bool fill(struct submission *s, const struct job_spec *spec, size_t body_
     s->created_us = j->last_created_us;
     s->deadline_ms = spec->deadline_ms;
     s->never_shrink = spec->never_shrink;
+    (void)snprintf(s->group, sizeof(s->group), "%s", spec->group ? spec->group : "");
     key_new_id(pool_agent_pool(agent_of(s))->hash, s->id);
     s->again = evtimer_new(scheduler_options(j->scheduler)->base, on_again, s);
     s->metadata = spec->metadata ? strdup(spec->metadata) : NULL;

@@ -46,6 +46,7 @@ struct job_record {
     bool is_call;           /* a proxied call, which has ended */
     const char *durability; /* of one just accepted: how safe it is; else NULL */
     int64_t replicas;       /* that have it, with "replicated" */
+    const char *group;      /* it came with others: their id; "" none */
 };
 
 /* record is NULL when there is no such job of this tenant (failure says it, or why it is not
@@ -67,6 +68,7 @@ struct job_spec {
     const char *idempotency_key; /* NULL none */
     const char *trim;            /* as of struct call_spec */
     bool never_shrink;
+    const char *group; /* id of those it comes with (scheduler/job_group.h); NULL none */
 };
 void job_submit(struct jobs *j, const struct job_spec *spec, job_fn fn, void *arg);
 

@@ -36,6 +36,8 @@ static const struct {
     [SCRIPT_SESSION_READ] = {"session_read", lua_session_read_lua},
     [SCRIPT_PERMIT] = {"permit", lua_permit_lua},
     [SCRIPT_PROBE] = {"probe", lua_probe_lua},
+    [SCRIPT_GROUP] = {"group", lua_group_lua},
+    [SCRIPT_RIDE] = {"ride", lua_ride_lua},
 };
 
 /* One call and, behind the struct, the copies of its arguments. */

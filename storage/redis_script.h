@@ -40,6 +40,8 @@ enum script {
     SCRIPT_SESSION_READ,
     SCRIPT_PERMIT,
     SCRIPT_PROBE,
+    SCRIPT_GROUP,
+    SCRIPT_RIDE,
     SCRIPT_COUNT,
 };
 

@@ -34,8 +34,13 @@
 --                  cost charged in busy period fb, ac 'otpm 200;…' charged beyond the cost
 --                  (accrue.lua), ow owner, seq, x (see adapt.lua), t0 t1 t2 ms of
 --                  submit, last grant, end; bd the limit that a job waited for at its submit; kt ms
---                  that a finished call is kept; hint what its answer moved; other fields are the
---                  caller's, never read here
+--                  that a finished call is kept; hint what its answer moved; gr its group; bk what
+--                  it may be joined by (ride.lua); rd 1 while it rides with another; other fields
+--                  are the caller's, never read here
+--   rid      SET   tickets that ride: their leases are in inf, but they take no slot
+--   g:GROUP  ZSET  tickets of a group that have not ended -> order
+--   gc:GROUP HASH  of a group: t0 ms of the first submit, total, t2 ms of the last end, and for each
+--                  final state how many ended so. GROUP is made of its id and its tenant
 --
 -- ARGV begins with: owner (instance id), the most grants, dimensions as 'rpm,tpm'. A tenant is
 -- given as LENGTH:NAME and treated as opaque. Times are ms unless they end in _us.
@@ -269,9 +274,17 @@ end
 
 -- ---- tickets
 
+-- A ticket that goes to the provider inside another's request costs no request of its own.
+local function ride_free(p, t)
+  t.full, t.cost = t.cost, {}
+  for i, d in ipairs(p.dims) do
+    t.cost[i] = (d.name == 'rpm' or d.name == 'rpd') and 0 or t.full[i]
+  end
+end
+
 -- A ticket as a table; nil when its record is gone.
 local function load_ticket(p, id)
-  local want = {'st', 'kd', 'cl', 'tn', 'w', 'ord', 'dl', 'fc', 'at', 'ls', 'fv', 'fb', 'ow', 't1', 'qr', 'ac'}
+  local want = {'st', 'kd', 'cl', 'tn', 'w', 'ord', 'dl', 'fc', 'at', 'ls', 'fv', 'fb', 'ow', 't1', 'qr', 'ac', 'rd', 'gr'}
   local head = #want
   for _, d in ipairs(p.dims) do
     want[#want + 1] = 'c:' .. d.name
@@ -290,10 +303,24 @@ local function load_ticket(p, id)
     t.e = t.e or {}
     t.e[name] = tonumber(n)
   end
+  t.gr = v[18] or nil
   for i = 1, #p.dims do
     t.cost[i] = tonumber(v[head + i] or '0')
   end
+  if v[17] then
+    ride_free(p, t)
+  end
   return t
+end
+
+-- Takes a rider's mark away, as its grant ends: from now on it costs a request again.
+local function dismount(p, t)
+  if not t.full then
+    return
+  end
+  redis.call('HDEL', p.pre .. 'j:' .. t.id, 'rd')
+  redis.call('SREM', p.pre .. 'rid', t.id)
+  t.cost, t.full = t.full, nil
 end
 
 -- ms of a permit's own lease, by its kind; nil: no permit.
@@ -308,6 +335,20 @@ local function tell(p, id, kind, state)
   end
 end
 
+-- One of a group has ended. The counts change in the script that changes the state, so that no
+-- crash parts them; they are kept as long as the ended jobs, once all have ended.
+local function leave_group(p, t, state)
+  local open, counts = p.pre .. 'g:' .. t.gr, p.pre .. 'gc:' .. t.gr
+  if redis.call('ZREM', open, t.id) == 0 then
+    return
+  end
+  redis.call('HINCRBY', counts, state, 1)
+  redis.call('HSET', counts, 't2', int(p.ms))
+  if redis.call('EXISTS', open) == 0 then
+    redis.call('PEXPIRE', counts, int(p.ttl))
+  end
+end
+
 local function finish(p, t, state)
   local key = p.pre .. 'j:' .. t.id
   redis.call('HSET', key, 'st', state, 't2', int(p.ms))
@@ -318,6 +359,9 @@ local function finish(p, t, state)
     ttl = math.min(ttl, tonumber(redis.call('HGET', key, 'kt') or '300000'))
   end
   redis.call('PEXPIRE', key, int(ttl))
+  if t.gr then
+    leave_group(p, t, state)
+  end
   tell(p, t.id, t.kd, state)
 end
 

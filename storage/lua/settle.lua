@@ -42,6 +42,7 @@ if t.fv > 0 and t.fb == tags(p).bp and (unsent or fair >= 0) then
   move_tags(p, t, (unsent and 0 or fair) - t.fv)
 end
 redis.call('ZREM', p.pre .. 'inf', t.id)
+dismount(p, t)
 p.svc = p.svc + math.floor((math.max(p.ms - t.t1, 0) - p.svc) / 16)
 
 local key = p.pre .. 'j:' .. t.id
