@@ -114,3 +114,11 @@ int request_options_read(const struct config *c, const struct exchange *x,
         rc = read_caps(x, ret, e);
     return rc < 0 ? rc : request_options_cutting(x, ret, e);
 }
+
+bool request_batch_is_good(const char *name)
+{
+    size_t len = 0;
+    while (name && name[len] > ' ' && name[len] < 0x7f)
+        len++;
+    return len > 0 && name[len] == '\0' && len <= BATCH_GROUP_BYTES;
+}

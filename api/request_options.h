@@ -40,4 +40,8 @@ int request_class_read(struct json_span value, enum pool_class *ret, bool *ret_g
     "interactive, normal, batch, or a whole number from -2147483648 to 2147483647 where the "      \
     "lower one goes first (up to 0 is interactive, from 255 batch)"
 
+/* The name of a group whose requests may be joined: 1 to BATCH_GROUP_BYTES printable characters
+ * without blanks. */
+bool request_batch_is_good(const char *name);
+
 #endif

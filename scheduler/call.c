@@ -133,6 +133,8 @@ static void end_visit(struct call *c, enum ticket_state state)
 void call_settle(struct call *c, enum ticket_state state, const struct call_failure *failure)
 {
     struct store_field fields[STORE_MAX_FIELDS];
+    if (c->sink.verdict)
+        state = c->sink.verdict(c->arg, state, c->outcome.delay_ms);
     struct store_outcome o = {.state = state, .fields = fields, .delay_ms = c->outcome.delay_ms};
     if (c->sink.result)
         o.field_count = c->sink.result(c->arg, failure, fields);
@@ -193,7 +195,8 @@ void call_succeed(struct call *c)
 {
     bool good = c->status < 400 && !c->watch.failed;
     if (c->usage.known) {
-        quantile_add(&c->pool->output, c->usage.output);
+        if (!c->spec.joint)
+            quantile_add(&c->pool->output, c->usage.output);
         gauge_learn(scheduler_gauge(c->sched), &c->fit.size, c->usage.input);
     }
     count_end(c, good ? COUNT_succeeded : COUNT_failed);
@@ -296,7 +299,12 @@ static void count_grant(const struct call *c)
 {
     struct pool_stats *stats = pool_agent_stats(c->pool->agent);
     bool shrunk = c->fit.shrunk || c->spec.was_shrunk;
-    pool_stats_add(stats, shrunk ? COUNT_shrunk : c->waited ? COUNT_delayed : COUNT_admitted, 1);
+    pool_stats_add(stats,
+                   c->spec.joint ? COUNT_batched
+                   : shrunk      ? COUNT_shrunk
+                   : c->waited   ? COUNT_delayed
+                                 : COUNT_admitted,
+                   1);
     pool_stats_add(stats, COUNT_tokens_reserved, c->fair_cost);
     pool_stats_wait(stats, c->queue_ms);
 }

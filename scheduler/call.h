@@ -47,6 +47,9 @@ struct call_sink {
     /* Before a settle: fields for the ticket's record (jobs); failure is NULL unless it failed.
      * Borrowed until it returns to the caller of the sink. May be NULL. */
     size_t (*result)(void *arg, const struct call_failure *failure, struct store_field *fields);
+    /* Ahead of result: the state that its ticket is to have instead (a joint request, which ends
+     * well or not for each of its jobs). delay_ms: of one that is queued again. May be NULL. */
+    enum ticket_state (*verdict)(void *arg, enum ticket_state state, int64_t delay_ms);
 };
 
 struct call_spec {
@@ -71,6 +74,7 @@ struct call_spec {
     bool prepared;       /* a job that was trimmed, and perhaps shrunk, when it was queued */
     bool was_shrunk;
     bool is_job;
+    bool joint;             /* it stands for several requests: its output is no measure of one */
     bool no_fallback;       /* only the model that was asked for */
     struct pool_view *pool; /* jobs: the pool that granted it; NULL: by routing */
 
