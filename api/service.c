@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/rand.h"
+#include "scheduler/batch/embedder.h"
 #include "scheduler/gauge.h"
 #include "scheduler/http_client.h"
 #include "scheduler/job.h"
@@ -275,10 +276,11 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     options.summaries = s->summaries = summary_store_new(s->link, store.timeout_ms);
     s->session_store = session_store_new(s->link, store.timeout_ms);
     options.http = s->http = http_client_new(s->base);
+    options.embedder = s->embedder = embedder_new(s->base);
     s->presence = instance_new(s->base, s->link, s->instance);
     s->access = access_new(s->base, s->link);
     if (!s->store || !s->job_store || !s->session_store || !s->calibrations || !s->summaries ||
-        !s->http || !s->presence || !s->access || access_configure(s->access, config) < 0) {
+        !s->http || !s->embedder || !s->presence || !s->access || access_configure(s->access, config) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
     }
@@ -412,6 +414,7 @@ static void stop(struct service *s)
         batches_stop(s->batches);
     if (s->jobs)
         jobs_stop(s->jobs);
+    embedder_stop(s->embedder);
     if (s->scheduler)
         scheduler_stop(s->scheduler);
     instance_free(s->presence);
@@ -441,6 +444,7 @@ void service_free(struct service *s)
     if (s->http)
         http_client_free(s->http);
     access_free(s->access);
+    embedder_free(s->embedder);
     scheduler_free(s->scheduler);
     pool_store_free(s->store);
     job_store_free(s->job_store);

@@ -177,6 +177,11 @@ struct config {
             struct config_chat_group *groups;
             size_t group_count;
         } chat;
+        struct {
+            bool enabled;
+            int64_t wait_ms;
+            int64_t max_inputs, max_tokens; /* CONFIG_ABSENT: by the provider's profile */
+        } embeddings;
     } batcher;
     struct {
         char *level;  /* debug info warn error */

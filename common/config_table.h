@@ -56,8 +56,8 @@ struct config_section {
     const struct config_row *rows;
 };
 
-extern const struct config_section config_table;       /* struct config */
+extern const struct config_section config_table;         /* struct config */
 extern const struct config_section config_table_batcher; /* config_table_batcher.c */
-extern const struct config_section config_table_model; /* struct config_model, inside it */
+extern const struct config_section config_table_model;   /* struct config_model, inside it */
 
 #endif

@@ -177,7 +177,8 @@ static void let_go(struct call *c)
 static void count_end(struct call *c, enum pool_counter counter)
 {
     struct pool_stats *stats = pool_agent_stats(c->pool->agent);
-    pool_stats_add(stats, counter, 1);
+    if (!c->spec.is_batch)
+        pool_stats_add(stats, counter, 1);
     pool_stats_add(stats, COUNT_tool_calls_dropped, c->tools.filter.dropped);
     if (c->usage.known) {
         pool_stats_add(stats, COUNT_tokens_input, c->usage.input);
@@ -195,7 +196,7 @@ void call_succeed(struct call *c)
 {
     bool good = c->status < 400 && !c->watch.failed;
     if (c->usage.known) {
-        if (!c->spec.joint)
+        if (!c->spec.is_batch)
             quantile_add(&c->pool->output, c->usage.output);
         gauge_learn(scheduler_gauge(c->sched), &c->fit.size, c->usage.input);
     }
@@ -268,6 +269,8 @@ void call_requeue(struct call *c)
     call_enter(c, CALL_QUEUED);
     call_reply_reset(c);
     call_enter_queue(c);
+    if (c->sink.requeued)
+        c->sink.requeued(c->arg);
 }
 
 /* ---- grants */
@@ -299,13 +302,10 @@ static void count_grant(const struct call *c)
 {
     struct pool_stats *stats = pool_agent_stats(c->pool->agent);
     bool shrunk = c->fit.shrunk || c->spec.was_shrunk;
-    pool_stats_add(stats,
-                   c->spec.joint ? COUNT_batched
-                   : shrunk      ? COUNT_shrunk
-                   : c->waited   ? COUNT_delayed
-                                 : COUNT_admitted,
-                   1);
     pool_stats_add(stats, COUNT_tokens_reserved, c->fair_cost);
+    if (c->spec.is_batch)
+        return;
+    pool_stats_add(stats, shrunk ? COUNT_shrunk : c->waited ? COUNT_delayed : COUNT_admitted, 1);
     pool_stats_wait(stats, c->queue_ms);
 }
 
@@ -317,6 +317,8 @@ void call_granted(struct call *c, int64_t fence)
     if (c->attempts + c->refusals == 0)
         count_grant(c);
     call_enter(c, CALL_SENDING);
+    if (c->sink.granted)
+        c->sink.granted(c->arg);
     send_request(c);
 }
 

@@ -39,6 +39,7 @@ struct call_sink {
     void (*queued)(void *arg, int64_t eta_ms, const char *binding);
     /* The answer begins; call_status() and call_reply_headers() tell of it. */
     void (*start)(void *arg);
+    /* An answer that does not stream comes at once, and stays until end() has returned. */
     void (*data)(void *arg, const char *bytes, size_t len);
     void (*end)(void *arg);
     /* Instead of start, or in the middle of a stream after it. Borrowed. NULL (jobs only): it is
@@ -50,6 +51,10 @@ struct call_sink {
     /* Ahead of result: the state that its ticket is to have instead (a joint request, which ends
      * well or not for each of its jobs). delay_ms: of one that is queued again. May be NULL. */
     enum ticket_state (*verdict)(void *arg, enum ticket_state state, int64_t delay_ms);
+    /* Its budget is there, and it is sent when this returns; and: it waits again, after an attempt
+     * that is to be repeated. May be NULL. */
+    void (*granted)(void *arg);
+    void (*requeued)(void *arg);
 };
 
 struct call_spec {
@@ -74,8 +79,9 @@ struct call_spec {
     bool prepared;       /* a job that was trimmed, and perhaps shrunk, when it was queued */
     bool was_shrunk;
     bool is_job;
-    bool joint;             /* it stands for several requests: its output is no measure of one */
     bool no_fallback;       /* only the model that was asked for */
+    bool no_batch;          /* it is not joined with others */
+    bool is_batch;          /* of others, who are counted in its place; never joined itself */
     struct pool_view *pool; /* jobs: the pool that granted it; NULL: by routing */
 
     /* of a request that the caller sends itself (scheduler/permit.h) */
@@ -134,6 +140,7 @@ const char *call_reply_header(const struct call *c, const char *name);
 void call_reply_headers(const struct call *c,
                         void (*fn)(void *arg, const char *name, const char *value), void *arg);
 const char *call_decision(const struct call *c); /* admitted, delayed, shrunk */
+size_t call_batch_size(const struct call *c);    /* of calls that were answered as one; 0: alone */
 int64_t call_queue_ms(const struct call *c);     /* waited so far */
 int64_t call_upstream_ms(const struct call *c);  /* of the last attempt, to its first byte */
 int64_t call_overhead_us(const struct call *c); /* spent here, queue left out, before it was sent */

@@ -188,7 +188,7 @@ static struct call *make_call(struct joint *t)
     }
     spec.body = body.data;
     spec.body_len = body.len;
-    spec.joint = true;
+    spec.is_batch = true;
     spec.pool = scheduler_pool_of(s, t->agent);
     return call_new(s, &spec, &job_joint_sink, t, &f);
 }

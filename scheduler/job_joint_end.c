@@ -1,7 +1,6 @@
 #include "scheduler/job_joint_internal.h"
 
 #include "common/log.h"
-#include "scheduler/share_usage.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -71,10 +70,20 @@ static void decide(struct joint *t, size_t i, struct ending *e)
     add_field(e, "bk", "", 0);
 }
 
+/* The joint call is not counted itself. */
+static void count_done(struct joint *t, const struct member *m, enum ticket_state state)
+{
+    struct pool_stats *stats = pool_agent_stats(t->agent);
+    if (state != TICKET_DONE)
+        return;
+    pool_stats_add(stats, COUNT_batched, 1);
+    pool_stats_add(stats, COUNT_succeeded, 1);
+    pool_stats_wait(stats, m->past.queue_ms);
+}
+
 static void settle_rider(struct joint *t, size_t i)
 {
     struct member *m = t->member[i];
-    struct pool_stats *stats = pool_agent_stats(t->agent);
     struct ending e;
     /* What the joint request used is charged to the first one's ticket, when that is known. */
     bool charged = call_usage(t->call)->known || t->again;
@@ -89,11 +98,7 @@ static void settle_rider(struct joint *t, size_t i)
                               .field_count = e.count};
     for (size_t d = 0; d < POOL_MAX_DIMS; d++)
         o.actual[d] = -1;
-    if (e.state == TICKET_DONE) {
-        pool_stats_add(stats, COUNT_batched, 1);
-        pool_stats_add(stats, COUNT_succeeded, 1);
-        pool_stats_wait(stats, m->past.queue_ms);
-    }
+    count_done(t, m, e.state);
     pool_agent_settle(t->agent, &o, NULL, NULL);
 }
 
@@ -127,22 +132,12 @@ static void on_data(void *arg, const char *bytes, size_t len)
 
 static void read_answer(struct joint *t)
 {
-    int64_t input[JOINT_MAX_ITEMS], output[JOINT_MAX_ITEMS];
-    size_t which[JOINT_MAX_ITEMS], good = 0;
-    struct wire_usage share[JOINT_MAX_ITEMS];
+    int64_t text[JOINT_MAX_ITEMS];
     joint_answer_read(t->member[0]->spec.endpoint, t->reply.data ? t->reply.data : "", t->reply.len,
                       &t->names, t->count, &t->answer);
-    for (size_t i = 0; i < t->count; i++) {
-        if (!t->answer.item[i].at)
-            continue;
-        which[good] = i;
-        input[good] = t->member[i]->item.text_bytes;
-        output[good++] = (int64_t)t->answer.item[i].len;
-    }
-    if (good > 0)
-        share_usage(call_usage(t->call), input, output, good, share);
-    for (size_t i = 0; i < good; i++)
-        t->share[which[i]] = share[i];
+    for (size_t i = 0; i < t->count; i++)
+        text[i] = t->member[i]->item.text_bytes;
+    joint_answer_share(&t->answer, call_usage(t->call), text, t->share);
     t->read = true;
 }
 
@@ -173,6 +168,7 @@ static enum ticket_state on_verdict(void *arg, enum ticket_state state, int64_t 
         read_answer(t);
     count_joint(t);
     decide(t, 0, &e);
+    count_done(t, t->member[0], e.state);
     return e.state;
 }
 

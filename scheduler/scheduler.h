@@ -23,6 +23,7 @@
 struct event_base;
 struct http_client;
 struct call;
+struct embedder;
 struct gauge;
 struct price_table;
 struct scheduler;
@@ -36,6 +37,7 @@ struct scheduler_options {
     struct summary_store *summaries;        /* NULL: they are kept in memory only */
     struct calibration_store *calibrations; /* NULL: what is learned of counts stays here */
     struct http_client *http;
+    struct embedder *embedder; /* NULL: embeddings are not joined */
     const char *instance;
     uint64_t seed;
 };

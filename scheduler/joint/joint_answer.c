@@ -1,5 +1,7 @@
 #include "scheduler/joint/joint_answer.h"
 
+#include "scheduler/batch/share_out.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,6 +97,41 @@ void joint_answer_read(enum wire_endpoint endpoint, const char *body, size_t len
 void joint_answer_release(struct joint_answer *a)
 {
     buf_release(&a->text);
+}
+
+/* ---- what each is to pay */
+
+/* What was fresh and what was cached are parted for themselves, so that nobody has more cached than
+ * his input. */
+void joint_answer_share(const struct joint_answer *a, const struct wire_usage *bill,
+                        const int64_t *text_bytes, struct wire_usage *ret)
+{
+    enum { FRESH, READ, WRITTEN, OUTPUT, NUMBERS };
+    const int64_t total[NUMBERS] = {bill->input - bill->cache_read - bill->cache_write,
+                                    bill->cache_read, bill->cache_write, bill->output};
+    int64_t weight[2][JOINT_MAX_ITEMS], part[NUMBERS][JOINT_MAX_ITEMS];
+    size_t n = 0;
+    bool known = bill->known;
+    for (size_t i = 0; i < a->count; i++) {
+        ret[i] = (struct wire_usage){.known = false};
+        if (!a->item[i].at)
+            continue;
+        weight[0][n] = text_bytes[i];
+        weight[1][n++] = (int64_t)a->item[i].len;
+    }
+    for (size_t k = 0; k < NUMBERS; k++)
+        known = known && share_out(total[k], weight[k == OUTPUT], n, part[k]) == 0;
+    n = 0;
+    for (size_t i = 0; known && i < a->count; i++) {
+        if (!a->item[i].at)
+            continue;
+        ret[i] = (struct wire_usage){.known = true,
+                                     .input = part[FRESH][n] + part[READ][n] + part[WRITTEN][n],
+                                     .cache_read = part[READ][n],
+                                     .cache_write = part[WRITTEN][n],
+                                     .output = part[OUTPUT][n]};
+        n++;
+    }
 }
 
 /* ---- writing */

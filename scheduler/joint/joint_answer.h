@@ -26,6 +26,11 @@ void joint_answer_read(enum wire_endpoint endpoint, const char *body, size_t len
                        const struct joint_names *names, size_t count, struct joint_answer *ret);
 void joint_answer_release(struct joint_answer *a);
 
+/* What was billed, parted among the items that were answered, by the size of their texts and of
+ * their answers: the parts add up to the bill. Of others nothing is known. */
+void joint_answer_share(const struct joint_answer *a, const struct wire_usage *bill,
+                        const int64_t *text_bytes, struct wire_usage *ret);
+
 /* The ordinary answer that one item would have had alone, with its share of the usage. */
 int joint_answer_write(const struct joint_answer *a, size_t index, const struct wire_usage *share,
                        struct buf *out) MUST_CHECK;
