@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/rand.h"
 #include "scheduler/batch/embedder.h"
+#include "scheduler/joint/joint_calls.h"
 #include "scheduler/gauge.h"
 #include "scheduler/http_client.h"
 #include "scheduler/job.h"
@@ -277,16 +278,22 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     s->session_store = session_store_new(s->link, store.timeout_ms);
     options.http = s->http = http_client_new(s->base);
     options.embedder = s->embedder = embedder_new(s->base);
+    s->joint_board = joint_board_new();
+    if (s->joint_board)
+        options.joint_calls = s->joint_calls = joint_calls_new(s->base, s->joint_board);
     s->presence = instance_new(s->base, s->link, s->instance);
     s->access = access_new(s->base, s->link);
     if (!s->store || !s->job_store || !s->session_store || !s->calibrations || !s->summaries ||
-        !s->http || !s->embedder || !s->presence || !s->access || access_configure(s->access, config) < 0) {
+        !s->http || !s->embedder || !s->joint_calls || !s->presence || !s->access ||
+        access_configure(s->access, config) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
     }
     s->scheduler = scheduler_new(&options, config);
     s->jobs = s->scheduler ? jobs_new(s->scheduler) : NULL;
     s->permits = s->scheduler ? permits_new(s->scheduler) : NULL;
+    if (s->jobs)
+        jobs_use_board(s->jobs, s->joint_board);
     struct sessions_options sessions = {
         .base = s->base,
         .scheduler = s->scheduler,
@@ -415,6 +422,7 @@ static void stop(struct service *s)
     if (s->jobs)
         jobs_stop(s->jobs);
     embedder_stop(s->embedder);
+    joint_calls_stop(s->joint_calls);
     if (s->scheduler)
         scheduler_stop(s->scheduler);
     instance_free(s->presence);
@@ -445,6 +453,8 @@ void service_free(struct service *s)
         http_client_free(s->http);
     access_free(s->access);
     embedder_free(s->embedder);
+    joint_calls_free(s->joint_calls);
+    joint_board_free(s->joint_board);
     scheduler_free(s->scheduler);
     pool_store_free(s->store);
     job_store_free(s->job_store);

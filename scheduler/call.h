@@ -81,6 +81,7 @@ struct call_spec {
     bool is_job;
     bool no_fallback;       /* only the model that was asked for */
     bool no_batch;          /* it is not joined with others */
+    const char *batch;      /* chat: it may be, with others of this name; NULL: not. Copied */
     bool is_batch;          /* of others, who are counted in its place; never joined itself */
     struct pool_view *pool; /* jobs: the pool that granted it; NULL: by routing */
 

@@ -10,6 +10,7 @@
  *   call_submit.c     its ticket on the way to the queue, and what the queue answers
  *   call_given.c      instead of these, an answer that another one gives
  *   call_embed.c      of these, a batch of embeddings
+ *   call_joint.c      of these, a joint request of several chat calls
  *   call_tools.c      caps of tool calls, in the request and in the answer
  *   call_request.c    what is sent to the provider
  *   call_accrue.c     of these, output that is charged while it streams
@@ -198,6 +199,9 @@ void call_given_too_late(struct call *c);
 /* call_embed.c */
 /* Instead of a submit. True: it is part of a batch now. */
 bool call_embed(struct call *c);
+
+/* call_joint.c: the same of chat calls that ask for it. */
+bool call_joint(struct call *c);
 
 /* call_accrue.c */
 /* More was streamed. */

@@ -339,7 +339,7 @@ static void on_ready(void *arg, const struct call_failure *failure)
 /* Those that may answer it in the provider's place, in this order. */
 static bool is_taken(struct call *c)
 {
-    return call_embed(c);
+    return call_embed(c) || call_joint(c);
 }
 
 void call_start(struct call *c)

@@ -59,7 +59,7 @@ struct job_granted {
     const struct store_grant *grant;
     struct call_spec *spec; /* its body is malloc'd, and given to who takes it */
     const struct call_past *past;
-    const char *key, *batch; /* bk and bg of its record */
+    const char *key, *batch, *model; /* bk, bg and mdl of its record */
     bool rides; /* it was taken along by another: it must not be sent by itself */
 };
 /* Runs it by itself. The room for one more job is counted by this. */

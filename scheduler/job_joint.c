@@ -295,8 +295,7 @@ static struct joint *joint_new(struct jobs *j, const struct job_granted *g)
     buf_init(&t->usage, NOTE_BYTES);
     buf_init(&t->answer.text, UPSTREAM_MAX_BODY_BYTES);
     (void)snprintf(t->key, sizeof(t->key), "%s", g->key);
-    (void)snprintf(kind->group, sizeof(kind->group), "%s", g->batch);
-    kind->most = s.most;
+    joint_board_note(kind, g->batch, g->model, s.most);
     t->most = (size_t)joint_breaker_size(&kind->breaker, s.most);
     t->timer = evtimer_new(scheduler_options(j->scheduler)->base, on_timer, t);
     t->due_ms = clock_mono_ms() + s.wait_ms;
@@ -370,7 +369,7 @@ void job_joint_key(struct call *c, const char *body, size_t len, const char *bat
     buf_init(&besides, 64 * KIB);
     (void)buf_addf(&besides, "job %s %d %s %s %s", pool_agent_pool(call_pool(c)->agent)->id,
                    (int)t.class, t.tenant, batch, call_models(c));
-    if (besides.failed || joint_item_key(&item, besides.data, ret) < 0)
+    if (besides.failed || joint_item_key(&item, &besides, ret) < 0)
         ret[0] = '\0'; /* it goes alone */
     buf_release(&besides);
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 
 static const char *const fields[] = {"ep", "rq", "ten",    "w",  "cl", "tr", "at",
-                                     "t0", "t1", "cancel", "bd", "xp", "sh", "ml", "bk", "bg", "rd"};
+                                     "t0", "t1", "cancel", "bd", "xp", "sh", "ml", "bk", "bg", "rd", "mdl"};
 enum {
     F_EP,
     F_REQUEST,
@@ -28,6 +28,7 @@ enum {
     F_JOINT,
     F_BATCH,
     F_RIDES,
+    F_MODEL,
     F_COUNT
 };
 _Static_assert(sizeof(fields) / sizeof(fields[0]) == F_COUNT, "one place for each field");
@@ -256,6 +257,7 @@ static void begin(struct run *r, const struct store_turn *turn)
         .past = &past,
         .key = text_at(turn, F_JOINT, NULL),
         .batch = text_at(turn, F_BATCH, NULL),
+        .model = text_at(turn, F_MODEL, NULL),
         .rides = int_at(turn, F_RIDES, 0) != 0,
     };
     if (*granted.key && job_joint_take(r->jobs, &granted)) {

@@ -24,6 +24,7 @@ struct event_base;
 struct http_client;
 struct call;
 struct embedder;
+struct joint_calls;
 struct gauge;
 struct price_table;
 struct scheduler;
@@ -38,6 +39,7 @@ struct scheduler_options {
     struct calibration_store *calibrations; /* NULL: what is learned of counts stays here */
     struct http_client *http;
     struct embedder *embedder; /* NULL: embeddings are not joined */
+    struct joint_calls *joint_calls; /* NULL: chat calls are not */
     const char *instance;
     uint64_t seed;
 };

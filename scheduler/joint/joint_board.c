@@ -46,6 +46,13 @@ struct joint_kind *joint_board_kind(struct joint_board *b, const char *key)
     return k;
 }
 
+void joint_board_note(struct joint_kind *k, const char *group, const char *model, int64_t most)
+{
+    (void)snprintf(k->group, sizeof(k->group), "%s", group);
+    (void)snprintf(k->model, sizeof(k->model), "%s", model);
+    k->most = most;
+}
+
 const struct joint_kind *joint_board_next(const struct joint_board *b, size_t *at)
 {
     return map_next(&b->kinds, at);

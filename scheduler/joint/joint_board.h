@@ -27,6 +27,7 @@ void joint_board_free(struct joint_board *b); /* accepts NULL */
 
 /* NULL: out of memory, or there are JOINT_MAX_KEYS; then nothing of it is joined. */
 struct joint_kind *joint_board_kind(struct joint_board *b, const char *key);
+void joint_board_note(struct joint_kind *k, const char *group, const char *model, int64_t most);
 /* The next one; *at starts at 0. */
 const struct joint_kind *joint_board_next(const struct joint_board *b, size_t *at);
 

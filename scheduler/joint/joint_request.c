@@ -124,12 +124,13 @@ const char *joint_item_read(enum wire_endpoint endpoint, const char *body, size_
     return read_messages(json_get(ret->body, "messages"), ret);
 }
 
-int joint_item_key(const struct joint_item *item, const char *besides, char ret[JOINT_KEY_BYTES])
+int joint_item_key(const struct joint_item *item, const struct buf *besides,
+                   char ret[JOINT_KEY_BYTES])
 {
     struct buf text;
     buf_init(&text, HTTP_MAX_BODY_BYTES + 64 * KIB);
-    (void)buf_addf(&text, "%d %s %s\n", (int)item->endpoint,
-                   item->limit_name ? item->limit_name : "", besides);
+    (void)buf_addf(&text, "%d %s ", (int)item->endpoint, item->limit_name ? item->limit_name : "");
+    (void)buf_add(&text, besides->data ? besides->data : "", besides->len);
     for (struct json_iter it = json_iter(item->body); json_next(&it);) {
         if (is_copied(it.key)) {
             (void)buf_add(&text, it.key.at, it.key.len);
@@ -141,6 +142,8 @@ int joint_item_key(const struct joint_item *item, const char *besides, char ret[
     if (text.failed == 0)
         digest_hex(text.data, text.len, ret, JOINT_KEY_BYTES - 1);
     int rc = text.failed ? -ENOMEM : 0;
+    if (text.data)
+        explicit_bzero(text.data, text.len); /* a caller's key may be among what is besides */
     buf_release(&text);
     return rc;
 }

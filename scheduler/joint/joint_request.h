@@ -50,7 +50,7 @@ const char *joint_item_read(enum wire_endpoint endpoint, const char *body, size_
                             struct joint_item *ret);
 /* What it must share with others to be joined with them: its set-up, and what the caller knows
  * besides (pool, tenant, group, ...). 0 or -ENOMEM. */
-int joint_item_key(const struct joint_item *item, const char *besides,
+int joint_item_key(const struct joint_item *item, const struct buf *besides,
                    char ret[JOINT_KEY_BYTES]) MUST_CHECK;
 
 struct joint_names {

@@ -107,8 +107,11 @@ void core_kit_start(struct core_kit *k, const char *limits, const char *more)
     options.calibrations = k->calibrations = calibration_store_new(k->link, COMMAND_MS);
     options.http = k->http = http_client_new(k->base);
     options.embedder = k->embedder = embedder_new(k->base);
+    k->joint_board = joint_board_new();
+    options.joint_calls = k->joint_calls = joint_calls_new(k->base, k->joint_board);
     k->scheduler = scheduler_new(&options, core_kit_config(k, limits, more));
     k->jobs = jobs_new(k->scheduler);
+    jobs_use_board(k->jobs, k->joint_board);
     redis_link_on_message(k->channel, on_message, k);
     struct key mine = key_instance_channel(k->instance);
     assert_int_equal(redis_link_subscribe(k->channel, mine.text), 0);
@@ -121,6 +124,7 @@ static void stop(struct core_kit *k)
 {
     jobs_stop(k->jobs);
     embedder_stop(k->embedder);
+    joint_calls_stop(k->joint_calls);
     scheduler_stop(k->scheduler);
     redis_link_free(k->channel);
     redis_link_free(k->link);
@@ -128,6 +132,8 @@ static void stop(struct core_kit *k)
     jobs_free(k->jobs);
     http_client_free(k->http);
     embedder_free(k->embedder);
+    joint_calls_free(k->joint_calls);
+    joint_board_free(k->joint_board);
     scheduler_free(k->scheduler);
     pool_store_free(k->store);
     job_store_free(k->job_store);

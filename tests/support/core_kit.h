@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "scheduler/batch/embedder.h"
+#include "scheduler/joint/joint_calls.h"
 #include "scheduler/call.h"
 #include "scheduler/job.h"
 #include "storage/calibration_store.h"
@@ -41,6 +42,8 @@ struct core_kit {
     struct calibration_store *calibrations;
     struct http_client *http;
     struct embedder *embedder;
+    struct joint_board *joint_board;
+    struct joint_calls *joint_calls;
     struct scheduler *scheduler;
     struct jobs *jobs;
     struct fake_provider *provider;
