@@ -19,8 +19,8 @@ struct job_input {
     char batch[BATCH_GROUP_BYTES + 1]; /* spec.batch points here, or is NULL */
 };
 
-/* {"endpoint", "body", "priority", "deadline_ms", "metadata", "batchable"}. The body keeps its own bytes.
- * -EINVAL with the field, what was found and what is wanted; -ENOMEM. */
+/* {"endpoint", "body", "priority", "deadline_ms", "metadata", "batchable"}. The body keeps its own
+ * bytes. -EINVAL with the field, what was found and what is wanted; -ENOMEM. */
 int job_input_read(const char *text, size_t len, const struct caller *caller, struct job_input *ret,
                    struct call_failure *f) MUST_CHECK;
 void job_input_release(struct job_input *in); /* leaves the body alone */

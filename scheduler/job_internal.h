@@ -38,7 +38,7 @@ struct jobs {
     struct list runs;
     struct list submissions;
     struct list strays;
-    struct list joints; /* batches of jobs that gather, or run */
+    struct list joints;        /* batches of jobs that gather, or run */
     struct joint_board *board; /* NULL: none are joined */
     size_t stray_count;
     bool stopped;

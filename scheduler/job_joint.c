@@ -109,7 +109,8 @@ void job_joint_free(struct joint *t)
 
 /* ---- the joint request */
 
-/* Its job goes back to its place in the queue, or to its end; alone: it is not to be joined again. */
+/* Its job goes back to its place in the queue, or to its end; alone: it is not to be joined again.
+ */
 static void give_back(struct joint *t, struct member *m, enum ticket_state state, bool alone)
 {
     struct store_field key = {"bk", "", 0};

@@ -21,7 +21,8 @@ static void add_field(struct ending *e, const char *name, const char *value, siz
     e->fields[e->count++] = (struct store_field){name, value ? value : "", len};
 }
 
-static void add_number(struct ending *e, const char *name, char text[JOINT_NUMBER_BYTES], int64_t value)
+static void add_number(struct ending *e, const char *name, char text[JOINT_NUMBER_BYTES],
+                       int64_t value)
 {
     (void)snprintf(text, JOINT_NUMBER_BYTES, "%" PRId64, value);
     add_field(e, name, text, strlen(text));
@@ -39,11 +40,10 @@ static bool add_answer(struct joint *t, size_t i, struct ending *e)
     add_field(e, "rc", "200", 3);
     add_field(e, "rs", t->text.data, t->text.len);
     add_number(e, "jn", t->number[1], (int64_t)t->count);
-    if (u->known &&
-        buf_addf(&t->usage,
-                 "{\"input_tokens\":%" PRId64 ",\"output_tokens\":%" PRId64
-                 ",\"cached_tokens\":%" PRId64 "}",
-                 u->input, u->output, u->cache_read) == 0)
+    if (u->known && buf_addf(&t->usage,
+                             "{\"input_tokens\":%" PRId64 ",\"output_tokens\":%" PRId64
+                             ",\"cached_tokens\":%" PRId64 "}",
+                             u->input, u->output, u->cache_read) == 0)
         add_field(e, "us", t->usage.data, t->usage.len);
     return true;
 }

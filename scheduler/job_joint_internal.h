@@ -54,9 +54,9 @@ struct joint {
     size_t count, most;
     size_t coming; /* asked for along, or their records are on the way: places kept for them */
     struct event *timer;
-    int64_t due_ms; /* it takes others along, then it is sent */
+    int64_t due_ms;          /* it takes others along, then it is sent */
     bool riding, rode, sent; /* riding: a store call is open */
-    struct call *call; /* under the first one's grant */
+    struct call *call;       /* under the first one's grant */
     struct joint_names names;
     struct joint_answer answer;
     struct wire_usage share[JOINT_MAX_ITEMS];

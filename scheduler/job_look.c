@@ -9,8 +9,8 @@
 
 /* What is read of a record, in this order behind the four words of peek. */
 static const char *const fields[] = {
-    "ep", "mdl", "cl", "ten", "cr", "t1", "t2", "tr", "in", "rc", "rs",
-    "us", "er",  "md", "dc",  "at", "xp", "kd", "bd", "tt", "ct", "hint", "gi", "jn",
+    "ep", "mdl", "cl", "ten", "cr", "t1", "t2", "tr", "in", "rc",   "rs", "us",
+    "er", "md",  "dc", "at",  "xp", "kd", "bd", "tt", "ct", "hint", "gi", "jn",
 };
 enum {
     F_EP,

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const fields[] = {"ep", "rq", "ten",    "w",  "cl", "tr", "at",
-                                     "t0", "t1", "cancel", "bd", "xp", "sh", "ml", "bk", "bg", "rd", "mdl"};
+static const char *const fields[] = {"ep",     "rq", "ten", "w",  "cl", "tr", "at", "t0", "t1",
+                                     "cancel", "bd", "xp",  "sh", "ml", "bk", "bg", "rd", "mdl"};
 enum {
     F_EP,
     F_REQUEST,

@@ -38,7 +38,7 @@ struct scheduler_options {
     struct summary_store *summaries;        /* NULL: they are kept in memory only */
     struct calibration_store *calibrations; /* NULL: what is learned of counts stays here */
     struct http_client *http;
-    struct embedder *embedder; /* NULL: embeddings are not joined */
+    struct embedder *embedder;       /* NULL: embeddings are not joined */
     struct joint_calls *joint_calls; /* NULL: chat calls are not */
     const char *instance;
     uint64_t seed;

@@ -187,12 +187,11 @@ static void write_message(const struct joint_answer *a, size_t index, const stru
     (void)buf_add(out, a->item[index].at, a->item[index].len);
     (void)buf_adds(out, "}],\"stop_reason\":\"end_turn\",\"stop_sequence\":null");
     if (u->known)
-        (void)buf_addf(out,
-                       ",\"usage\":{\"input_tokens\":%" PRId64
-                       ",\"cache_creation_input_tokens\":%" PRId64
-                       ",\"cache_read_input_tokens\":%" PRId64 ",\"output_tokens\":%" PRId64 "}",
-                       u->input - u->cache_read - u->cache_write, u->cache_write, u->cache_read,
-                       u->output);
+        (void)buf_addf(
+            out,
+            ",\"usage\":{\"input_tokens\":%" PRId64 ",\"cache_creation_input_tokens\":%" PRId64
+            ",\"cache_read_input_tokens\":%" PRId64 ",\"output_tokens\":%" PRId64 "}",
+            u->input - u->cache_read - u->cache_write, u->cache_write, u->cache_read, u->output);
     (void)buf_adds(out, "}");
 }
 

@@ -15,8 +15,8 @@
 
 struct joint_answer {
     enum wire_endpoint endpoint;
-    struct json_span reply; /* the whole answer; at NULL: it is no JSON object */
-    struct buf text;        /* the object of answers */
+    struct json_span reply;                 /* the whole answer; at NULL: it is no JSON object */
+    struct buf text;                        /* the object of answers */
     struct json_span item[JOINT_MAX_ITEMS]; /* text with its quotes; at NULL: not answered */
     size_t count, good;
 };

@@ -60,8 +60,8 @@ const struct joint_kind *joint_board_next(const struct joint_board *b, size_t *a
 
 struct joint_settings joint_settings_of(const struct config *c, const char *group)
 {
-    struct joint_settings s = {
-        c->batcher.chat.enabled, c->batcher.chat.max_items, c->batcher.chat.wait_ms};
+    struct joint_settings s = {c->batcher.chat.enabled, c->batcher.chat.max_items,
+                               c->batcher.chat.wait_ms};
     for (size_t i = 0; i < c->batcher.chat.group_count; i++) {
         const struct config_chat_group *g = &c->batcher.chat.groups[i];
         if (strcmp(g->name, group) == 0) {

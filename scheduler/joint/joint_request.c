@@ -11,9 +11,21 @@
 #define OVERHEAD_TOKENS 40
 
 static const char *const copied[] = {
-    "model",        "temperature",       "top_p",            "top_k",    "seed",
-    "service_tier", "presence_penalty",  "reasoning_effort", "user",     "frequency_penalty",
-    "system",       "safety_identifier", "prompt_cache_key", "metadata", "store",
+    "model",
+    "temperature",
+    "top_p",
+    "top_k",
+    "seed",
+    "service_tier",
+    "presence_penalty",
+    "reasoning_effort",
+    "user",
+    "frequency_penalty",
+    "system",
+    "safety_identifier",
+    "prompt_cache_key",
+    "metadata",
+    "store",
 };
 static const char *const limits[] = {"max_tokens", "max_completion_tokens"};
 
@@ -217,8 +229,7 @@ static int write_prompt(const struct joint_item *items, size_t count,
     return rc ? rc : out->failed;
 }
 
-static void write_limit(const struct joint_item *items, size_t count, int64_t most,
-                        struct buf *out)
+static void write_limit(const struct joint_item *items, size_t count, int64_t most, struct buf *out)
 {
     int64_t sum = 0;
     if (!items[0].limit_name)

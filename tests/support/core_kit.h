@@ -10,9 +10,9 @@
 
 #include "common/clock.h"
 #include "scheduler/batch/embedder.h"
-#include "scheduler/joint/joint_calls.h"
 #include "scheduler/call.h"
 #include "scheduler/job.h"
+#include "scheduler/joint/joint_calls.h"
 #include "storage/calibration_store.h"
 #include "tests/support/fake_provider.h"
 #include "tests/support/redis_fixture.h"
