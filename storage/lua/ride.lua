@@ -70,6 +70,7 @@ local function ride(t)
   start(p, t, true)
   redis.call('HSET', p.pre .. 'j:' .. t.id, 'rd', 1)
   redis.call('SADD', p.pre .. 'rid', t.id)
+  redis.call('SREM', p.pre .. 'inb', t.id)
   local q = quota(p, t.tn)
   if q then
     q.run = q.run - 1
