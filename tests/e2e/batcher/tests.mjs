@@ -56,6 +56,7 @@ const options = {
   models: MODELS,
   simulate: ['--rpm', '0', '--limit', `model=joined,rpm=${RPM}`, '--limit', `model=alone,rpm=${RPM}`,
     '--latency-ms', '20', '--refuse-input', 'poison'],
+  config: { queue: { max_wait_ms: 7200000 } }, // those that go alone wait longer than the default
 };
 
 suite('embeddings that are joined', options, (stand, test) => {
