@@ -194,6 +194,27 @@ static struct call *make_call(struct joint *t)
     return call_new(s, &spec, &job_joint_sink, t, &f);
 }
 
+static void on_given_back(void *arg, struct store_pool *pool, const struct store_turn *turn)
+{
+    (void)arg; /* when it was lost, their settles give it back */
+    (void)pool;
+    (void)turn;
+}
+
+/* Only one request goes out: what the others were granted is given back before it does. */
+static void give_back_requests(struct joint *t)
+{
+    const struct member *first = t->member[0];
+    struct store_ride r = {.lead = {first->grant.id, first->grant.fence}, .key = t->key};
+    for (size_t i = 1; i < t->count; i++) {
+        const struct member *m = t->member[i];
+        if (!m->rides)
+            r.with[r.with_count++] = (struct store_lease){m->grant.id, m->grant.fence};
+    }
+    if (r.with_count > 0)
+        pool_agent_ride(t->agent, &r, on_given_back, NULL);
+}
+
 static void go(struct joint *t)
 {
     event_del(t->timer);
@@ -201,6 +222,8 @@ static void go(struct joint *t)
     set_order(t);
     if (t->count > 1 && !t->member[0]->rides)
         t->call = make_call(t);
+    if (t->call)
+        give_back_requests(t);
     if (!t->call) {
         part(t);
         return;

@@ -85,19 +85,15 @@ static void settle_rider(struct joint *t, size_t i)
 {
     struct member *m = t->member[i];
     struct ending e;
-    /* What the joint request used is charged to the first one's ticket, when that is known. */
-    bool charged = call_usage(t->call)->known || t->again;
     decide(t, i, &e);
     struct store_outcome o = {.id = m->grant.id,
                               .fence = m->grant.fence,
                               .state = e.state,
                               .delay_ms = t->again ? t->delay_ms : 0,
-                              .unsent = charged,
+                              .unsent = true, /* the first one's ticket is charged for all */
                               .fair_actual = -1,
                               .fields = e.fields,
                               .field_count = e.count};
-    for (size_t d = 0; d < POOL_MAX_DIMS; d++)
-        o.actual[d] = -1;
     count_done(t, m, e.state);
     pool_agent_settle(t->agent, &o, NULL, NULL);
 }

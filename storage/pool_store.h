@@ -229,12 +229,14 @@ void pool_store_group(struct pool_store *s, struct store_pool *pool, const struc
                       pool_store_fn fn, void *arg);
 
 /* Waiting jobs of the same flow whose field bk is key go along with a running one, most of them at
- * most: they are granted in the turn, charged without a request and a slot (storage/lua/ride.lua).
- */
+ * most: they are granted in the turn, charged no request and no slot (storage/lua/ride.lua). Those
+ * that were granted by themselves give both back. */
 struct store_ride {
     struct store_lease lead;
     const char *key;
-    int most; /* at most DISPATCH_MAX_GRANTS */
+    int most;                                 /* at most DISPATCH_MAX_GRANTS */
+    struct store_lease with[JOINT_MAX_ITEMS]; /* granted ones */
+    size_t with_count;
 };
 void pool_store_ride(struct pool_store *s, struct store_pool *pool, const struct store_ride *r,
                      pool_store_fn fn, void *arg);

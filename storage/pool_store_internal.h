@@ -20,7 +20,7 @@ struct pool_store {
     int64_t alive_ms;
 };
 
-#define STORE_MAX_WORDS 8
+#define STORE_MAX_WORDS (4 + 2 * JOINT_MAX_ITEMS)
 struct store_words {
     const char *word[STORE_MAX_WORDS];
     size_t count;

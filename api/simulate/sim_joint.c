@@ -69,20 +69,23 @@ static int64_t dice(const struct sim_reply *r, const struct item *item)
 
 void sim_joint_text(const struct sim_reply *r, struct buf *out)
 {
-    struct item item, before = {.name = "none"};
+    struct item item;
+    char before[NAME_BYTES] = ""; /* answered under its own name */
     int n = 0;
     const char *comma = "";
     (void)buf_adds(out, "{");
-    for (const char *at = prompt(r); (at = next_item(at, &item)); before = item) {
+    for (const char *at = prompt(r); (at = next_item(at, &item));) {
         int64_t thrown = dice(r, &item);
         bool dropped = thrown < r->joint_drop;
         bool garbled = !dropped && thrown < r->joint_drop + r->joint_garble;
         n++;
-        if (dropped)
-            continue;
-        (void)buf_addf(out, "%s\"r%d\":{\"id\":\"%s\",\"answer\":\"echo%016" PRIx64 "\"}", comma, n,
-                       garbled ? before.name : item.name, sim_hash(item.text, item.len));
-        comma = ",";
+        if (!dropped) {
+            const char *name = !garbled ? item.name : *before ? before : item.name + 1;
+            (void)buf_addf(out, "%s\"r%d\":{\"id\":\"%s\",\"answer\":\"echo%016" PRIx64 "\"}",
+                           comma, n, name, sim_hash(item.text, item.len));
+            comma = ",";
+        }
+        (void)snprintf(before, sizeof(before), "%s", dropped || garbled ? "" : item.name);
     }
     (void)buf_adds(out, "}");
 }

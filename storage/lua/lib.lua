@@ -277,11 +277,12 @@ end
 
 -- ---- tickets
 
--- A ticket that goes to the provider inside another's request costs no request of its own.
+-- A ticket that goes to the provider inside another's request costs nothing of its own: its tokens
+-- are charged to the other (ride.lua).
 local function ride_free(p, t)
   t.full, t.cost = t.cost, {}
-  for i, d in ipairs(p.dims) do
-    t.cost[i] = (d.name == 'rpm' or d.name == 'rpd') and 0 or t.full[i]
+  for i = 1, #p.dims do
+    t.cost[i] = 0
   end
 end
 
@@ -328,7 +329,7 @@ local function load_ticket(p, id)
   return t
 end
 
--- Takes a rider's mark away, as its grant ends: from now on it costs a request again.
+-- Takes a rider's mark away, as its grant ends: from now on it has its own cost again.
 local function dismount(p, t)
   if not t.full then
     return

@@ -53,9 +53,15 @@ export function label(text) {
   return `echo${fnv1a(text)}`;
 }
 
+const AT_ONCE = 20;
+
 export async function allRight(stand, ids, texts) {
-  for (const [i, id] of ids.entries()) {
-    const job = await getJson(`${stand.url}/v1/jobs/${id}`);
+  const jobs = [];
+  while (jobs.length < ids.length) {
+    jobs.push(...await Promise.all(ids.slice(jobs.length, jobs.length + AT_ONCE)
+      .map((id) => getJson(`${stand.url}/v1/jobs/${id}`))));
+  }
+  for (const [i, job] of jobs.entries()) {
     assert.equal(job.status, 'succeeded', JSON.stringify(job));
     assert.equal(job.response.body.object, 'chat.completion');
     assert.equal(job.response.body.choices[0].message.content, label(texts[i]));
