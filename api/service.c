@@ -4,10 +4,12 @@
 #include "api/answer.h"
 #include "api/auth.h"
 #include "api/batch/batch.h"
+#include "api/history.h"
 #include "api/loop_lag.h"
 #include "api/route.h"
 #include "api/server.h"
 #include "api/stats.h"
+#include "api/tls.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -21,11 +23,15 @@
 #include "scheduler/prompt/count.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/session.h"
+#include "scheduler/settings.h"
+#include "scheduler/spending.h"
 #include "storage/calibration_store.h"
+#include "storage/history_store.h"
 #include "storage/instance.h"
 #include "storage/redis_check.h"
 #include "storage/redis_server.h"
 #include "storage/summary_store.h"
+#include "storage/tally_store.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -103,12 +109,27 @@ static void on_durable(void *arg, bool up, const char *reason)
         log_write(LOG_WARN, "redis connection for jobs lost", "reason", reason, NULL);
 }
 
+static void on_settings(void *arg)
+{
+    struct service *s = arg;
+    if (!s->scheduler || !s->linked)
+        return;
+    scheduler_apply_limits(s->scheduler, false);
+    if (!scheduler_is_connected(s->scheduler))
+        scheduler_connected(s->scheduler, true);
+}
+
 static void on_redis(void *arg, bool up, const char *reason)
 {
     struct service *s = arg;
     log_write(up ? LOG_INFO : LOG_WARN, up ? "redis connected" : "redis connection lost", "reason",
               reason, NULL);
-    scheduler_connected(s->scheduler, up);
+    s->linked = up;
+    settings_connected(s->settings, up);
+    /* The first time the pools are told to Redis once the saved limits are known: for a moment
+     * they would be the configured ones, and what was learned of the others would be forgotten. */
+    if (!up || settings_is_known(s->settings))
+        scheduler_connected(s->scheduler, up);
     if (s->presence)
         instance_connected(s->presence, up);
     if (s->access)
@@ -127,6 +148,7 @@ static void on_channel(void *arg, bool up, const char *reason)
     /* What was published meanwhile is gone: whoever watches a job asks again. */
     scheduler_channel_back(s->scheduler);
     access_changed(s->access);
+    settings_load(s->settings);
     jobs_channel_back(s->jobs);
 }
 
@@ -138,6 +160,10 @@ static void on_message(void *arg, const char *channel, const char *payload, size
         jobs_event(s->jobs, payload);
     else if (strcmp(channel, KEY_ACCESS_CHANGED) == 0)
         access_changed(s->access);
+    else if (strcmp(channel, KEY_SETTINGS_CHANGED) == 0)
+        settings_load(s->settings);
+    else if (strcmp(payload, SERVICE_DRAIN_MESSAGE) == 0)
+        service_drain(s);
     else
         scheduler_message(s->scheduler, payload);
 }
@@ -174,7 +200,8 @@ static int connect_redis(struct service *s, const struct config *c, const char *
     struct key mine = key_instance_channel(s->instance);
     if (redis_link_subscribe(s->channel, mine.text) < 0 ||
         redis_link_subscribe(s->channel, KEY_EVENTS) < 0 ||
-        redis_link_subscribe(s->channel, KEY_ACCESS_CHANGED) < 0)
+        redis_link_subscribe(s->channel, KEY_ACCESS_CHANGED) < 0 ||
+        redis_link_subscribe(s->channel, KEY_SETTINGS_CHANGED) < 0)
         return error_set(e, -ENOMEM, "out of memory");
     return 0;
 }
@@ -202,16 +229,10 @@ static void on_drain_tick(evutil_socket_t fd, short what, void *arg)
     evtimer_add(s->drain_tick, &tv);
 }
 
-static void on_stop(evutil_socket_t fd, short what, void *arg)
+void service_drain(struct service *s)
 {
-    struct service *s = arg;
-    (void)fd;
-    (void)what;
-    if (s->draining) {
-        log_write(LOG_WARN, "second signal: stopping now", NULL);
-        event_base_loopexit(s->base, NULL);
+    if (s->draining)
         return;
-    }
     log_write(LOG_INFO, "draining: running requests finish, new ones are refused", NULL);
     s->draining = true;
     s->idle_since_ms = clock_mono_ms();
@@ -220,6 +241,29 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
     scheduler_drain(s->scheduler);
     server_drain(s->server);
     on_drain_tick(-1, 0, s);
+}
+
+static void on_stop(evutil_socket_t fd, short what, void *arg)
+{
+    struct service *s = arg;
+    (void)fd;
+    (void)what;
+    if (!s->draining) {
+        service_drain(s);
+        return;
+    }
+    log_write(LOG_WARN, "second signal: stopping now", NULL);
+    event_base_loopexit(s->base, NULL);
+}
+
+/* A listener that was plain stays so, and the other way round, until the next start. */
+static void reload_tls(struct service *s, const struct config *fresh)
+{
+    struct error e;
+    if (!s->tls != !fresh->tls.certificate)
+        log_write(LOG_WARN, "tls takes effect with the next start only", NULL);
+    else if (s->tls && tls_reload(s->tls, fresh->tls.certificate, fresh->tls.key, &e) < 0)
+        log_write(LOG_ERROR, "the old certificate stays", "reason", e.text, NULL);
 }
 
 static void on_reload(evutil_socket_t fd, short what, void *arg)
@@ -236,6 +280,7 @@ static void on_reload(evutil_socket_t fd, short what, void *arg)
                   NULL);
         return;
     }
+    reload_tls(s, fresh);
     scheduler_reload(s->scheduler, fresh);
     if (access_configure(s->access, fresh) < 0)
         log_write(LOG_ERROR, "no memory for the access keys, the old ones stay", NULL);
@@ -277,15 +322,22 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     options.calibrations = s->calibrations = calibration_store_new(s->link, store.timeout_ms);
     options.summaries = s->summaries = summary_store_new(s->link, store.timeout_ms);
     s->session_store = session_store_new(s->link, store.timeout_ms);
+    s->history_store = history_store_new(s->link, store.timeout_ms);
+    s->tally_store = tally_store_new(s->link, store.timeout_ms);
+    tally_init(&s->tally, options.seed);
+    options.tally = &s->tally;
     options.http = s->http = http_client_new(s->base);
     options.embedder = s->embedder = embedder_new(s->base);
     s->joint_board = joint_board_new();
     if (s->joint_board)
         options.joint_calls = s->joint_calls = joint_calls_new(s->base, s->joint_board);
+    options.spending = service_make_spending(s, store.timeout_ms);
     s->presence = instance_new(s->base, s->link, s->instance);
     s->access = access_new(s->base, s->link);
+    options.settings = s->settings = settings_new(s->base, s->link, on_settings, s);
     if (!s->store || !s->job_store || !s->session_store || !s->calibrations || !s->summaries ||
-        !s->http || !s->embedder || !s->joint_calls || !s->presence || !s->access ||
+        !s->history_store || !s->tally_store || !s->spending || !s->http || !s->embedder ||
+        !s->joint_calls || !s->presence || !s->access || !s->settings ||
         access_configure(s->access, config) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
@@ -304,7 +356,8 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     s->sessions = s->scheduler ? sessions_new(&sessions) : NULL;
     s->stats = stats_new(s);
     s->loop_lag = loop_lag_new(s->base);
-    return s->jobs && s->permits && s->sessions && s->stats && s->loop_lag
+    s->history = s->scheduler && s->stats ? history_new(s, s->history_store) : NULL;
+    return s->jobs && s->permits && s->sessions && s->stats && s->loop_lag && s->history
                ? 0
                : error_set(e, -ENOMEM, "out of memory");
 }
@@ -335,8 +388,14 @@ static int may_upload(void *arg, const char *key, struct error *e)
 static int listen_on(struct service *s, const struct service_options *o, struct error *e)
 {
     const struct config *c = service_config(s);
+    if (c->tls.certificate) {
+        s->tls = tls_new(c->tls.certificate, c->tls.key, e);
+        if (!s->tls)
+            return -EINVAL;
+    }
     struct server_options options = {
         .listen = o->listen ? o->listen : c->listen,
+        .tls = s->tls,
         .reuse_port = o->reuse_port,
         .max_body_bytes = (size_t)c->http.max_body_bytes,
         .max_connections = (int)c->http.max_connections,
@@ -424,6 +483,10 @@ static void stop(struct service *s)
 {
     if (s->server)
         server_free(s->server); /* open exchanges are told, and so their calls cancelled */
+    tls_free(s->tls);
+    s->tls = NULL;
+    history_free(s->history);
+    s->history = NULL;
     stats_free(s->stats);
     loop_lag_free(s->loop_lag);
     s->stats = NULL;
@@ -438,8 +501,11 @@ static void stop(struct service *s)
         scheduler_stop(s->scheduler);
     instance_free(s->presence);
     s->presence = NULL;
+    if (s->spending)
+        spending_stop(s->spending);
     if (s->scheduler)
         flush(s);
+    s->linked = false;
     redis_link_free(s->channel);
     redis_link_free(s->durable);
     redis_link_free(s->link);
@@ -466,10 +532,16 @@ void service_free(struct service *s)
     embedder_free(s->embedder);
     joint_calls_free(s->joint_calls);
     joint_board_free(s->joint_board);
+    settings_free(s->settings);
     scheduler_free(s->scheduler);
+    spending_free(s->spending);
+    cost_store_free(s->costs);
     pool_store_free(s->store);
     job_store_free(s->job_store);
     session_store_free(s->session_store);
+    history_store_free(s->history_store);
+    tally_store_free(s->tally_store);
+    tally_release(&s->tally);
     sessions_free(s->sessions);
     calibration_store_free(s->calibrations);
     summary_store_free(s->summaries);

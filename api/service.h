@@ -26,10 +26,15 @@ struct job_store;
 struct session_store;
 struct sessions;
 struct instance;
+struct history_store;
+struct tally_store;
 struct loop_lag;
 struct stats;
 struct access;
+struct redis_link;
+struct settings;
 struct batches;
+struct spending;
 
 struct service_options {
     const char *config_path; /* NULL: from the environment; read again on SIGHUP */
@@ -47,6 +52,7 @@ struct service *service_new(const struct service_options *options, struct config
 int service_run(struct service *s);
 void service_free(struct service *s);
 const char *service_address(const struct service *s);
+const char *service_scheme(const struct service *s); /* "http" or "https" */
 
 /* ---- for routes */
 struct event_base *service_base(const struct service *s);
@@ -61,13 +67,21 @@ struct session_store *service_sessions_store(const struct service *s);
 struct sessions *service_sessions(const struct service *s);
 struct instance *service_presence(const struct service *s);
 struct stats *service_stats(const struct service *s);
+struct history_store *service_history(const struct service *s);
+struct tally_store *service_tallies(const struct service *s);
 struct loop_lag *service_loop_lag(const struct service *s);
+struct spending *service_spending(const struct service *s);
+struct redis_link *service_link(const struct service *s);
 struct access *service_access(const struct service *s);
+struct settings *service_settings(const struct service *s);
 const struct config *service_config(const struct service *s);
 const char *service_instance(const struct service *s);
 /* Not draining, and calls are taken: Redis is up, or redis.on_outage is not `closed`. */
 bool service_is_ready(const struct service *s, const char **ret_why);
 bool service_is_draining(const struct service *s);
+/* Told to an instance's own channel: it is to drain. */
+#define SERVICE_DRAIN_MESSAGE "drain"
+void service_drain(struct service *s);               /* as SIGTERM does; again: nothing */
 int64_t service_started_ms(const struct service *s); /* wall clock */
 size_t service_open_exchanges(const struct service *s);
 

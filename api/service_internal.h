@@ -3,11 +3,14 @@
  *
  *   service.c       its life: start, signals, reload, drain, end
  *   service_info.c  what routes may have of it
+ *   service_costs.c what money is counted with
  */
 #ifndef API_SERVICE_INTERNAL_H
 #define API_SERVICE_INTERNAL_H
 
 #include "api/service.h"
+
+#include "scheduler/tally.h"
 
 #define INSTANCE_DIGITS 16
 
@@ -39,15 +42,27 @@ struct service {
     struct summary_store *summaries;
     struct permits *permits;
     struct server *server;
+    struct tls *tls; /* NULL: the listener is plain */
     struct stats *stats;
+    struct tally tally;
+    struct history_store *history_store;
+    struct tally_store *tally_store;
+    struct history *history;
     struct loop_lag *loop_lag;
     struct access *access;
+    struct cost_store *costs;
+    struct spending *spending;
+    struct settings *settings;
     struct record_store *records;
     struct batches *batches;
     struct event *on_term, *on_int, *on_hup, *drain_tick;
     int64_t started_ms, drain_until_ms, idle_since_ms;
     bool draining;
+    bool linked; /* Redis is there */
     int exit_code;
 };
+
+/* service_costs.c; NULL: no memory. s->access may be made later. */
+struct spending *service_make_spending(struct service *s, int timeout_ms);
 
 #endif

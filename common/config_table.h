@@ -56,8 +56,12 @@ struct config_section {
     const struct config_row *rows;
 };
 
-extern const struct config_section config_table;         /* struct config */
-extern const struct config_section config_table_batcher; /* config_table_batcher.c */
-extern const struct config_section config_table_model;   /* struct config_model, inside it */
+extern const struct config_section config_table;       /* struct config */
+extern const struct config_section config_table_model; /* struct config_model, inside it */
+/* Inside struct config, in files of their own. */
+extern const struct config_section config_table_trim; /* struct config_trim */
+extern const struct config_section config_table_summaries;
+extern const struct config_section config_table_batcher;
+extern const struct config_section config_table_tls;
 
 #endif

@@ -164,6 +164,10 @@
 #define JOINT_MAX_ITEM_BYTES (16 * KIB) /* of the text of one; a longer one goes alone */
 #define JOINT_MAX_KEYS       1024       /* keys that a breaker remembers */
 #define BATCH_GROUP_BYTES    64         /* name of a group: x-sluice-batch */
+/* Settings that are saved while the service runs */
+#define SETTINGS_MAX_ENTRIES  1000
+#define SETTINGS_RECORD_BYTES (2 * KIB) /* of one, as it is kept and as it is sent */
+#define SETTINGS_NAME_BYTES   (PROVIDER_NAME_BYTES + MODEL_NAME_BYTES + 2) /* provider/model */
 
 /* Permits */
 #define PERMIT_LEAST_TTL_MS     1000     /* of one that is asked for or renewed */
@@ -180,7 +184,13 @@
 #define CLIENT_BATCH_BYTES     (4 * MIB) /* their bytes, unless a single one is larger */
 
 /* Numbers */
-#define METRICS_MAX_BYTES (32 * MIB) /* of GET /metrics */
+#define METRICS_MAX_BYTES   (32 * MIB) /* of GET /metrics */
+#define HISTORY_MAX_POINTS  2160       /* of one answer: 90 days of hours */
+#define HISTORY_MAX_METRICS 32         /* of one answer */
+#define HISTORY_MAX_SAMPLES 256        /* of one addition */
+#define HISTORY_NAME_BYTES  48         /* of a metric, with its NUL */
+#define STATS_MAX_TENANTS   128        /* told apart in numbers; more are "other" */
+#define STATS_MAX_MODELS    64         /* as well */
 
 /* Simulated provider */
 #define SIM_MAX_BODY_BYTES       (64 * MIB)

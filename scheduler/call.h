@@ -30,6 +30,9 @@ struct call_failure {
     int64_t retry_after_ms; /* -1: none */
 };
 
+#define CALL_NO_MONEY   "budget_exceeded" /* code of a 429 that waiting a moment does not mend */
+#define CALL_MONEY_HELD "budget_reserved" /* and of one that it does */
+
 void call_failure_set(struct call_failure *f, int status, const char *code, const char *format, ...)
     PRINTF_AT(4, 5);
 int call_fail_memory(struct call_failure *f); /* 503 that says so; -ENOMEM */
@@ -64,6 +67,7 @@ struct call_spec {
     const char *tenant;
     int64_t weight;
     const char *models; /* the caller may use these (common/model_list.h); NULL all; copied */
+    const char *key;    /* id of the caller's access key; NULL none; copied */
     enum pool_class class;
     bool class_given;                  /* beside the body, whose own priority says nothing then */
     int64_t max_wait_ms;               /* in the queue, all attempts together */
@@ -94,6 +98,7 @@ struct call_spec {
     /* Of a call that is only looked at (scheduler/admission.h) and never started: why the model
      * cannot take it in any form, which fails no other stage. Its status stays 0 when it can. */
     struct call_failure *unfit;
+    struct call_failure *unpaid; /* the same of a budget that is used up */
 };
 
 /* Reads and routes the request. NULL with *failure set when it cannot be served. */
@@ -141,9 +146,11 @@ const char *call_reply_header(const struct call *c, const char *name);
 void call_reply_headers(const struct call *c,
                         void (*fn)(void *arg, const char *name, const char *value), void *arg);
 const char *call_decision(const struct call *c); /* admitted, delayed, shrunk */
-size_t call_batch_size(const struct call *c);    /* of calls that were answered as one; 0: alone */
-int64_t call_queue_ms(const struct call *c);     /* waited so far */
-int64_t call_upstream_ms(const struct call *c);  /* of the last attempt, to its first byte */
+/* One that ended well is in a batch's call, and has no call of its own: it is counted. */
+void call_count_part(struct call *batch, int64_t wait_ms);
+size_t call_batch_size(const struct call *c);   /* of calls that were answered as one; 0: alone */
+int64_t call_queue_ms(const struct call *c);    /* waited so far */
+int64_t call_upstream_ms(const struct call *c); /* of the last attempt, to its first byte */
 int64_t call_overhead_us(const struct call *c); /* spent here, queue left out, before it was sent */
 int64_t call_input_estimate(const struct call *c);
 int64_t call_trimmed(const struct call *c); /* tokens that were cut from its input */
@@ -155,6 +162,10 @@ const char *call_cut_policy(const struct call *c); /* "balanced"; NULL: nothing 
  * nothing when nothing was cut. 0 or what buf_add() gives. */
 int call_cut_json(const struct call *c, struct buf *out) MUST_CHECK;
 int64_t call_lowered_output(const struct call *c); /* its new maximum; -1: it is as it came */
+/* "max_output_tokens=8192, temperature=0.7": what was saved and is in the request now; NULL:
+ * nothing is. */
+#define CALL_SETTINGS_BYTES 160
+const char *call_settings_applied(const struct call *c, char out[CALL_SETTINGS_BYTES]);
 bool call_is_shrunk(const struct call *c);
 /* What a job is to keep in place of the body that was given: what was cut is left out, and the
  * model is named as it came. Borrowed; 0 or -ENOMEM. */
@@ -164,6 +175,28 @@ int64_t call_input_bytes(const struct call *c); /* of its text */
 const struct config_provider *call_provider(const struct call *c);
 int64_t call_attempts(const struct call *c); /* requests sent to the provider so far */
 const struct wire_usage *call_usage(const struct call *c);
+const char *call_key(const struct call *c); /* id of the caller's access key; "" none */
+/* What it cost so far as is known: as soon as its usage is, which is before the sink's start for an
+ * answer that is taken whole, and at its end for a stream. */
+struct call_bill {
+    bool known;     /* tokens were used, and how many is told or estimated */
+    bool priced;    /* else cost says nothing */
+    bool estimated; /* it was cut off, or the provider told no usage */
+    int64_t pico;   /* scheduler/price/price.h */
+};
+void call_bill(const struct call *c, struct call_bill *ret);
+/* For people and machines: "0.000123" US dollars; NULL: not priced, or its usage was not told. */
+#define CALL_COST_BYTES 32
+const char *call_cost_text(const struct call *c, char out[CALL_COST_BYTES]);
+/* Of a part of its usage; "null": its price is not known. */
+const char *call_cost_of(const struct call *c, const struct wire_usage *part,
+                         char out[CALL_COST_BYTES]);
+/* The same for a log: "0.00" when nothing was used, "unknown" when it is not priced. */
+const char *call_cost_word(const struct call *c, char out[CALL_COST_BYTES]);
+/* For records: {"input_tokens",…,"cost_usd"} as JSON, cost_usd null when it is not priced; NULL
+ * when the provider told no usage. */
+#define CALL_USAGE_BYTES 192
+const char *call_usage_json(const struct call *c, char out[CALL_USAGE_BYTES]);
 /* How it came to its answer: {model, asked_model, pool, queue_ms, limit, whose, failed_attempts},
  * as JSON; "" without memory. Borrowed until the call goes on. */
 const char *call_explain(struct call *c);
@@ -179,6 +212,12 @@ void call_session_delta(const struct call *c, struct session_delta *ret);
 bool call_fit_deadline(struct call *c, const struct store_turn *pool) MUST_CHECK;
 /* Its ticket, for a submit elsewhere (jobs): cost and class filled in, fields left empty. */
 void call_ticket(struct call *c, struct store_ticket *ret);
+
+/* One line at its end. request_id: the client's; "" none. Trace and span are those of its own
+ * traceparent header. */
+void call_log(struct call *c, const char *what, int status, const char *request_id);
+/* A permit for it was granted: counted for its tenant and model. */
+void call_count_permit(struct call *c, int64_t wait_ms);
 
 /* ---- for the scheduler */
 void call_on_grant(struct call *c, const struct store_grant *grant);

@@ -70,6 +70,7 @@ void call_liken(const struct call *c, struct call_likeness *ret)
         .tenant = s->tenant,
         .weight = s->weight,
         .models = s->models,
+        .key = c->money.key,
         .class = s->class,
         .class_given = true,
         .headers = ret->headers,
@@ -127,6 +128,7 @@ void call_add_common(const struct call *c, struct buf *out)
     add_word(out, pool_class_name(s->class));
     add_word(out, s->caller_key);
     add_word(out, s->models);
+    add_word(out, c->money.key);
     add_word(out, s->no_fallback ? "alone" : "");
     for (size_t i = 0; i < s->header_count; i++) {
         const char *name = s->headers[i].name;

@@ -93,7 +93,8 @@ void call_given_end(struct call *c, const struct wire_usage *usage)
     c->given.giver = NULL;
     if (usage)
         c->usage = *usage;
-    pool_stats_add(pool_agent_stats(c->pool->agent), good ? COUNT_succeeded : COUNT_failed, 1);
+    call_count_saved(c, usage);
+    call_count_given(c, good ? COUNT_succeeded : COUNT_failed);
     call_enter(c, CALL_DONE);
     c->sink.end(c->arg);
     c->given.source = NULL;

@@ -11,12 +11,16 @@
  *   call_given.c      instead of these, an answer that another one gives
  *   call_embed.c      of these, a batch of embeddings
  *   call_joint.c      of these, a joint request of several chat calls
+ *   call_settings.c   what is saved for its model
  *   call_tools.c      caps of tool calls, in the request and in the answer
  *   call_request.c    what is sent to the provider
  *   call_accrue.c     of these, output that is charged while it streams
  *   call_reply.c      what comes back: whole or streamed, retry or settle
+ *   call_count.c      what is counted of it
+ *   call_log.c        what the log says of it
  *   call_note.c       attempts that failed
  *   call_record.c     what its ticket's record tells of it at its end
+ *   call_cost.c       what it costs, and budgets
  *   call_info.c       what others may see of it
  */
 #ifndef SCHEDULER_CALL_INTERNAL_H
@@ -24,11 +28,13 @@
 
 #include "scheduler/call.h"
 #include "scheduler/call_given.h"
+#include "scheduler/call_settings.h"
 #include "scheduler/call_tools.h"
 #include "scheduler/gauge.h"
 #include "scheduler/news.h"
 #include "scheduler/provider/sse.h"
 #include "scheduler/retry.h"
+#include "scheduler/spending.h"
 #include "scheduler/summaries.h"
 
 #include <event2/util.h>
@@ -53,7 +59,7 @@ enum call_place {
 /* Texts of a record, until a settle has copied them. */
 struct call_record {
     char created[CALL_NUMBER_BYTES], input[CALL_NUMBER_BYTES], ttl[CALL_NUMBER_BYTES];
-    char code[CALL_NUMBER_BYTES], usage[128];
+    char code[CALL_NUMBER_BYTES], usage[CALL_USAGE_BYTES];
     struct buf error;
 };
 
@@ -67,6 +73,13 @@ struct call_fit {
     bool shrunk;               /* as it would not have fitted */
     unsigned forms;            /* tried so far */
     int64_t spent;             /* tokens that a summary for it took */
+};
+
+struct call_money {
+    char key[COST_KEY_BYTES]; /* id of the caller's access key; "" none */
+    int64_t reserved;         /* nano-dollars, of the budgets below */
+    struct spending_limit held[SPENDING_MAX_LIMITS];
+    size_t held_count;
 };
 
 struct call {
@@ -94,12 +107,14 @@ struct call {
     struct config_tool_calls asked_caps; /* spec.tool_calls and .facts point here, or are NULL */
     struct session_facts facts;
     struct call_tools tools;
+    struct call_settings settings;
     struct call_fit fit;
     struct summary_order *order; /* it waits for this one; NULL: none */
     struct summary_wait summary;
     bool ordered; /* a summary: it is asked for once only */
     void (*on_ready)(void *arg, const struct call_failure *failure);
     void *ready_arg;
+    struct call_money money;
     struct profile_estimate estimate;
     int64_t cost[POOL_MAX_DIMS];
     int64_t fair_cost;
@@ -163,6 +178,7 @@ struct call {
     int64_t accrued, accrued_us; /* output that was told, and when */
     int64_t attempts, refusals;  /* that count, and those that only wait */
     int64_t sends;               /* transfers of this call */
+    bool left;                   /* it was stopped while its request was at the provider */
     int64_t sent_us, first_us;
     struct news news;          /* of the last transfer */
     struct retry_plan outcome; /* of the last transfer: what its settle says */
@@ -233,6 +249,15 @@ void call_measure(struct call *c);
  * cannot, and is as it was. */
 bool call_fit_sooner(struct call *c, const char *dim, int64_t late_ms) MUST_CHECK;
 
+/* call_cost.c */
+/* 429 where a budget of its tenant or key is used up. */
+int call_check_budget(struct call *c, struct call_failure *failure) MUST_CHECK;
+void call_reserve_cost(struct call *c); /* while it waits and runs; again: nothing more */
+void call_release_cost(struct call *c);
+void call_count_cost(struct call *c); /* at its end, once */
+/* At the end of one that was given another's answer: what that would have cost is saved. */
+void call_count_saved(struct call *c, const struct wire_usage *usage);
+
 /* call_route.c */
 int call_route(struct call *c, struct call_failure *failure) MUST_CHECK;
 int call_rename_model(struct call *c, const char *model) MUST_CHECK;
@@ -263,6 +288,16 @@ struct call_upstream {
     char auth[CALL_AUTH_BYTES]; /* secret: wiped after the start */
 };
 int call_upstream(struct call *c, struct call_upstream *ret, struct error *e) MUST_CHECK;
+
+/* call_count.c */
+void call_count_end(struct call *c, enum pool_counter counter);
+void call_count_grant(struct call *c); /* the first of this request */
+void call_count_refused(struct call *c, const struct store_turn *turn);
+/* One that another one answered: nothing of what it has was used for it. */
+void call_count_given(struct call *c, enum pool_counter counter);
+void call_count_answered(struct call *c);
+void call_count_first_token(struct call *c);
+void call_count_estimate(struct call *c, int64_t used); /* used: its fair cost in the end */
 
 /* call_note.c */
 void call_note(struct call *c, const char *failure); /* the attempt that has just failed */

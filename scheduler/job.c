@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/digest.h"
 #include "common/log.h"
+#include "common/trace.h"
 
 #include <assert.h>
 #include <event2/event.h>
@@ -26,6 +27,7 @@ struct submission {
     struct call *call; /* never started: it has read, routed and priced the request */
     char id[TICKET_ID_BYTES];
     char *metadata, *key;
+    char trace[TRACE_PARENT_BYTES];
     const char *body; /* that is kept: as it came, or with less in it; the call's */
     size_t body_len;
     struct buf cut; /* how it was cut, JSON; empty: it was not */
@@ -289,6 +291,10 @@ static void submit(struct submission *s)
         fields[n++] = field("sh", "1", 1);
     if (*call_models(s->call))
         fields[n++] = field("ml", call_models(s->call), strlen(call_models(s->call)));
+    if (*s->trace)
+        fields[n++] = field("tp", s->trace, strlen(s->trace));
+    if (*call_key(s->call))
+        fields[n++] = field("ky", call_key(s->call), strlen(call_key(s->call)));
     if (s->metadata)
         fields[n++] = field("md", s->metadata, strlen(s->metadata));
     if (*s->joint) {
@@ -408,6 +414,7 @@ static struct call *check(struct jobs *j, const struct job_spec *spec, struct ca
         .tenant = spec->tenant,
         .weight = spec->weight,
         .models = spec->models,
+        .key = spec->key,
         .class = spec->class,
         .class_given = spec->class_given,
         .is_job = true,
@@ -514,6 +521,7 @@ static bool fill(struct submission *s, const struct job_spec *spec, size_t body_
     (void)snprintf(s->group, sizeof(s->group), "%s", spec->group ? spec->group : "");
     key_new_id(pool_agent_pool(agent_of(s))->hash, s->id);
     s->again = evtimer_new(scheduler_options(j->scheduler)->base, on_again, s);
+    (void)snprintf(s->trace, sizeof(s->trace), "%s", spec->trace ? spec->trace : "");
     s->metadata = spec->metadata ? strdup(spec->metadata) : NULL;
     s->key = spec->idempotency_key ? strdup(spec->idempotency_key) : NULL;
     take_fingerprint(s, spec, body, body_len);

@@ -64,7 +64,9 @@ struct job_spec {
     size_t body_len;
     const char *tenant;
     int64_t weight;
+    const char *trace;  /* traceparent for the provider; "" or NULL none; kept with the job */
     const char *models; /* as of struct call_spec; kept with the job, for its fallbacks */
+    const char *key;    /* as well */
     enum pool_class class;
     bool class_given;            /* else a priority inside the body holds */
     int64_t deadline_ms;         /* from now; 0 none */

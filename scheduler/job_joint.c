@@ -26,19 +26,24 @@ static void member_free(struct member *m)
 static bool copy_texts(struct member *m, const struct call_spec *spec, const struct call_past *past)
 {
     const char *binding = past->binding ? past->binding : "";
+    const char *key = spec->key ? spec->key : "";
     size_t tenant = strlen(spec->tenant) + 1, models = strlen(spec->models) + 1;
-    size_t bound = strlen(binding) + 1;
+    size_t bound = strlen(binding) + 1, of_key = strlen(key) + 1;
     buf_init(&m->texts, MIB);
     (void)buf_add(&m->texts, spec->tenant, tenant);
     (void)buf_add(&m->texts, spec->models, models);
+    (void)buf_add(&m->texts, key, of_key);
     (void)buf_add(&m->texts, binding, bound);
     (void)buf_add(&m->texts, past->explained ? past->explained : "", past->explained_len);
     if (m->texts.failed)
         return false;
     m->spec.tenant = m->texts.data;
     m->spec.models = m->texts.data + tenant;
-    m->past.binding = m->texts.data + tenant + models;
-    m->past.explained = m->texts.data + tenant + models + bound;
+    m->spec.key = m->texts.data + tenant + models;
+    m->past.binding = m->spec.key + of_key;
+    m->past.explained = m->past.binding + bound;
+    m->spec.headers = NULL; /* the trace of one is not that of all */
+    m->spec.header_count = 0;
     return true;
 }
 
@@ -391,8 +396,8 @@ void job_joint_key(struct call *c, const char *body, size_t len, const char *bat
     if (joint_item_read(call_endpoint(c), body, len, &item))
         return;
     buf_init(&besides, 64 * KIB);
-    (void)buf_addf(&besides, "job %s %d %s %s %s", pool_agent_pool(call_pool(c)->agent)->id,
-                   (int)t.class, t.tenant, batch, call_models(c));
+    (void)buf_addf(&besides, "job %s %d %s %s %s %s", pool_agent_pool(call_pool(c)->agent)->id,
+                   (int)t.class, t.tenant, batch, call_models(c), call_key(c));
     if (besides.failed || joint_item_key(&item, &besides, ret) < 0)
         ret[0] = '\0'; /* it goes alone */
     buf_release(&besides);

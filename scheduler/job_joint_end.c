@@ -32,6 +32,7 @@ static void add_number(struct ending *e, const char *name, char text[JOINT_NUMBE
 static bool add_answer(struct joint *t, size_t i, struct ending *e)
 {
     const struct wire_usage *u = &t->share[i];
+    char cost[CALL_COST_BYTES];
     buf_clear(&t->text);
     buf_clear(&t->usage);
     if (joint_answer_write(&t->answer, i, u, &t->text) < 0)
@@ -40,10 +41,11 @@ static bool add_answer(struct joint *t, size_t i, struct ending *e)
     add_field(e, "rc", "200", 3);
     add_field(e, "rs", t->text.data, t->text.len);
     add_number(e, "jn", t->number[1], (int64_t)t->count);
-    if (u->known && buf_addf(&t->usage,
-                             "{\"input_tokens\":%" PRId64 ",\"output_tokens\":%" PRId64
-                             ",\"cached_tokens\":%" PRId64 "}",
-                             u->input, u->output, u->cache_read) == 0)
+    if (u->known &&
+        buf_addf(&t->usage,
+                 "{\"input_tokens\":%" PRId64 ",\"output_tokens\":%" PRId64
+                 ",\"cached_tokens\":%" PRId64 ",\"cost_usd\":%s}",
+                 u->input, u->output, u->cache_read, call_cost_of(t->call, u, cost)) == 0)
         add_field(e, "us", t->usage.data, t->usage.len);
     return true;
 }

@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const fields[] = {"ep",     "rq", "ten", "w",  "cl", "tr", "at", "t0", "t1",
-                                     "cancel", "bd", "xp",  "sh", "ml", "bk", "bg", "rd", "mdl"};
+static const char *const fields[] = {"ep", "rq", "ten",    "w",  "cl", "tr", "at",
+                                     "t0", "t1", "cancel", "bd", "xp", "sh", "ml",
+                                     "tp", "ky", "bk",     "bg", "rd", "mdl"};
 enum {
     F_EP,
     F_REQUEST,
@@ -25,6 +26,8 @@ enum {
     F_EXPLAINED,
     F_SHRUNK,
     F_MODELS,
+    F_TRACE,
+    F_KEY,
     F_JOINT,
     F_BATCH,
     F_RIDES,
@@ -43,8 +46,8 @@ struct run {
     struct store_grant grant;
     struct call *call;
     bool cancelled; /* before the call was made */
-    struct buf body, usage, error;
-    char code[16], tries[16];
+    struct buf body, error;
+    char code[16], tries[16], usage[CALL_USAGE_BYTES];
 };
 
 static void run_free(struct run *r)
@@ -55,7 +58,6 @@ static void run_free(struct run *r)
         scheduler_count_job(r->jobs->scheduler, -1);
     }
     buf_release(&r->body);
-    buf_release(&r->usage);
     buf_release(&r->error);
     free(r);
 }
@@ -84,7 +86,6 @@ static size_t on_result(void *arg, const struct call_failure *failure, struct st
 {
     struct run *r = arg;
     size_t n = 0;
-    const struct wire_usage *u = call_usage(r->call);
     (void)snprintf(r->tries, sizeof(r->tries), "%" PRId64, call_tries(r->call));
     out[n++] = (struct store_field){"tr", r->tries, strlen(r->tries)};
     const char *decision = call_decision(r->call);
@@ -100,14 +101,8 @@ static size_t on_result(void *arg, const struct call_failure *failure, struct st
         out[n++] = (struct store_field){"er", r->error.data, r->error.len};
         return n;
     }
-    if (u->known) {
-        buf_clear(&r->usage);
-        (void)buf_addf(&r->usage,
-                       "{\"input_tokens\":%" PRId64 ",\"output_tokens\":%" PRId64
-                       ",\"cached_tokens\":%" PRId64 "}",
-                       u->input, u->output, u->cache_read);
-        out[n++] = (struct store_field){"us", r->usage.data, r->usage.len};
-    }
+    if (call_usage_json(r->call, r->usage))
+        out[n++] = (struct store_field){"us", r->usage, strlen(r->usage)};
     if (call_status(r->call) > 0) {
         (void)snprintf(r->code, sizeof(r->code), "%d", call_status(r->call));
         out[n++] = (struct store_field){"rc", r->code, strlen(r->code)};
@@ -116,23 +111,10 @@ static size_t on_result(void *arg, const struct call_failure *failure, struct st
     return n;
 }
 
-static void log_run(const struct run *r, const char *what, int status)
-{
-    char code[LOG_NUMBER_BYTES], tries[LOG_NUMBER_BYTES], wait[LOG_NUMBER_BYTES];
-    bool own;
-    const char *limit = call_binding(r->call);
-    log_write(LOG_INFO, what, "job", r->grant.id, "model", call_model(r->call), "pool",
-              pool_agent_pool(call_pool(r->call)->agent)->id, "status", log_number(code, status),
-              "attempts", log_number(tries, call_tries(r->call)), "limit",
-              pool_store_limit_name(limit, &own), "whose", pool_store_limit_whose(limit),
-              "queue_ms", log_number(wait, call_queue_ms(r->call)), "failed_attempts",
-              call_notes(r->call), NULL);
-}
-
 static void on_end(void *arg)
 {
     struct run *r = arg;
-    log_run(r, "job ended", call_status(r->call));
+    call_log(r->call, "job ended", call_status(r->call), "");
     run_free(r);
 }
 
@@ -140,7 +122,7 @@ static void on_fail(void *arg, const struct call_failure *failure)
 {
     struct run *r = arg;
     if (failure)
-        log_run(r, failure->message, failure->status);
+        call_log(r->call, failure->message, failure->status, "");
     run_free(r);
 }
 
@@ -207,7 +189,9 @@ static void start(struct run *r, const struct call_spec *spec, const struct call
 {
     struct call_failure f;
     r->call = call_new(r->jobs->scheduler, spec, &sink, r, &f);
-    if (!r->call)
+    if (!r->call && f.code && strcmp(f.code, CALL_MONEY_HELD) == 0)
+        hand_back(r, TICKET_QUEUED); /* until what runs has ended and tells what is left */
+    else if (!r->call)
         fail_run(r, &f);
     else
         call_start_granted(r->call, &r->grant, past);
@@ -218,12 +202,16 @@ static void begin(struct run *r, const struct store_turn *turn)
     struct call_failure f;
     size_t len = 0;
     const char *body = text_at(turn, F_REQUEST, &len);
+    const struct http_header trace = {"traceparent", text_at(turn, F_TRACE, NULL)};
     struct call_spec spec = {
         .tenant = text_at(turn, F_TENANT, NULL),
         .weight = int_at(turn, F_WEIGHT, 1),
         .models = text_at(turn, F_MODELS, NULL),
+        .key = text_at(turn, F_KEY, NULL),
         .class = (enum pool_class)int_at(turn, F_CLASS, 1),
         .max_wait_ms = INT64_MAX / 4,
+        .headers = &trace,
+        .header_count = *trace.value != '\0',
         .is_job = true,
         .prepared = true,
         .was_shrunk = int_at(turn, F_SHRUNK, 0) != 0,
@@ -296,7 +284,6 @@ static struct run *run_new(struct jobs *j, struct pool_agent *agent,
     }
     *r = (struct run){.jobs = j, .agent = agent, .grant = *grant};
     buf_init(&r->body, UPSTREAM_MAX_BODY_BYTES);
-    buf_init(&r->usage, NOTE_BYTES);
     buf_init(&r->error, NOTE_BYTES);
     list_init(&r->link);
     list_add_last(&j->runs, &r->link);

@@ -4,6 +4,7 @@
 #include "common/rand.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -74,6 +75,16 @@ struct key key_calibration(const char *provider, const char *model)
 struct key key_summary(const char *tenant, const char *digest)
 {
     return make("sluice:sum:%zu:%s:%.64s", strlen(tenant), tenant, digest);
+}
+
+struct key key_history(const char *tenant, const char *part)
+{
+    return make("sluice:history:%zu:%s:%s", strlen(tenant), tenant, part);
+}
+
+struct key key_tally(const char *kind)
+{
+    return make("sluice:tally:%s", kind);
 }
 
 struct key key_records(const char *set, const char *tenant)
@@ -163,4 +174,14 @@ bool key_id_hash(const char *id, char ret[POOL_HASH_BYTES])
         return false;
     (void)snprintf(ret, POOL_HASH_BYTES, "%.8s", digits);
     return true;
+}
+
+struct key key_cost_day(const char *date)
+{
+    return make("sluice:{cost}:d:%s", date);
+}
+
+struct key key_cost_budget(const char *who, int64_t start_s)
+{
+    return make("sluice:{cost}:b:%zu:%s:%" PRId64, strlen(who), who, start_s);
 }

@@ -20,6 +20,9 @@
  *   sluice:pools         HASH short hash -> pool id. Owner: never removed; one field a pool.
  *   sluice:idem:T:H      an Idempotency-Key of a tenant. TTL: of job results.
  *   sluice:cal:P:H       what was learned of a provider's model. TTL: 30 days from the last change.
+ *   sluice:history:T:…   points of the past, of tenant T or (0:) of all; of a pool they are
+ *                        sluice:{POOL}:h:… TTL: as they are kept (storage/history_store.h).
+ *   sluice:tally:KIND    counters by tenant or by model (storage/tally_store.h). TTL: 30 days.
  *   sluice:sum:T:H        the summary of a tenant's turns, by digest. TTL: summaries.ttl_s.
  *   sluice:{insts}:ID    what an instance tells of itself, JSON. TTL 15 s. Read by one MGET, so in
  *                        one slot with:
@@ -27,9 +30,16 @@
  *   sluice:SET:T         HASH id -> JSON record of a tenant's files, batches, or cancels of
  * batches; SET "open", without a tenant: batches that are not at their end -> tenant. Owner: who
  * made it; removed by its DELETE. sluice:lease:ID      who runs a batch. TTL 5 s, renewed by it.
+ *   sluice:{cost}:d:DAY    HASH what was spent on a day (storage/cost_store.h). TTL: 400 days.
+ *   sluice:{cost}:b:W:S    HASH what a budget W has spent since S. TTL: a day behind the end of its
+ *                        period; without an end: 400 days from the last change.
  *   sluice:access        HASH id -> record of an access key (see storage/access_store.h). Owner:
  *                        who administers them; never removed by itself.
  *   sluice:access:changed channel: load the access keys again
+ *   sluice:{settings}    HASH PROVIDER/MODEL -> saved settings, and a count of all changes (see
+ *                        storage/settings_store.h). Owner: who administers them; never removed by
+ *                        itself.
+ *   sluice:settings:changed channel: load the settings again
  *   sluice:i:ID          channel: grants and cancels for one instance
  *   sluice:events        channel: state changes of durable jobs
  *
@@ -43,14 +53,17 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-#define KEY_BYTES          320
-#define KEY_POOLS          "sluice:pools"
-#define KEY_INSTANCES      "sluice:{insts}"
-#define KEY_EVENTS         "sluice:events"
-#define KEY_ACCESS         "sluice:access"
-#define KEY_ACCESS_CHANGED "sluice:access:changed"
-#define POOL_HASH_BYTES    9 /* 8 hex digits of SHA-256 and a NUL */
+#define KEY_BYTES            320
+#define KEY_POOLS            "sluice:pools"
+#define KEY_INSTANCES        "sluice:{insts}"
+#define KEY_EVENTS           "sluice:events"
+#define KEY_ACCESS           "sluice:access"
+#define KEY_ACCESS_CHANGED   "sluice:access:changed"
+#define KEY_SETTINGS         "sluice:{settings}"
+#define KEY_SETTINGS_CHANGED "sluice:settings:changed"
+#define POOL_HASH_BYTES      9 /* 8 hex digits of SHA-256 and a NUL */
 
 struct key {
     char text[KEY_BYTES];
@@ -65,7 +78,13 @@ struct key key_session(const char *tenant, const char *id, const char *part);
 struct key key_sessions(const char *tenant);
 struct key key_calibration(const char *provider, const char *model);
 struct key key_summary(const char *tenant, const char *digest); /* hex */
+/* tenant: "" of all; part: which chunk. */
+struct key key_history(const char *tenant, const char *part);
+struct key key_tally(const char *kind);
 struct key key_records(const char *set, const char *tenant);
+struct key key_cost_day(const char *date); /* "2026-11-21" */
+/* who: "all", or of one letter and a name: "t:NAME" of a tenant, "k:ID" of an access key */
+struct key key_cost_budget(const char *who, int64_t start_s);
 struct key key_lease(const char *id);
 struct key key_instance(const char *instance);
 struct key key_instance_channel(const char *instance);
