@@ -30,7 +30,7 @@ static enum tally_counter tally_outcome(enum pool_counter counter)
     }
 }
 
-void call_count_end(struct call *c, enum pool_counter counter)
+static void count_outcome(struct call *c, enum pool_counter counter)
 {
     struct pool_stats *stats = pool_agent_stats(c->pool->agent);
     int64_t calls = !c->spec.is_batch; /* those who are in it are counted themselves */
@@ -44,6 +44,14 @@ void call_count_end(struct call *c, enum pool_counter counter)
     add(c, TALLY_requests, calls);
     add(c, tally_outcome(counter), calls);
     add(c, TALLY_tokens_trimmed, c->fit.trimmed);
+}
+
+/* Of a batch only tokens are counted: the rest is counted of those that it is made of. */
+void call_count_end(struct call *c, enum pool_counter counter)
+{
+    struct pool_stats *stats = pool_agent_stats(c->pool->agent);
+    if (!c->spec.is_batch)
+        count_outcome(c, counter);
     if (!c->usage.known)
         return;
     pool_stats_add(stats, COUNT_tokens_input, c->usage.input);

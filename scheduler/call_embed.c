@@ -57,12 +57,12 @@ static bool is_indifferent(const char *name)
     return begins(name, prefixes);
 }
 
-void call_liken(const struct call *c, struct call_likeness *ret)
+void call_liken(const struct call *c, bool alone, struct call_likeness *ret)
 {
     const struct call_spec *s = &c->spec;
     size_t n = 0;
     for (size_t i = 0; i < s->header_count; i++) {
-        if (!is_personal(s->headers[i].name))
+        if (alone || !is_personal(s->headers[i].name))
             ret->headers[n++] = s->headers[i];
     }
     ret->spec = (struct call_spec){
@@ -92,10 +92,9 @@ int64_t call_patience_ms(const struct call *c)
     return call_wait_left_ms(c);
 }
 
-void call_embed_part(struct call *c)
+void call_hand_over(struct call *c)
 {
-    c->spec.no_batch = true;
-    call_part(c);
+    call_release_cost(c);
 }
 
 int call_cut_inputs(struct call *c, json_cut_fn cut, void *arg)
@@ -193,13 +192,14 @@ static void set_terms(const struct call *c, struct json_span body, struct embed_
     t->max_tokens = least(tokens, pool_tokens(c)) * PART_OF_LIMIT / WHOLE;
 }
 
+/* One that was joined before, by whomever, goes alone: it may be on its way because of that. */
 static bool may_join(const struct call *c)
 {
     const struct call_spec *s = &c->spec;
     bool plain = !s->is_job && !s->is_batch && !s->no_batch && !s->for_permit && !s->unfit;
-    return s->endpoint == WIRE_EMBEDDINGS && plain && !c->request.stream &&
-           c->plan->config->batcher.embeddings.enabled && c->pool->profile->embeddings.inputs > 0 &&
-           scheduler_options(c->sched)->embedder;
+    return s->endpoint == WIRE_EMBEDDINGS && plain && c->state == CALL_PREPARING &&
+           !c->request.stream && c->plan->config->batcher.embeddings.enabled &&
+           c->pool->profile->embeddings.inputs > 0 && scheduler_options(c->sched)->embedder;
 }
 
 bool call_embed(struct call *c)

@@ -55,8 +55,11 @@ void call_given_waits(struct call *c)
     call_arm(c, call_wait_left_ms(c));
 }
 
-void call_given_by(struct call *c, const struct call *source, size_t batch_size)
+void call_given_by(struct call *c, const struct call *source, size_t batch_size,
+                   const struct wire_usage *usage)
 {
+    if (usage)
+        c->usage = *usage;
     c->given.source = source;
     c->given.batch_size = batch_size;
     if (batch_size == 0)

@@ -4,12 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct embed_batch *embed_batch_new(struct embedder *e, event_callback_fn on_timer)
+struct embed_batch *embed_batch_new(struct embedder *e, const char *key, event_callback_fn on_timer)
 {
     struct embed_batch *b = calloc(1, sizeof(*b));
     if (!b)
         return NULL;
     *b = (struct embed_batch){.owner = e, .state = EMBED_GROWING};
+    memcpy(b->key, key, sizeof(b->key));
     list_init(&b->parts);
     b->timer = evtimer_new(e->base, on_timer, b);
     if (!b->timer) {
@@ -180,11 +181,14 @@ static int make_body(struct embed_batch *b, struct buf *out)
     return rc;
 }
 
-static int64_t patience(const struct embed_batch *b)
+/* Its calls' own waits and budgets become the batch's: the longest wait. */
+static int64_t take_over(const struct embed_batch *b)
 {
     int64_t most = 1;
     for (struct list *at = b->parts.next; at != &b->parts; at = at->next) {
-        int64_t left = call_patience_ms(LIST_ITEM(at, struct embed_part, link)->member->call);
+        struct call *c = LIST_ITEM(at, struct embed_part, link)->member->call;
+        int64_t left = call_patience_ms(c);
+        call_hand_over(c);
         most = left > most ? left : most;
     }
     return most;
@@ -290,6 +294,7 @@ static void on_requeued(void *arg)
 {
     struct embed_batch *b = arg;
     b->state = EMBED_QUEUED;
+    embed_batch_rejoin(b);
     for (struct list *at = b->parts.next; at != &b->parts; at = at->next)
         set_sent(LIST_ITEM(at, struct embed_part, link), false);
 }
@@ -333,8 +338,6 @@ void embed_batch_send(struct embed_batch *b)
     struct call_failure f;
     struct buf body;
     b->state = EMBED_QUEUED;
-    call_liken(first->member->call, &like);
-    like.spec.max_wait_ms = patience(b);
     buf_init(&body, HTTP_MAX_BODY_BYTES);
     if (make_body(b, &body) < 0) {
         buf_release(&body);
@@ -342,6 +345,8 @@ void embed_batch_send(struct embed_batch *b)
         embed_batch_fail(b, &f);
         return;
     }
+    call_liken(first->member->call, b->whole, &like);
+    like.spec.max_wait_ms = take_over(b);
     like.spec.body_len = body.len;
     like.spec.body = buf_take(&body);
     b->call = call_new(call_scheduler(first->member->call), &like.spec, &sink, b, &f);

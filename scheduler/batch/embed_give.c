@@ -38,7 +38,7 @@ static void tell(struct embed_member *m, const struct gift *g, struct json_span 
     enum pool_counter counter = COUNT_batched;
     embed_member_detach(m);
     m->giving = true;
-    call_given_by(m->call, g->source, g->size);
+    call_given_by(m->call, g->source, g->size, usage);
     if (g->size == 0)
         counter = strcmp(call_decision(g->source), "delayed") == 0 ? COUNT_delayed : COUNT_admitted;
     call_given_start(m->call, g->status, g->type, counter);
@@ -152,7 +152,7 @@ static void part_all(struct embed_batch *b)
         if (m && m->part_count > 1) {
             tell_failure(m, &f);
         } else if (m) {
-            call_embed_part(m->call);
+            call_part(m->call);
             embed_member_free(m);
         }
     }
@@ -257,7 +257,7 @@ static bool halve(struct embed_batch *b)
     }
     bool may = n > 1 && !is_one_input(parts, n);
     for (size_t i = 0; i < 2 && may; i++)
-        halves[i] = embed_batch_new(b->owner, on_half);
+        halves[i] = embed_batch_new(b->owner, b->key, on_half);
     may = may && halves[0] && halves[1];
     if (may) {
         qsort(parts, n, sizeof(struct embed_part *), by_slot);
@@ -266,10 +266,12 @@ static bool halve(struct embed_batch *b)
             move(parts[i], b, halves[i >= middle]);
     }
     for (size_t i = 0; i < 2; i++) {
-        if (halves[i] && may)
+        if (halves[i] && may) {
+            embed_batch_rejoin(halves[i]);
             embed_batch_queue(halves[i]);
-        else if (halves[i])
+        } else if (halves[i]) {
             embed_batch_free(halves[i]);
+        }
     }
     free(parts);
     return may;

@@ -116,6 +116,13 @@ void embed_batch_pass(struct embed_batch *b)
     drop_idle(b->owner, k);
 }
 
+void embed_batch_rejoin(struct embed_batch *b)
+{
+    b->kind = b->kind ? b->kind : find_kind(b->owner, b->key);
+    if (b->kind)
+        b->kind->waiting++;
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct embed_batch *b = arg;
@@ -237,7 +244,7 @@ static bool place(struct embedder *e, struct embed_kind *k, const struct embed_t
     if (k->growing && !fits(k->growing, p, t))
         flush(k);
     if (!k->growing) {
-        struct embed_batch *b = embed_batch_new(e, on_timer);
+        struct embed_batch *b = embed_batch_new(e, k->key, on_timer);
         if (!b)
             return false;
         b->kind = k;

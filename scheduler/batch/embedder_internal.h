@@ -43,7 +43,8 @@ enum embed_state {
 struct embed_batch {
     struct list link;
     struct embedder *owner;
-    struct embed_kind *kind; /* while it grows or waits for the first time */
+    char key[DIGEST_HEX_BYTES];
+    struct embed_kind *kind; /* while it grows or waits */
     enum embed_state state;
     struct event *timer;
     struct list parts;
@@ -86,6 +87,8 @@ struct embed_member {
 };
 
 /* embedder.c */
+/* It waits (again), and the next of its kind waits for it. Without memory that goes at once. */
+void embed_batch_rejoin(struct embed_batch *b);
 /* The batch waits no more: the next of its kind may go. */
 void embed_batch_pass(struct embed_batch *b);
 void embed_member_free(struct embed_member *m);
@@ -93,7 +96,8 @@ void embed_member_free(struct embed_member *m);
 void embed_member_detach(struct embed_member *m);
 
 /* embed_batch.c */
-struct embed_batch *embed_batch_new(struct embedder *e, event_callback_fn on_timer);
+struct embed_batch *embed_batch_new(struct embedder *e, const char *key,
+                                    event_callback_fn on_timer);
 void embed_batch_free(struct embed_batch *b); /* and its parts; its call was ended before */
 void embed_batch_arm(struct embed_batch *b, int64_t ms);
 void embed_batch_add(struct embed_batch *b, struct embed_part *p);

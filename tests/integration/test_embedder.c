@@ -441,6 +441,36 @@ static void a_batch_is_no_larger_than_the_pools_own_limit(void **state)
     assert_int_equal(batches(f), (MANY + in_one - 1) / in_one);
 }
 
+static void one_that_waits_again_keeps_the_next_one_growing(void **state)
+{
+    struct fixture *f = *state;
+    struct core_kit *k = f->kit;
+    static const struct fake_step refuses[] = {
+        {.op = FAKE_READ},
+        {.op = FAKE_SEND,
+         .bytes = CORE_REPLY("429 Too Many Requests", JSON "retry-after-ms: 400\r\n",
+                             "{\"error\":{\"message\":\"slow down\"}}")},
+        {.op = FAKE_CLOSE}};
+    FAKE_SCRIPT(k->provider, refuses);
+    core_kit_start(k, "rpm: 100", NULL);
+    embed(f, 0, "\"a\"");
+    embed(f, 1, "\"b\"");
+    CORE_UNTIL(k, count_of(f, COUNT_retries) == 1);
+    FAKE_SCRIPT(k->provider, two);
+    embed(f, 2, "\"c\"");
+    int64_t until_ms = clock_mono_ms() + 50;
+    while (clock_mono_ms() < until_ms)
+        core_kit_step(k);
+    embed(f, 3, "\"d\"");
+    assert_int_equal(batches(f), 2);
+    CORE_UNTIL(k, all_over(f, 4));
+    assert_int_equal(fake_provider_requests(k->provider), 3);
+    for (size_t i = 0; i < 4; i++)
+        assert_non_null(
+            strstr(f->calls[i].body, i % 2 ? VECTOR("0", "2.20") : VECTOR("0", "1.10")));
+    nothing_is_left(f);
+}
+
 static void it_can_be_turned_off(void **state)
 {
     struct fixture *f = *state;
@@ -473,6 +503,7 @@ int main(void)
         TEST(large_arrays_are_sent_in_parts_and_put_together),
         TEST(one_part_that_fails_is_the_whole_that_fails),
         TEST(a_batch_is_no_larger_than_the_pools_own_limit),
+        TEST(one_that_waits_again_keeps_the_next_one_growing),
         TEST(it_can_be_turned_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
