@@ -7,6 +7,7 @@
 #include "scheduler/job_group.h"
 #include "storage/key.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 struct asking {
@@ -81,4 +82,20 @@ void route_job_groups_cancel(const struct route_request *r)
     struct asking *a = begin(r);
     if (a)
         job_group_cancel(service_jobs(r->service), r->caller.tenant, r->id, on_group, a);
+}
+
+/* The one that was asked for (a file that is sent in parts), or a new one. With an Idempotency-Key
+ * it is made of the key: the same lines come into the same group when they are sent again. */
+bool route_job_group_of(const struct route_request *r, const char *key, char ret[GROUP_ID_BYTES])
+{
+    int rc = exchange_query(r->exchange, "group", ret, GROUP_ID_BYTES);
+    if (rc == -ENOENT) {
+        key_new_group_id(key, ret);
+        return true;
+    }
+    if (rc == 0 && key_is_group(ret))
+        return true;
+    answer_error(r->exchange, WIRE_OPENAI, 400, "invalid_value",
+                 "group must be the id of a group of jobs, as an earlier answer told it.");
+    return false;
 }

@@ -5,12 +5,12 @@
 #include "api/job_json.h"
 #include "api/request_options.h"
 #include "api/route.h"
+#include "api/webhook_json.h"
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/trace.h"
 #include "scheduler/job.h"
-#include "storage/key.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -37,6 +37,24 @@ static void take_cutting(const struct route_request *r, struct job_spec *spec)
         return;
     spec->trim = options.trim;
     spec->never_shrink = options.never_shrink;
+}
+
+/* A job out of its text, with what else the request says of it. Nothing is kept on failure. */
+static int read_job(const struct route_request *r, struct json_span text, struct job_input *ret,
+                    char **ret_webhook, struct call_failure *f)
+{
+    int rc = job_input_read(text.at, text.len, &r->caller, ret, f);
+    if (rc < 0)
+        return rc;
+    rc = webhook_json_field(r->service, r->caller.tenant, ret->webhook, ret_webhook, f);
+    if (rc < 0) {
+        free(ret->spec.body);
+        job_input_release(ret);
+        return rc;
+    }
+    ret->spec.webhook = *ret_webhook;
+    take_cutting(r, &ret->spec);
+    return 0;
 }
 
 /* ---- submit one */
@@ -84,7 +102,8 @@ static void submit_single(const struct route_request *r, const char *text, size_
     struct call_failure f;
     char trace[TRACE_PARENT_BYTES];
     struct single *s = calloc(1, sizeof(*s));
-    if (!s || job_input_read(text, len, &r->caller, &in, &f) < 0) {
+    char *webhook = NULL;
+    if (!s || read_job(r, (struct json_span){text, len}, &in, &webhook, &f) < 0) {
         if (!s)
             call_failure_set(&f, 503, "out_of_memory", "Sluice is out of memory.");
         free(s);
@@ -92,12 +111,12 @@ static void submit_single(const struct route_request *r, const char *text, size_
         return;
     }
     in.spec.idempotency_key = exchange_header(r->exchange, "idempotency-key");
-    take_cutting(r, &in.spec);
     take_trace(r, &in.spec, trace);
     s->exchange = r->exchange;
     exchange_on_gone(r->exchange, on_gone_single, s);
     job_submit(service_jobs(r->service), &in.spec, on_submitted, s);
     job_input_release(&in);
+    free(webhook);
 }
 
 /* ---- submit many: every line for itself, answers in the order of the lines */
@@ -215,35 +234,20 @@ static void submit_line(const struct route_request *r, struct many *m, const str
         free(l);
         return;
     }
-    if (job_input_read(at->text, at->len, &r->caller, &in, &f) < 0) {
+    char *webhook = NULL;
+    if (read_job(r, (struct json_span){at->text, at->len}, &in, &webhook, &f) < 0) {
         set_line(m, index, line_error(at->number, &f));
         free(l);
         return;
     }
     *l = (struct line){m, index, at->number};
     in.spec.idempotency_key = line_key(m, at->number, key, sizeof(key));
-    take_cutting(r, &in.spec);
     in.spec.group = m->group;
     take_trace(r, &in.spec, trace);
     m->open++;
     job_submit(service_jobs(r->service), &in.spec, on_line, l);
     job_input_release(&in);
-}
-
-/* The one that was asked for (a file that is sent in parts), or a new one. With an Idempotency-Key
- * it is made of the key: the same lines come into the same group when they are sent again. */
-static bool take_group(const struct route_request *r, struct many *m)
-{
-    int rc = exchange_query(r->exchange, "group", m->group, sizeof(m->group));
-    if (rc == -ENOENT) {
-        key_new_group_id(m->key, m->group);
-        return true;
-    }
-    if (rc == 0 && key_is_group(m->group))
-        return true;
-    answer_error(r->exchange, WIRE_OPENAI, 400, "invalid_value",
-                 "group must be the id of a group of jobs, as an earlier answer told it.");
-    return false;
+    free(webhook);
 }
 
 static void submit_many(const struct route_request *r, const char *text, size_t len)
@@ -265,7 +269,7 @@ static void submit_many(const struct route_request *r, const char *text, size_t 
     }
     m->exchange = r->exchange;
     m->key = exchange_header(r->exchange, "idempotency-key");
-    if (!take_group(r, m)) {
+    if (!route_job_group_of(r, m->key, m->group)) {
         json_decref(m->data);
         free(m);
         return;

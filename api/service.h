@@ -34,6 +34,7 @@ struct access;
 struct redis_link;
 struct settings;
 struct batches;
+struct webhooks;
 struct spending;
 
 struct service_options {
@@ -60,6 +61,7 @@ struct scheduler *service_scheduler(const struct service *s);
 struct jobs *service_jobs(const struct service *s);
 const struct joint_board *service_joint_board(const struct service *s);
 struct batches *service_batches(const struct service *s);
+struct webhooks *service_webhooks(const struct service *s);
 struct permits *service_permits(const struct service *s);
 struct pool_store *service_store(const struct service *s);
 struct job_store *service_job_store(const struct service *s);

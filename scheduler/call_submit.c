@@ -345,12 +345,10 @@ static bool is_taken(struct call *c)
 void call_start(struct call *c)
 {
     c->starting = true;
-    if (call_is_ready(c) && is_taken(c)) {
-        c->starting = false;
-        return; /* what it costs is set aside by whoever sends it */
-    }
     call_reserve_cost(c);
-    if (call_is_ready(c))
+    if (call_is_ready(c) && is_taken(c))
+        c->starting = false;
+    else if (call_is_ready(c))
         on_ready(c, NULL);
     else
         call_make_ready(c, on_ready, c);

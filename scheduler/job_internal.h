@@ -14,6 +14,7 @@
  *   ep endpoint path   rq request body     ten tenant     mdl model      md metadata (JSON)
  *   cr created, µs     in input estimate   tr attempts    rs answer      rc its status code
  *   us usage (JSON)    er error (JSON)     dc decision    bd limit it waits for at its submit
+ *   wh who hears of its end (webhook_field.h)
  *   tp traceparent for the provider
  *   xp call_explain()  kt ms that a finished call is kept
  *
@@ -75,7 +76,7 @@ bool job_joint_take(struct jobs *j, const struct job_granted *g);
 void job_joint_cancel(struct jobs *j, const char *id);
 void job_joints_drop(struct jobs *j);
 
-/* job_look.c: reads one record of a pool. */
+/* job_look.c: reads one record of a pool; of any tenant with NULL. */
 void job_look(struct jobs *j, struct store_pool *pool, const char *tenant, const char *id,
               job_fn fn, void *arg);
 

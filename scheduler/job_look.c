@@ -9,8 +9,8 @@
 
 /* What is read of a record, in this order behind the four words of peek. */
 static const char *const fields[] = {
-    "ep", "mdl", "cl", "ten", "cr", "t1", "t2", "tr", "in", "rc",   "rs", "us",
-    "er", "md",  "dc", "at",  "xp", "kd", "bd", "tt", "ct", "hint", "gi", "jn",
+    "ep", "mdl", "cl", "ten", "cr", "t1", "t2", "tr", "in",   "rc", "rs", "us", "er",
+    "md", "dc",  "at", "xp",  "kd", "bd", "tt", "ct", "hint", "wh", "gi", "jn",
 };
 enum {
     F_EP,
@@ -35,6 +35,7 @@ enum {
     F_TRIMMED,
     F_CUT,
     F_HINT,
+    F_WEBHOOK,
     F_GROUP,
     F_JOINED,
     F_COUNT,
@@ -114,6 +115,7 @@ static void read_record(const struct store_turn *turn, const char *id, struct jo
         .group = text_at(turn, F_GROUP, NULL),
         .batch_size = int_at(turn, F_JOINED),
         .explain = text_at(turn, F_EXPLAIN, NULL),
+        .webhook = text_at(turn, F_WEBHOOK, NULL),
         .is_call = strcmp(text_at(turn, F_KIND, NULL), "call") == 0,
     };
     if (!*r->binding)
@@ -124,6 +126,7 @@ static void read_record(const struct store_turn *turn, const char *id, struct jo
 struct look {
     char id[TICKET_ID_BYTES];
     char tenant[TENANT_NAME_BYTES + 1];
+    bool of_any;
     job_fn fn;
     void *arg;
 };
@@ -143,7 +146,7 @@ static void on_looked(void *arg, struct store_pool *pool, const struct store_tur
         /* A proxied call has a record too, but no endpoint before its end. */
         read_record(turn, l->id, &record);
         bool ours = strcmp(turn->result, "none") != 0 && *record.endpoint &&
-                    strcmp(record.tenant, l->tenant) == 0;
+                    (l->of_any || strcmp(record.tenant, l->tenant) == 0);
         if (!ours)
             job_not_found(&f, l->id);
         l->fn(l->arg, ours ? &record : NULL, false, ours ? NULL : &f);
@@ -162,7 +165,8 @@ void job_look(struct jobs *j, struct store_pool *pool, const char *tenant, const
         return;
     }
     (void)snprintf(l->id, sizeof(l->id), "%s", id);
-    (void)snprintf(l->tenant, sizeof(l->tenant), "%s", tenant);
+    (void)snprintf(l->tenant, sizeof(l->tenant), "%s", tenant ? tenant : "");
+    l->of_any = !tenant;
     l->fn = fn;
     l->arg = arg;
     struct store_look look = {l->id, fields, F_COUNT, NULL};

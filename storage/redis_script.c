@@ -38,6 +38,8 @@ static const struct {
     [SCRIPT_PROBE] = {"probe", lua_probe_lua},
     [SCRIPT_GROUP] = {"group", lua_group_lua},
     [SCRIPT_RIDE] = {"ride", lua_ride_lua},
+    [SCRIPT_WEBHOOK] = {"webhook", lua_webhook_lua},
+    [SCRIPT_WEBHOOK_OWED] = {"webhook_owed", lua_webhook_owed_lua},
     [SCRIPT_HISTORY] = {"history", lua_history_lua},
     [SCRIPT_TALLY] = {"tally", lua_tally_lua},
     [SCRIPT_COST] = {"cost", lua_cost_lua},

@@ -102,13 +102,13 @@ static void send_alone(struct member *m)
     struct call *c = m->call;
     m->call = NULL;
     if (c)
-        call_embed_part(c);
+        call_part(c);
 }
 
 static void tell(struct crowd *k, struct member *m, const struct buf *text,
                  const struct wire_usage *share)
 {
-    call_given_by(m->call, k->call, k->count);
+    call_given_by(m->call, k->call, k->count, share);
     call_given_start(m->call, 200, "application/json", COUNT_batched);
     if (m->call)
         call_given_data(m->call, text->data, text->len);
@@ -264,7 +264,7 @@ static struct call *make_call(struct crowd *k)
         buf_release(&body);
         return NULL;
     }
-    call_liken(k->member[0]->call, &like);
+    call_liken(k->member[0]->call, false, &like);
     like.spec.body = body.data;
     like.spec.body_len = body.len;
     like.spec.max_wait_ms = longest_wait(k);
@@ -288,10 +288,13 @@ static void go(struct crowd *k)
     k->sent = true;
     k->queued = true; /* until it is granted; nobody knows better yet */
     k->call = k->count > 1 ? make_call(k) : NULL;
-    if (k->call)
-        call_start(k->call);
-    else
+    if (!k->call) {
         part(k);
+        return;
+    }
+    for (size_t i = 0; i < k->count; i++)
+        call_hand_over(k->member[i]->call);
+    call_start(k->call);
 }
 
 /* ---- gathering */
