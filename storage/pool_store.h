@@ -117,7 +117,7 @@ struct store_outcome {
     size_t field_count;
 };
 
-#define STORE_MAX_FIELDS 24
+#define STORE_MAX_FIELDS 32
 #define STORE_NEWS_BYTES 512
 
 struct pool_store_options {

@@ -22,7 +22,7 @@ struct submission_line {
 struct submission {
     struct submission_line *lines;
     size_t count;
-    bool many; /* NDJSON */
+    bool many;                  /* NDJSON */
     char group[GROUP_ID_BYTES]; /* of many, that all calls share; "": none was told yet */
 };
 
