@@ -368,6 +368,14 @@ static int make_scheduler(struct service *s, struct config *config, struct error
                : error_set(e, -ENOMEM, "out of memory");
 }
 
+static void on_budget_alert(void *arg, const char *tenant, const char *json)
+{
+    struct service *s = arg;
+    struct webhook_event event = {.tenant = tenant, .type = "budget.alert", .data = json};
+    if (webhooks_send(s->webhooks, &event, NULL, NULL) < 0)
+        log_write(LOG_WARN, "no memory to send a budget alert", "tenant", tenant, NULL);
+}
+
 static int make_webhooks(struct service *s, struct error *e)
 {
     struct webhooks_options options = {.base = s->base,
@@ -378,6 +386,8 @@ static int make_webhooks(struct service *s, struct error *e)
     options.store = s->webhook_store =
         webhook_store_new(s->link, (int)service_config(s)->redis.command_timeout_ms);
     s->webhooks = s->webhook_store ? webhooks_new(&options) : NULL;
+    if (s->webhooks)
+        spending_on_alert(s->spending, on_budget_alert, s);
     return s->webhooks ? 0 : error_set(e, -ENOMEM, "out of memory");
 }
 

@@ -401,3 +401,24 @@ suite('tenants', {
     }
   });
 });
+
+suite('alerts of budgets', {
+  config: (stand) => ({
+    ...config({ url: `${stand.receiver.url}/alerts` })(),
+    tenants: [{ name: 'default', max_budget: '0.000001', budget_duration: '1d' }],
+  }),
+  prepare: async (stand) => { stand.receiver = await Receiver.start(secret); },
+  finish: (stand) => stand.receiver.stop(),
+  secrets: [secret, older],
+}, (stand, test) => {
+  test('go to the configured URL', async () => {
+    await submit(stand, false);
+    const got = await until('it arrives', SOON_MS, () => stand.receiver.of('/alerts')[0]);
+    assert.equal(got.event.type, 'budget.alert');
+    assert.equal(got.event.data.object, 'budget_alert');
+    assert.equal(got.event.data.tenant, 'default');
+    const [one] = await deliveries(stand, 'status=delivered');
+    assert.equal(one.type, 'budget.alert');
+    assert.equal(one.job, null);
+  });
+});
