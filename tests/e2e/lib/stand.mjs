@@ -55,7 +55,7 @@ export class Stand {
   //          config: more keys of the configuration (or a function of the stand that gives them);
   //          headers: of the requests for /v1/stats, where keys are needed;
   //          prepare, finish: run before the first start and after the last end, with the stand;
-  //          testMs: of each test, where a minute is not enough;
+  //          testMs: how long one test may take, where a minute is too little;
   //          secrets: what must not be in any log, beside the keys and prompts of this file.
   constructor(options = {}) {
     this.options = options;
