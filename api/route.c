@@ -24,6 +24,8 @@ static const struct route routes[] = {
     {"GET", "/v1/jobs/{id}", route_jobs_get, SCOPE_JOBS},
     {"DELETE", "/v1/jobs/{id}", route_jobs_cancel, SCOPE_JOBS},
     {"GET", "/v1/jobs/{id}/events", route_jobs_events, SCOPE_JOBS},
+    {"GET", "/v1/job-groups/{id}", route_job_groups_get, SCOPE_JOBS},
+    {"POST", "/v1/job-groups/{id}/cancel", route_job_groups_cancel, SCOPE_JOBS},
     {"POST", "/v1/sessions", route_sessions_create, SCOPE_PROXY},
     {"GET", "/v1/sessions", route_sessions_list, SCOPE_PROXY},
     {"GET", "/v1/sessions/{id}", route_sessions_get, SCOPE_PROXY},
