@@ -1,4 +1,5 @@
 #include "api/client/cmd_cache.h"
+#include "api/client/cmd_batch.h"
 #include "api/client/cmd_costs.h"
 #include "api/client/cmd_drain.h"
 #include "api/client/cmd_jobs.h"
@@ -31,6 +32,7 @@ static const struct command {
     {"check", cmd_check, "say whether a configuration is right"},
     {"demo", cmd_demo, "agents without and with Sluice, side by side"},
     {"submit", cmd_submit, "give jobs to a running service"},
+    {"batch", cmd_batch, "run a file of requests and fetch the answers"},
     {"jobs", cmd_jobs, "list, show, wait for or cancel jobs"},
     {"stats", cmd_stats, "show what waits, why and for how long"},
     {"costs", cmd_costs, "show what was spent, saved and is left of budgets"},

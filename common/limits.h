@@ -210,6 +210,7 @@
 #define CLIENT_MAX_REPLY_BYTES (256 * MIB)
 #define CLIENT_MAX_INPUT_BYTES (1024 * MIB) /* of `sluice submit` */
 #define CLIENT_CALL_MS         60000
+#define CLIENT_FETCH_MS        3600000   /* a file of results */
 #define CLIENT_BATCH_LINES     500       /* jobs of one call, and */
 #define CLIENT_BATCH_BYTES     (4 * MIB) /* their bytes, unless a single one is larger */
 

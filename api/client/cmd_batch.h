@@ -1,0 +1,10 @@
+/*
+ * cmd_batch: `sluice batch`: a file of requests through a running service, in OpenAI's batch
+ * format.
+ */
+#ifndef API_CLIENT_CMD_BATCH_H
+#define API_CLIENT_CMD_BATCH_H
+
+int cmd_batch(int argc, char **argv);
+
+#endif
