@@ -1,5 +1,5 @@
-#include "api/client/cmd_cache.h"
 #include "api/client/cmd_batch.h"
+#include "api/client/cmd_cache.h"
 #include "api/client/cmd_costs.h"
 #include "api/client/cmd_drain.h"
 #include "api/client/cmd_jobs.h"

@@ -152,6 +152,8 @@
 #define FILE_MAX_UPLOAD_BYTES (FILE_MAX_BYTES + MIB) /* with the form around it */
 #define FILE_NAME_BYTES       256
 #define UPLOAD_MAX_OPEN       16 /* uploads at once that go to the disk */
+#define FILE_LEAST_EXPIRY_S   3600
+#define FILE_MOST_EXPIRY_S    2592000
 #define BATCH_MAX_LINES       50000
 #define BATCH_MAX_ERRORS      100 /* of its file, told to the client */
 #define BATCH_CUSTOM_ID_BYTES 512

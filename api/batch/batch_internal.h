@@ -22,6 +22,7 @@ struct batches {
     struct list runs;
     struct event *tick;
     size_t asked; /* lists on their way */
+    unsigned ticks;
     size_t running;
     bool draining, stopped;
 };
@@ -94,7 +95,11 @@ void batch_run_save(struct batch_run *r, record_fn fn);
 bool batch_run_answered(struct batch_run *r);
 /* It fails with the errors of its input. */
 void batch_run_fail(struct batch_run *r);
+
+/* batch_usage.c */
 void batch_run_used(struct batch_run *r, const struct batch_usage *u);
+void batch_usage_write(struct batch_run *r); /* into its object */
+void batch_usage_read(struct batch_run *r);
 
 /* batch_slot.c */
 void batch_slots_init(struct batch_run *r);

@@ -2,7 +2,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/money.h"
+#include "scheduler/scheduler.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -97,46 +97,6 @@ static void rest_until_tick(struct batch_run *r)
 
 /* ---- its record */
 
-void batch_run_used(struct batch_run *r, const struct batch_usage *u)
-{
-    r->used.input += u->input;
-    r->used.cached += u->cached;
-    r->used.output += u->output;
-    r->used.pico += u->pico;
-    r->changed = true;
-}
-
-/* In OpenAI's shape, with what it cost. What ended in the second before a kill may be missing: a
- * sum is of what is known, and rather too low than counted twice. */
-static void write_usage(struct batch_run *r)
-{
-    const struct batch_usage *u = &r->used;
-    json_t *own = json_object_get(r->batch, "x_sluice");
-    if (u->input == 0 && u->output == 0)
-        return;
-    set(r, "usage",
-        json_pack("{s:I, s:{s:I}, s:I, s:{s:i}, s:I}", "input_tokens", (json_int_t)u->input,
-                  "input_tokens_details", "cached_tokens", (json_int_t)u->cached, "output_tokens",
-                  (json_int_t)u->output, "output_tokens_details", "reasoning_tokens", 0,
-                  "total_tokens", (json_int_t)(u->input + u->output)));
-    if (!own)
-        set(r, "x_sluice", own = json_object());
-    (void)json_object_set_new(own, "cost_usd", json_real(money_dollars(money_of_pico(u->pico))));
-    (void)json_object_set_new(own, "cost_pico_usd", json_integer(u->pico));
-}
-
-static void read_usage(struct batch_run *r)
-{
-    const json_t *u = json_object_get(r->batch, "usage");
-    const json_t *own = json_object_get(r->batch, "x_sluice");
-    const json_t *details = json_object_get(u, "input_tokens_details");
-    r->used = (struct batch_usage){
-        .input = json_integer_value(json_object_get(u, "input_tokens")),
-        .cached = json_integer_value(json_object_get(details, "cached_tokens")),
-        .output = json_integer_value(json_object_get(u, "output_tokens")),
-        .pico = json_integer_value(json_object_get(own, "cost_pico_usd"))};
-}
-
 static void write_counts(struct batch_run *r)
 {
     json_t *counts = json_pack("{s:I, s:I, s:I}", "total", (json_int_t)r->input.count, "completed",
@@ -147,7 +107,7 @@ static void write_counts(struct batch_run *r)
                             (json_int_t)r->counts[2], (json_int_t)r->counts[3]);
     if (!all || json_object_set_new(r->record, "counts", all) < 0)
         log_write(LOG_WARN, "no memory for the record of a batch", "batch", r->id, NULL);
-    write_usage(r);
+    batch_usage_write(r);
 }
 
 void batch_run_save(struct batch_run *r, record_fn fn)
@@ -230,6 +190,18 @@ static void file_id(const struct batch_run *r, const char *what, char out[BATCH_
     (void)snprintf(out, BATCH_ID_BYTES, "file-%.32s-%s", own ? own + 1 : r->id, what);
 }
 
+/* 0: never. */
+static int64_t outputs_expire_s(const struct batch_run *r)
+{
+    const json_t *own = json_object_get(r->record, "output_ttl_s");
+    int64_t ttl_s = r->all->options.scheduler
+                        ? scheduler_plan(r->all->options.scheduler)->config->batches.output_ttl_s
+                        : 0;
+    if (json_is_integer(own))
+        ttl_s = json_integer_value(own);
+    return ttl_s > 0 ? clock_wall_ms() / 1000 + ttl_s : 0;
+}
+
 /* A file gets its record, and the batch its name, when there is anything in it. */
 static void publish(struct batch_run *r, int which)
 {
@@ -243,6 +215,7 @@ static void publish(struct batch_run *r, int which)
     }
     (void)snprintf(name, sizeof(name), "%s_%s.jsonl", r->id, what[which]);
     json_t *file = batch_file_json(id, name, "batch_output", r->journal.bytes[which]);
+    batch_file_expires(r->all->options.store, r->tenant, id, file, outputs_expire_s(r));
     char *text = file ? json_dumps(file, JSON_COMPACT) : NULL;
     struct record_at place = {SET_FILES, r->tenant, id};
     if (text)
@@ -264,6 +237,8 @@ static void finish(struct batch_run *r)
     write_counts(r);
     for (int i = 0; i < 2 && !r->anthropic; i++)
         publish(r, i);
+    if (r->anthropic)
+        batch_file_expires(r->all->options.store, r->tenant, r->id, NULL, outputs_expire_s(r));
     set_status(r, r->cancelling ? "cancelled" : r->expiring ? "expired" : "completed");
     save_end(r);
 }
@@ -431,7 +406,7 @@ static bool read_record(struct batch_run *r, const char *text)
     const char *shape = json_string_value(json_object_get(r->record, "shape"));
     r->anthropic = shape && strcmp(shape, "anthropic") == 0;
     r->endpoint = endpoint_of(text_of(r, "endpoint"));
-    read_usage(r);
+    batch_usage_read(r);
     return r->batch && r->endpoint < WIRE_ENDPOINT_COUNT;
 }
 
