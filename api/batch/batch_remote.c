@@ -334,17 +334,19 @@ static void heed_end(struct batch_remote *m)
     int64_t expires_s = json_integer_value(json_object_get(m->run->batch, "expires_at"));
     bool sent = *remote_text(m, "batch_id") || json_object_get(m->state, "tried_at");
     bool given_up = expires_s > 0 && clock_wall_ms() / 1000 >= expires_s + GIVE_UP_S;
-    if (!wants_end(m) || m->step >= REMOTE_FETCH)
+    bool ends = !sent || given_up;
+    if (!wants_end(m) || m->step > REMOTE_FETCH || (m->step == REMOTE_FETCH && !given_up))
         return;
-    if (!sent || given_up)
+    if (ends)
         m->step = REMOTE_END;
     else if (m->step == REMOTE_POLL && !m->cancel_sent)
         m->step = REMOTE_CANCEL;
     else
         return;
-    if (m->resting && m->failures == 0)
-        (void)event_del(m->timer);
-    m->resting = m->resting && m->failures > 0;
+    if (m->resting && m->failures > 0 && !ends)
+        return;
+    (void)event_del(m->timer);
+    m->resting = false;
 }
 
 void batch_remote_step(struct batch_remote *m)

@@ -189,6 +189,7 @@ static void made(struct batch_remote *m, const char *id)
     remote_put(m, "batch_id", json_string(id));
     batch_form_release(&m->form);
     m->poll_ms = 0;
+    m->page[0] = '\0';
     log_write(LOG_INFO, "batch handed to its provider", "batch", m->run->id, "provider",
               remote_text(m, "provider"), "its_id", id, NULL);
     remote_keep(m, REMOTE_POLL);

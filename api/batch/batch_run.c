@@ -177,8 +177,13 @@ static void save_end(struct batch_run *r)
     batch_run_save(r, on_end_saved);
 }
 
+static void publish(struct batch_run *r, int which);
+
 void batch_run_fail(struct batch_run *r)
 {
+    for (int i = 0; i < 2; i++)
+        if (r->journal.paths[i])
+            publish(r, i); /* what an earlier try at the provider gave */
     set(r, "errors", json_pack("{s:s, s:O}", "object", "list", "data", r->input.errors));
     set_status(r, "failed");
     save_end(r);
