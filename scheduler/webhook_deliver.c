@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "scheduler/http_client.h"
+#include "scheduler/provider/wire_time.h"
 #include "scheduler/webhook_field.h"
 #include "scheduler/webhook_retry.h"
 #include "scheduler/webhook_sign.h"
@@ -127,7 +128,7 @@ static void on_headers(void *arg, struct http_transfer *t, int status)
     const char *after = http_reply_header(t, "retry-after");
     d->status = status;
     if (after && (status == 429 || status == 503))
-        d->asked_ms = strtoll(after, NULL, 10) * 1000;
+        (void)wire_retry_after(after, clock_wall_ms(), &d->asked_ms);
 }
 
 /* Not kept: it is counted against its maximum by the client, and nobody reads it. */
