@@ -269,11 +269,8 @@ static void a_receiver_may_ask_for_a_day_at_most(void **state)
     for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
         const struct fake_step busy[] = {
             {.op = FAKE_READ}, {.op = FAKE_SEND, .bytes = replies[i]}, {.op = FAKE_CLOSE}};
-        struct webhook_event event = {.tenant = "default",
-                                      .type = "t",
-                                      .data = DATA,
-                                      .field = r->field,
-                                      .id = r->delivery};
+        struct webhook_event event = {
+            .tenant = "default", .type = "t", .data = DATA, .field = r->field, .id = r->delivery};
         (void)snprintf(r->delivery, sizeof(r->delivery), "msg_busy_%zu", i);
         FAKE_SCRIPT(r->receiver, busy);
         assert_int_equal(webhooks_send(r->webhooks, &event, NULL, NULL), 0);
