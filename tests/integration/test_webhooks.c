@@ -185,6 +185,22 @@ static void the_event_of_a_job_outlives_the_process_that_ended_it(void **state)
     assert_non_null(strstr(head, "content-type: application/json\r\n"));
 }
 
+/* Before, they would be zeros, and a counter must not begin anew with a process. */
+static void sums_are_told_once_redis_told_them(void **state)
+{
+    struct rig *r = *state;
+    core_kit_start(r->kit, "rpm: 1000", ALLOWED);
+    run_job(r, r->field);
+    start_webhooks(r);
+    assert_null(webhooks_totals(r->webhooks));
+    CORE_UNTIL(r->kit, delivery_is(r, "delivered"));
+    stop_webhooks(r);
+    start_webhooks(r);
+    assert_null(webhooks_totals(r->webhooks));
+    CORE_UNTIL(r->kit, webhooks_totals(r->webhooks));
+    assert_int_equal(webhooks_totals(r->webhooks)->delivered, 1);
+}
+
 static void an_event_that_is_made_again_is_not_sent_again(void **state)
 {
     struct rig *r = *state;
@@ -340,6 +356,7 @@ int main(void)
 #define HOOK_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         HOOK_TEST(the_event_of_a_job_outlives_the_process_that_ended_it),
+        HOOK_TEST(sums_are_told_once_redis_told_them),
         HOOK_TEST(an_event_that_is_made_again_is_not_sent_again),
         HOOK_TEST(a_delivery_that_was_cut_off_is_taken_by_the_next_process),
         HOOK_TEST(a_job_is_kept_until_its_event_is_made_and_no_longer),
