@@ -485,7 +485,7 @@ void route_metrics(const struct route_request *r)
     }
     *s = (struct scrape){
         .wait = {.fn = on_view, .arg = s}, .service = r->service, .exchange = r->exchange};
-    if (r->caller.key && !access_may(r->caller.key, SCOPE_ADMIN)) {
+    if (!auth_sees_all(&r->caller)) {
         (void)snprintf(s->only, sizeof(s->only), "%s", r->caller.tenant);
         s->tenant = s->only;
     }

@@ -69,7 +69,7 @@ static struct ask *ask_new(const struct route_request *r)
     }
     a->service = r->service;
     a->exchange = r->exchange;
-    a->of_all = !r->caller.key || access_may(r->caller.key, SCOPE_ADMIN);
+    a->of_all = auth_sees_all(&r->caller);
     (void)snprintf(a->tenant, sizeof(a->tenant), "%s", r->caller.tenant);
     exchange_on_gone(r->exchange, on_gone, a);
     return a;
