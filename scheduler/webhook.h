@@ -20,7 +20,7 @@
  *              instances; webhooks.max_in_flight here. A server that hangs holds up its own only.
  *              Connections are not those of the providers.
  *   safety     webhook_url.h; redirects are failures; answers are read up to a maximum and thrown
- *              away; secrets and queries of URLs are not logged.
+ *              away; secrets, and of URLs all behind the server, are not logged.
  *   limits     WEBHOOK_MAX_WAITING deliveries of a tenant wait; one more is dropped, and logged
  *   ownership  opaque; arguments are copied before return.
  *   threads    one event loop.
