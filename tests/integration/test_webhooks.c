@@ -242,6 +242,8 @@ static void a_job_is_kept_until_its_event_is_made_and_no_longer(void **state)
     assert_int_equal(owed(r), 0);
     run_job(r, r->field);
     assert_true(job_ttl_ms(r) > 80000000);
+    assert_in_range(redis_fixture_ask_int(&r->kit->redis, REDIS_ARGS("PTTL", CORE_PREFIX "wh")),
+                    80000000, INT64_C(30) * 86400000);
     start_webhooks(r);
     CORE_UNTIL(r->kit, owed(r) == 0);
     CORE_UNTIL(r->kit, job_ttl_ms(r) <= 600000);
