@@ -24,6 +24,7 @@
 #define SCRIPT "text/javascript; charset=utf-8"
 #define STYLE  "text/css; charset=utf-8"
 #define PAGE   "text/html; charset=utf-8"
+#define PLAIN  "text/plain; charset=utf-8"
 
 #define ETAG_DIGITS 32
 
@@ -38,11 +39,17 @@ static const struct www_file files[] = {
     {"app.js", SCRIPT, www_app_js, &www_app_js_size},
     {"chart.js", SCRIPT, www_chart_js, &www_chart_js_size},
     {"client.js", SCRIPT, www_client_js, &www_client_js_size},
+    {"dygraph.LICENSE.txt", PLAIN, www_dygraph_LICENSE_txt, &www_dygraph_LICENSE_txt_size},
+    {"dygraph.min.css", STYLE, www_dygraph_min_css, &www_dygraph_min_css_size},
+    {"dygraph.min.js", SCRIPT, www_dygraph_min_js, &www_dygraph_min_js_size},
     {"format.js", SCRIPT, www_format_js, &www_format_js_size},
     {"history.js", SCRIPT, www_history_js, &www_history_js_size},
     {"jobs.js", SCRIPT, www_jobs_js, &www_jobs_js_size},
     {"overview.js", SCRIPT, www_overview_js, &www_overview_js_size},
     {"pools.js", SCRIPT, www_pools_js, &www_pools_js_size},
+    {"page.js", SCRIPT, www_page_js, &www_page_js_size},
+    {"pool_card.js", SCRIPT, www_pool_card_js, &www_pool_card_js_size},
+    {"rights.js", SCRIPT, www_rights_js, &www_rights_js_size},
     {"style.css", STYLE, www_style_css, &www_style_css_size},
     {"view.js", SCRIPT, www_view_js, &www_view_js_size},
 };

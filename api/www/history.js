@@ -3,6 +3,7 @@
 import { CLASSES } from "./format.js";
 
 const KEEP_MS = 10 * 60000;
+const STEP_MS = 1000; // of the stream
 const WINDOW_MS = 60000;
 const LEAST_MS = 15000; // a rate over less time would jump
 
@@ -41,6 +42,7 @@ export class History {
     const { counts, tokens } = stats.totals;
     const sample = {
       at,
+      stepMs: STEP_MS * 2,
       requests: granted(counts),
       tokens: tokensOf(tokens),
       reserved: tokens.reserved,

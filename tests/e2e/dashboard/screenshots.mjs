@@ -43,7 +43,7 @@ async function main() {
       await page.screenshot({ path: join(folder, `full-${name}.png`), fullPage: true });
       await page.screenshot({ path: join(folder, `overview-${name}.png`), clip: README });
     }
-    await light.locator(".chart svg").first().hover();
+    await light.locator(".chart .plot").first().hover();
     await light.screenshot({ path: join(folder, "cursor.png") });
     await shoot(browser, stack.url, "phone", { viewport: PHONE });
     await shoot(browser, `${stack.url}/#/pools`, "pools");

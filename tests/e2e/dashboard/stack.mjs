@@ -1,4 +1,5 @@
 // A simulated provider, services in front of it, callers, and a browser.
+import { setMaxListeners } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -76,6 +77,7 @@ export class Load {
   constructor(base, seed, callers = MANY) {
     this.base = base;
     this.left = new AbortController();
+    setMaxListeners(0, this.left.signal); // every call listens
     callers.forEach((caller, i) => this.call(...caller, new Random(seed + i)));
   }
 
