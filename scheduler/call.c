@@ -38,7 +38,8 @@ void call_leave_queue(struct call *c)
 {
     if (c->queued_us > 0) {
         c->queue_ms += (clock_mono_us() - c->queued_us) / 1000;
-        pool_agent_unexpect(c->pool->agent);
+        if (c->state != CALL_JOINED)
+            pool_agent_unexpect(c->pool->agent);
     }
     c->queued_us = 0;
     event_del(c->timer);
@@ -206,6 +207,7 @@ void call_succeed(struct call *c)
 
 void call_fail(struct call *c, const struct call_failure *failure)
 {
+    call_given_leave(c);
     call_leave_queue(c);
     stop_transfer(c);
     c->abandoned = c->submitting;
@@ -222,6 +224,7 @@ void call_cancel(struct call *c)
     bool waiting = c->state == CALL_QUEUED || c->state == CALL_SUBMITTING;
     if (call_state_is_final(c->state))
         return;
+    call_given_leave(c);
     take_unsent(c);
     if (c->streaming)
         c->usage = c->watch.usage;
@@ -240,6 +243,7 @@ void call_cancel(struct call *c)
 
 void call_abandon(struct call *c)
 {
+    call_given_leave(c);
     call_leave_queue(c);
     stop_transfer(c);
     let_go(c);

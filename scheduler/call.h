@@ -94,7 +94,7 @@ struct call *call_new(struct scheduler *s, const struct call_spec *spec,
 bool call_is_ready(const struct call *c);
 void call_make_ready(struct call *c, void (*fn)(void *arg, const struct call_failure *failure),
                      void *arg);
-/* Sends its ticket to the queue. */
+/* Sends its ticket to the queue. Another one may answer it instead: scheduler/call_given.h. */
 void call_start(struct call *c);
 /* What a job's ticket has been through before this grant, on any instance. */
 struct call_past {

@@ -65,6 +65,8 @@ int call_status(const struct call *c)
 
 const char *call_reply_header(const struct call *c, const char *name)
 {
+    if (c->given.decision && strcmp(name, "content-type") == 0)
+        return *c->given.type ? c->given.type : NULL;
     return c->transfer ? http_reply_header(c->transfer, name) : NULL;
 }
 
@@ -77,6 +79,8 @@ void call_reply_headers(const struct call *c,
 
 const char *call_decision(const struct call *c)
 {
+    if (c->given.decision)
+        return c->given.decision;
     if (c->fit.shrunk || c->spec.was_shrunk)
         return "shrunk";
     return c->waited ? "delayed" : "admitted";
@@ -246,12 +250,17 @@ void call_ticket(struct call *c, struct store_ticket *ret)
 
 void call_pause(struct call *c)
 {
+    c->given.paused = c->given.giver != NULL;
     if (c->transfer && !c->transfer_done)
         http_transfer_pause(c->transfer);
 }
 
 void call_resume(struct call *c)
 {
+    bool given = c->given.paused && c->given.giver && c->given.giver->resume;
+    c->given.paused = false;
+    if (given)
+        c->given.giver->resume(c->given.arg);
     if (c->transfer && !c->transfer_done)
         http_transfer_resume(c->transfer);
 }

@@ -8,6 +8,7 @@
  *   call_fit.c        of these, what is cut so that it fits
  *   call_prepare.c    of these, a summary that it waits for
  *   call_submit.c     its ticket on the way to the queue, and what the queue answers
+ *   call_given.c      instead of these, an answer that another one gives
  *   call_tools.c      caps of tool calls, in the request and in the answer
  *   call_request.c    what is sent to the provider
  *   call_accrue.c     of these, output that is charged while it streams
@@ -20,6 +21,7 @@
 #define SCHEDULER_CALL_INTERNAL_H
 
 #include "scheduler/call.h"
+#include "scheduler/call_given.h"
 #include "scheduler/call_tools.h"
 #include "scheduler/gauge.h"
 #include "scheduler/news.h"
@@ -133,6 +135,15 @@ struct call {
     struct buf explain;
     struct call_record record;
 
+    /* an answer that another one gives */
+    struct {
+        const struct call_giver *giver; /* NULL: none, or it has nothing more to tell */
+        void *arg;
+        const char *decision; /* static; NULL: it was never joined, or parted */
+        char type[CALL_TYPE_BYTES];
+        bool paused;
+    } given;
+
     /* the answer */
     struct http_transfer *transfer; /* valid until its on_done has returned */
     bool transfer_done;             /* inside on_done, or after it: not to be cancelled */
@@ -175,6 +186,11 @@ void call_bury(struct call *c);
 /* Its ticket ended: a new one, under a new id. */
 void call_submit_anew(struct call *c);
 void call_on_timer(evutil_socket_t fd, short what, void *arg);
+
+/* call_given.c */
+/* It ends before its giver is done: the giver is told, once. */
+void call_given_leave(struct call *c);
+void call_given_too_late(struct call *c);
 
 /* call_accrue.c */
 /* More was streamed. */

@@ -9,7 +9,8 @@ _Static_assert(CALL_STATE_COUNT <= 32, "one bit for each state");
 
 /* Row: where we are. Bits: where we may go. A final state has no bits. */
 static const uint32_t edges[CALL_STATE_COUNT] = {
-    [CALL_PREPARING] = TO(SUBMITTING) | TO(SENDING) | STOP,
+    [CALL_PREPARING] = TO(JOINED) | TO(SUBMITTING) | TO(SENDING) | STOP,
+    [CALL_JOINED] = TO(SUBMITTING) | TO(STREAMING) | STOP,
     [CALL_SUBMITTING] = TO(QUEUED) | TO(SENDING) | STOP,
     [CALL_QUEUED] = TO(SENDING) | STOP,
     [CALL_SENDING] = TO(STREAMING) | TO(QUEUED) | TO(DONE) | STOP,

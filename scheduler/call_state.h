@@ -1,7 +1,9 @@
 /*
  * call_state: the life of one request inside an instance, as a table.
  *
- *   PREPARING
+ *   PREPARING -----> JOINED ----> STREAMING (given by another one)
+ *       |              |
+ *       | <------------+  it goes its own way after all
  *       |
  *   SUBMITTING --> QUEUED --> SENDING --> STREAMING --> DONE
  *       |            ^  |        |  |                    ^
@@ -12,6 +14,7 @@
  * FAILED and CANCELLED can be reached from any state that is not final.
  *
  *   PREPARING   it is read, and made smaller; for a summary it may have to wait
+ *   JOINED      another one answers it: the cache, an equal request, a batch (call_given.h)
  *   SUBMITTING  its ticket is on the way to Redis
  *   QUEUED      its ticket waits there (or its backoff does); it holds no tokens, no slot
  *   SENDING     granted: a transfer owns it, nothing of the reply is out yet
@@ -27,6 +30,7 @@
 /* clang-format off */
 #define CALL_STATES(X) \
     X(PREPARING)       \
+    X(JOINED)          \
     X(SUBMITTING)      \
     X(QUEUED)          \
     X(SENDING)         \

@@ -299,6 +299,10 @@ void call_on_timer(evutil_socket_t fd, short what, void *arg)
         call_fail(c, &f);
         return;
     }
+    if (c->state == CALL_JOINED) {
+        call_given_too_late(c);
+        return;
+    }
     if (c->state == CALL_PREPARING) {
         call_not_ready_in_time(c);
         return;

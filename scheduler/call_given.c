@@ -1,0 +1,90 @@
+#include "scheduler/call_given.h"
+
+#include "common/clock.h"
+#include "scheduler/call_internal.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+void call_join(struct call *c, const char *decision, const struct call_giver *giver, void *arg)
+{
+    assert(call_is_ready(c));
+    c->given.giver = giver;
+    c->given.arg = arg;
+    c->given.decision = decision;
+    call_enter(c, CALL_JOINED);
+    c->queued_us = clock_mono_us();
+    call_arm(c, call_wait_left_ms(c));
+}
+
+void call_part(struct call *c)
+{
+    c->given.giver = NULL;
+    c->given.decision = NULL;
+    call_leave_queue(c);
+    call_start(c);
+}
+
+void call_given_leave(struct call *c)
+{
+    const struct call_giver *giver = c->given.giver;
+    c->given.giver = NULL;
+    if (giver)
+        giver->left(c->given.arg);
+}
+
+void call_given_too_late(struct call *c)
+{
+    struct call_failure f;
+    call_failure_set(&f, 504, "queue_timeout",
+                     "The request waited %" PRId64 " ms for an answer that it shares with others "
+                     "(%s), which did not come in time (x-sluice-max-wait-ms).",
+                     call_queue_ms(c), c->given.decision);
+    call_fail(c, &f);
+}
+
+void call_given_start(struct call *c, int status, const char *type, enum pool_counter counter)
+{
+    struct pool_stats *stats = pool_agent_stats(c->pool->agent);
+    call_leave_queue(c);
+    c->status = status;
+    (void)snprintf(c->given.type, sizeof(c->given.type), "%s", type ? type : "");
+    pool_stats_add(stats, counter, 1);
+    pool_stats_wait(stats, c->queue_ms);
+    call_enter(c, CALL_STREAMING);
+    c->started = true;
+    c->sink.start(c->arg);
+}
+
+void call_given_data(struct call *c, const char *bytes, size_t len)
+{
+    if (c->state == CALL_STREAMING && len > 0)
+        c->sink.data(c->arg, bytes, len);
+}
+
+void call_given_end(struct call *c, const struct wire_usage *usage)
+{
+    bool good = c->status < 400;
+    if (c->state != CALL_STREAMING)
+        return;
+    c->given.giver = NULL;
+    if (usage)
+        c->usage = *usage;
+    pool_stats_add(pool_agent_stats(c->pool->agent), good ? COUNT_succeeded : COUNT_failed, 1);
+    call_enter(c, CALL_DONE);
+    c->sink.end(c->arg);
+    call_bury(c);
+}
+
+void call_given_fail(struct call *c, const struct call_failure *failure)
+{
+    c->given.giver = NULL;
+    if (!call_state_is_final(c->state))
+        call_fail(c, failure);
+}
+
+bool call_is_paused(const struct call *c)
+{
+    return c->given.paused;
+}
