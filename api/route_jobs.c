@@ -87,6 +87,28 @@ static void submit_single(const struct route_request *r, const char *text, size_
     job_input_release(&in);
 }
 
+void route_jobs_retry(const struct route_request *r)
+{
+    struct single *s = calloc(1, sizeof(*s));
+    struct job_retry retry = {r->id, r->caller.tenant, r->caller.models, r->caller.weight};
+    struct call_failure f;
+    if (!s || strlen(r->id) >= TICKET_ID_BYTES || service_is_draining(r->service)) {
+        if (!s)
+            call_failure_set(&f, 503, "out_of_memory", "Sluice is out of memory.");
+        else if (strlen(r->id) >= TICKET_ID_BYTES)
+            call_failure_set(&f, 404, "job_not_found", "There is no job of this id here.");
+        else
+            call_failure_set(&f, 503, "draining",
+                             "This instance is shutting down and takes no new jobs; try again.");
+        free(s);
+        fail(r, &f);
+        return;
+    }
+    s->exchange = r->exchange;
+    exchange_on_gone(r->exchange, on_gone_single, s);
+    job_retry(service_jobs(r->service), &retry, on_submitted, s);
+}
+
 /* ---- submit many: every line for itself, answers in the order of the lines */
 
 struct many {

@@ -44,6 +44,7 @@ static const struct www_file files[] = {
     {"dygraph.min.js", SCRIPT, www_dygraph_min_js, &www_dygraph_min_js_size},
     {"format.js", SCRIPT, www_format_js, &www_format_js_size},
     {"history.js", SCRIPT, www_history_js, &www_history_js_size},
+    {"job.js", SCRIPT, www_job_js, &www_job_js_size},
     {"jobs.js", SCRIPT, www_jobs_js, &www_jobs_js_size},
     {"overview.js", SCRIPT, www_overview_js, &www_overview_js_size},
     {"pools.js", SCRIPT, www_pools_js, &www_pools_js_size},

@@ -24,7 +24,7 @@ struct submission {
     struct list link;
     struct jobs *jobs;
     struct call *call; /* never started: it has read, routed and priced the request */
-    char id[TICKET_ID_BYTES];
+    char id[TICKET_ID_BYTES], retry_of[TICKET_ID_BYTES];
     char *metadata, *key;
     const char *body; /* that is kept: as it came, or with less in it; the call's */
     size_t body_len;
@@ -280,6 +280,8 @@ static void submit(struct submission *s)
         fields[n++] = field("sh", "1", 1);
     if (*call_models(s->call))
         fields[n++] = field("ml", call_models(s->call), strlen(call_models(s->call)));
+    if (*s->retry_of)
+        fields[n++] = field("ry", s->retry_of, strlen(s->retry_of));
     if (s->metadata)
         fields[n++] = field("md", s->metadata, strlen(s->metadata));
     t.id = s->id;
@@ -489,6 +491,7 @@ static bool fill(struct submission *s, const struct job_spec *spec, size_t body_
     s->deadline_ms = spec->deadline_ms;
     s->never_shrink = spec->never_shrink;
     key_new_id(pool_agent_pool(agent_of(s))->hash, s->id);
+    (void)snprintf(s->retry_of, sizeof(s->retry_of), "%s", spec->retry_of ? spec->retry_of : "");
     s->again = evtimer_new(scheduler_options(j->scheduler)->base, on_again, s);
     s->metadata = spec->metadata ? strdup(spec->metadata) : NULL;
     s->key = spec->idempotency_key ? strdup(spec->idempotency_key) : NULL;

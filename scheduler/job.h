@@ -43,6 +43,7 @@ struct job_record {
     const char *usage, *error, *metadata; /* JSON */
     const char *hint;       /* which limits its answer moved, and how, for people; "" none */
     const char *explain;    /* JSON of call_explain(), of the last attempt */
+    const char *retry_of;   /* id of the job that it repeats; "" none */
     bool is_call;           /* a proxied call, which has ended */
     const char *durability; /* of one just accepted: how safe it is; else NULL */
     int64_t replicas;       /* that have it, with "replicated" */
@@ -67,6 +68,7 @@ struct job_spec {
     const char *idempotency_key; /* NULL none */
     const char *trim;            /* as of struct call_spec */
     bool never_shrink;
+    const char *retry_of; /* id of the job that it repeats; NULL none */
 };
 void job_submit(struct jobs *j, const struct job_spec *spec, job_fn fn, void *arg);
 
@@ -74,6 +76,15 @@ void job_submit(struct jobs *j, const struct job_spec *spec, job_fn fn, void *ar
 void job_get(struct jobs *j, const char *tenant, const char *id, job_fn fn, void *arg);
 /* Takes a waiting job out, asks a running one to stop; the record as it is after that. */
 void job_cancel(struct jobs *j, const char *tenant, const char *id, job_fn fn, void *arg);
+
+/* The same request as a new job, as it was kept: trimmed when it was. Of a job that has ended, else
+ * 409; fn as of job_submit(). */
+struct job_retry {
+    const char *id, *tenant;
+    const char *models; /* as of struct job_spec: of whoever asks */
+    int64_t weight;
+};
+void job_retry(struct jobs *j, const struct job_retry *retry, job_fn fn, void *arg);
 
 /* Newest first: fn for each with a record, then once with record NULL; failure is set when the
  * list is not whole. after: id of the last one seen; NULL from the newest. */

@@ -3,6 +3,7 @@
  *
  *   job.c         submit, watch
  *   job_look.c    records: get, list, cancel
+ *   job_retry.c   the request of one that has ended, once more
  *   job_run.c     a granted job as a call
  *   job_stray.c   pools that Redis knows and the configuration does not (any more): their jobs can
  *                 be seen and cancelled, and wait until a configuration names the pool again
@@ -15,7 +16,7 @@
  *
  * A proxied call has ep, ten, mdl, cr, in, rc, us, er, dc, xp and kt from its end on.
  *   us usage (JSON)    er error (JSON)     dc decision       sh 1: it was shrunk
- *   tt trimmed tokens  ct how it was cut (JSON)
+ *   tt trimmed tokens  ct how it was cut (JSON)   ry id of the job that it repeats
  */
 #ifndef SCHEDULER_JOB_INTERNAL_H
 #define SCHEDULER_JOB_INTERNAL_H

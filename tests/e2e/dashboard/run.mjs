@@ -166,12 +166,25 @@ test("a job is shown with its place, and can be cancelled", async (t) => {
   const page = await openPage(`${stack.url}/#/jobs/${body.id}`);
   await until("the page has its place", WAIT_MS, async () =>
     /Position\d/.test(await page.locator("dl").textContent()));
-  assert.match(await page.locator(".timeline").textContent(), /waits/);
+  assert.match(await page.locator(".timeline").textContent(), /submitted.*queuedwaits for .* · place \d+ in the queue · starts in/);
   await page.getByRole("button", { name: "Cancel this job" }).click();
   await until("the page says it is cancelled", WAIT_MS, async () =>
     (await page.locator(".pill").textContent()) === "cancelled");
   assert.equal((await getJson(`${stack.url}/v1/jobs/${body.id}`)).status, "cancelled");
   assert.equal(await page.getByRole("button", { name: "Cancel this job" }).isVisible(), false);
+  await closeClean(page);
+});
+
+test("a job that has ended tells its way, and can be submitted again", async () => {
+  const { body } = await post(stack.url, "/v1/jobs", { endpoint: "/v1/chat/completions",
+    body: chat("gpt-4o-mini") });
+  const page = await openPage(`${stack.url}/#/jobs/${body.id}`);
+  await page.getByRole("button", { name: "Submit it again" }).click();
+  await page.waitForFunction((id) => !location.hash.endsWith(id) &&
+    document.querySelector(".pill")?.textContent === "succeeded", body.id);
+  assert.ok(await page.getByRole("link", { name: body.id }).isVisible());
+  const steps = await page.locator(".timeline li > b").allTextContents();
+  assert.deepEqual(steps, ["submitted", "queued", "granted", "succeeded"]);
   await closeClean(page);
 });
 
