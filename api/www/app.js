@@ -1,12 +1,16 @@
 // The frame: which page is shown, the stream of numbers, the key, and what to say when the
 // service does not answer.
 import { Refused, ask, follow, key } from "./client.js";
+import { Costs } from "./costs.js";
 import { History } from "./history.js";
 import { Job } from "./job.js";
 import { Jobs } from "./jobs.js";
+import { Keys } from "./keys.js";
 import { Overview } from "./overview.js";
 import { Pools } from "./pools.js";
 import { Rights } from "./rights.js";
+import { Session, Sessions } from "./sessions.js";
+import { Settings } from "./settings.js";
 import { h, setClass, setShown, setText } from "./view.js";
 
 const main = document.getElementById("main");
@@ -128,7 +132,11 @@ async function begin() {
 const VIEWS = {
   "": ["Overview", () => new Overview(numbers)],
   pools: ["Pools", (_, query) => new Pools(query)],
-  jobs: ["Jobs", (id) => (id ? new Job(id) : new Jobs())],
+  jobs: ["Jobs", ([id]) => (id ? new Job(id) : new Jobs())],
+  sessions: ["Sessions", ([id]) => (id ? new Session(id) : new Sessions())],
+  costs: ["Costs", () => new Costs()],
+  keys: ["Keys", () => new Keys()],
+  settings: ["Settings", (path) => new Settings(path)],
 };
 
 function decoded(text) {
@@ -143,7 +151,7 @@ function viewOf(path, query) {
   const [, name, ...rest] = path.split("/");
   const known = Object.hasOwn(VIEWS, name) ? name : "";
   const [title, make] = VIEWS[known];
-  return [known, title, make(decoded(rest.join("/")), query)];
+  return [known, title, make(rest.filter(Boolean).map(decoded), query)];
 }
 
 function route() {

@@ -5,7 +5,7 @@
 // made here, and all text that dygraphs gets is a number or a time which format.js made.
 import "./dygraph.min.js";
 import { h, setText } from "./view.js";
-import { clock } from "./format.js";
+import { day, pointTime } from "./format.js";
 
 const { Dygraph } = window;
 Dygraph.PLUGINS.splice(0, Dygraph.PLUGINS.length, Dygraph.Plugins.Grid, Dygraph.Plugins.Axes);
@@ -36,10 +36,21 @@ function nearest(rows, at) {
   return best;
 }
 
+// A column for each point, as wide as its step.
+function columns({ drawingContext: pen, dygraph, points, color }) {
+  const [from, to] = dygraph.xAxisRange(), base = dygraph.toDomYCoord(0);
+  const step = dygraph.getArea().w / ((to - from) / 86400000);
+  const width = Math.max(1, Math.min(28, step * 0.7));
+  pen.fillStyle = color;
+  for (const { canvasx, canvasy } of points)
+    pen.fillRect(canvasx - width / 2, canvasy, width, Math.max(0, base - canvasy));
+}
+
 export class Chart {
-  // series: [{name, value(sample), area}]; line: {name, value(sample)} dashed, such as a budget.
-  constructor({ title, note, format, axis = format, series, stacked, line, least = 1 }) {
-    Object.assign(this, { title, format, axis, series, stacked, line, least });
+  // series: [{name, value(sample), area, columns}]; line: {name, value(sample)} dashed, such as a
+  // budget. byDay: each point is a day of UTC.
+  constructor({ title, note, format, axis = format, series, stacked, line, least = 1, byDay }) {
+    Object.assign(this, { title, format, axis, series, stacked, line, least, byDay });
     this.all = [...series, ...(line ? [line] : [])];
     this.rows = [];
     this.pointed = () => {}; // told where the reader points; replaced by a ChartGroup
@@ -50,7 +61,8 @@ export class Chart {
       const swatch = i < series.length ? `swatch series-${i}` : "swatch dashed";
       return { value, element: h("span", {}, h("i", { class: swatch }), `${one.name} `, value) };
     });
-    this.when = h("time", {}, "now");
+    this.newest = byDay ? "today" : "now";
+    this.when = h("time", {}, this.newest);
     this.element = h("figure", { class: "chart" },
       h("figcaption", {}, h("h3", { title: note }, title), this.when),
       h("div", { class: "frame" }, this.plot, this.cursor),
@@ -82,7 +94,7 @@ export class Chart {
       const value = chosen?.[i + 1] ?? null;
       setText(this.values[i].value, value === null ? "–" : this.format(value));
     });
-    setText(this.when, this.row === null ? "now" : clock(chosen[0]));
+    setText(this.when, this.row === null ? this.newest : this.byDay ? day(chosen[0]) : pointTime(chosen[0]));
     this.plot.setAttribute("aria-label", `${this.title}: ${this.all.map((one, i) =>
       `${one.name} ${this.values[i].value.textContent}`).join(", ")}`);
     this.cursor.hidden = this.row === null;
@@ -116,6 +128,7 @@ export class Chart {
     const series = {};
     for (const one of this.series)
       series[one.name] = { fillGraph: Boolean(one.area || this.stacked) };
+    for (const one of this.series.filter((each) => each.columns)) series[one.name].plotter = columns;
     if (this.line)
       series[this.line.name] = { strokePattern: [5, 4], strokeWidth: 1.3, fillGraph: false };
     this.graph = new Dygraph(this.plot, this.rows, {
@@ -124,7 +137,8 @@ export class Chart {
       strokeWidth: 1.8, gridLineWidth: 1, axisLineWidth: 1, highlightCircleSize: 3,
       axisLabelFontSize: 11, xRangePad: 0, rightGap: 6, interactionModel: {},
       axes: {
-        x: { drawGrid: false, pixelsPerLabel: 74 },
+        x: { drawGrid: false, pixelsPerLabel: 74,
+          ...(this.byDay ? { axisLabelFormatter: (date) => day(new Date(date)).slice(5) } : {}) },
         y: { axisLabelFormatter: (value) => this.axis(value), axisLabelWidth: 46,
           pixelsPerLabel: 34 },
       },

@@ -1,11 +1,13 @@
 // The overview: counters, charts, a card for each pool, instances.
 import { Chart, ChartGroup } from "./chart.js";
 import { CLASSES, axisTime, duration, short, whole } from "./format.js";
+import { Past, RANGES } from "./past.js";
 import { PoolCard, oldest, waiting } from "./pool_card.js";
 import { Keyed, h, setClass, setShown, setText } from "./view.js";
 
 const MOST_CARDS = 60;
-const LEAST_SPAN_MS = 2 * 60000, MOST_SPAN_MS = 10 * 60000;
+const LEAST_SPAN_MS = 2 * 60000;
+const PAST_EVERY_MS = 60000;
 
 const total = (stats, value) => stats.pools.reduce((sum, pool) => sum + (value(pool) ?? 0), 0);
 
@@ -88,6 +90,28 @@ function makeCharts() {
   ];
 }
 
+// The length of time that the charts show; kept for the tab.
+class RangeChoice {
+  constructor(changed) {
+    const kept = RANGES.find(({ name }) => name === sessionStorage.getItem("sluice-range"));
+    this.range = kept ?? RANGES[0];
+    this.buttons = RANGES.map((range) => h("button", { type: "button", onclick: () => {
+      this.range = range;
+      sessionStorage.setItem("sluice-range", range.name);
+      this.mark();
+      changed();
+    } }, range.name));
+    this.element = h("div", { class: "range" },
+      h("div", { class: "choices", role: "group", "aria-label": "Time shown" }, this.buttons));
+    this.mark();
+  }
+
+  mark() {
+    this.buttons.forEach((button, i) =>
+      button.setAttribute("aria-pressed", String(RANGES[i] === this.range)));
+  }
+}
+
 /* ---- an instance */
 
 class InstanceRow {
@@ -127,6 +151,8 @@ export class Overview {
   constructor(history) {
     this.history = history;
     this.tiles = makeTiles();
+    this.past = new Past();
+    this.choice = new RangeChoice(() => this.loadPast());
     this.charts = new ChartGroup(makeCharts());
     this.cards = h("div", { class: "cards" });
     this.cardList = new Keyed(this.cards, (pool) => new PoolCard(pool, history));
@@ -138,7 +164,8 @@ export class Overview {
       h("h1", { class: "visually-hidden" }, "Overview"),
       h("section", { class: "tiles", "aria-label": "Counters" },
         Object.values(this.tiles).map((tile) => tile.element)),
-      h("section", { class: "charts", "aria-label": "The last ten minutes" },
+      this.choice.element,
+      h("section", { class: "charts", "aria-label": "Charts" },
         this.charts.charts.map((chart) => chart.element)),
       h("section", {}, h("h2", {}, "Pools"), this.cards, this.more, this.empty),
       h("section", {}, h("h2", {}, "Instances"), h("div", { class: "scroll" }, h("table", {},
@@ -147,13 +174,28 @@ export class Overview {
   }
 
   start(signal) {
-    signal.addEventListener("abort", () => this.charts.close());
+    this.signal = signal;
+    const timer = setInterval(() => this.loadPast(), PAST_EVERY_MS);
+    signal.addEventListener("abort", () => {
+      clearInterval(timer);
+      this.charts.close();
+    });
+    this.loadPast();
   }
 
+  async loadPast() {
+    await this.past.load(this.choice.range, Date.now(), this.signal);
+    if (!this.signal.aborted) this.drawCharts(Date.now());
+  }
+
+  // The shortest range grows with what there is to show.
   drawCharts(now) {
-    const { samples } = this.history;
-    const age = samples.length > 0 ? now - samples[0].at : 0;
-    this.charts.draw(samples, now - Math.max(LEAST_SPAN_MS, Math.min(age, MOST_SPAN_MS)), now);
+    const samples = this.past.joined(this.history.samples);
+    const { spanMs } = this.choice.range;
+    const first = samples.find(({ at, tokensPerMin }) => at >= now - spanMs && tokensPerMin !== null);
+    const age = this.choice.range === RANGES[0] ? now - (first?.at ?? now) : spanMs;
+    const from = now - Math.max(LEAST_SPAN_MS, Math.min(age, spanMs));
+    this.charts.draw(samples.filter(({ at }) => at >= from), from, now);
   }
 
   // Those where something happens come first, and stay in order among themselves.
