@@ -57,6 +57,7 @@ static const struct www_file files[] = {
     {"sessions.js", SCRIPT, www_sessions_js, &www_sessions_js_size},
     {"settings.js", SCRIPT, www_settings_js, &www_settings_js_size},
     {"style.css", STYLE, www_style_css, &www_style_css_size},
+    {"tenants.js", SCRIPT, www_tenants_js, &www_tenants_js_size},
     {"trim_preview.js", SCRIPT, www_trim_preview_js, &www_trim_preview_js_size},
     {"view.js", SCRIPT, www_view_js, &www_view_js_size},
 };

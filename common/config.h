@@ -147,6 +147,7 @@ struct config {
         int64_t max_wait_ms;     /* default of x-sluice-max-wait-ms: 600000 */
         int64_t max_depth;       /* tickets waiting in one pool: 100000 */
         int64_t bypass_permille; /* 250 */
+        int64_t batch_permille;  /* 800 */
         int64_t lease_ms;        /* 15000 */
         int64_t headroom_ms;     /* refill kept unspent, for jitter towards the provider: 1000 */
         int64_t aging_ms;        /* a job without a deadline counts as due after this: 600000 */

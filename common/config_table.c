@@ -405,6 +405,8 @@ static const struct config_row queue_rows[] = {
             "waiting in one pool; further ones are answered 503"),
     INTEGER(config, queue.bypass_permille, "bypass_permille", RANGE(0, 1000, 250), "permille",
             "of the budget, for small requests that pass a held large one"),
+    INTEGER(config, queue.batch_permille, "batch_permille", RANGE(1, 1000, 800), "permille",
+            "of max_parallel_requests, for the class batch: the rest is left to other requests"),
     INTEGER(config, queue.lease_ms, "lease_ms", RANGE(1000, 600000, 15000), "ms",
             "an instance that is silent for so long loses its running requests"),
     INTEGER(config, queue.headroom_ms, "headroom_ms", RANGE(0, 30000, 1000), "ms",

@@ -214,6 +214,15 @@ void fair_hurry_all(struct fair *f)
     }
 }
 
+void fair_bar(struct fair *f, enum pool_class c, bool barred)
+{
+    struct fair_class *class = &f->classes[c];
+    /* Served meanwhile were others only: what it missed is no credit. */
+    if (class->barred && !barred && class->backlogged.count > 0)
+        class->start = max64(class->start, f->virtual_time);
+    class->barred = barred;
+}
+
 struct fair_flow *fair_first_parked(const struct fair *f)
 {
     struct tree_node *node = tree_first(&f->parked);
@@ -292,7 +301,7 @@ static size_t class_after(const struct fair *f, size_t after)
 {
     size_t best = CLASS_COUNT;
     for (size_t i = 0; i < CLASS_COUNT; i++) {
-        if (f->classes[i].backlogged.count == 0)
+        if (f->classes[i].backlogged.count == 0 || f->classes[i].barred)
             continue;
         if (after != CLASS_COUNT && class_order(f, i, after) <= 0)
             continue;
@@ -336,6 +345,11 @@ size_t fair_flow_depth(const struct fair_flow *flow)
 int64_t fair_flow_start(const struct fair_flow *flow)
 {
     return flow->start;
+}
+
+enum pool_class fair_class(const struct fair_flow *flow)
+{
+    return (enum pool_class)flow->class;
 }
 
 const char *fair_tenant(const struct fair_flow *flow)

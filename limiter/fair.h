@@ -43,6 +43,7 @@ struct fair_class {
     int64_t start, finish;  /* S, F */
     int64_t virtual_time;   /* v */
     size_t depth;           /* queued tickets, those of parked flows too */
+    bool barred;            /* out of the order as a whole */
 };
 
 struct fair {
@@ -79,6 +80,10 @@ struct fair_flow *fair_first_parked(const struct fair *f); /* or NULL */
 int64_t fair_parked_until(const struct fair_flow *flow);
 size_t fair_tenant_depth(const struct fair *f, const char *tenant); /* queued, of all classes */
 
+/* A class that may not be served now leaves the order as it is; it comes back no further ahead than
+ * one that was empty. Idempotent. */
+void fair_bar(struct fair *f, enum pool_class c, bool barred);
+
 /* Looking at backlogged flows in the order of tags, then at a flow's first ticket. */
 struct fair_flow *fair_first(const struct fair *f);                               /* or NULL */
 struct fair_flow *fair_after(const struct fair *f, const struct fair_flow *flow); /* or NULL */
@@ -86,6 +91,7 @@ struct fair_entry *fair_flow_head(const struct fair_flow *flow);                
 
 size_t fair_flow_depth(const struct fair_flow *flow);
 int64_t fair_flow_start(const struct fair_flow *flow); /* S, while backlogged */
+enum pool_class fair_class(const struct fair_flow *flow);
 const char *fair_tenant(const struct fair_flow *flow);
 
 /* NULL, or which of its own counts and tags disagree. */

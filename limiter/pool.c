@@ -43,6 +43,8 @@ int pool_limits_check(const struct pool_limits *limits, struct error *e)
     }
     if (limits->bypass_permille < 0 || limits->bypass_permille > 1000)
         return error_set(e, -EINVAL, "the bypass share must be 0 to 1000 permille");
+    if (limits->batch_permille < 0 || limits->batch_permille > 1000)
+        return error_set(e, -EINVAL, "the share of the class batch must be 0 to 1000 permille");
     if (limits->max_parallel < 0 || limits->max_depth < 0 || limits->lease_ms < 1 ||
         limits->max_losses < 0)
         return error_set(e, -EINVAL, "a limit of the queue is out of range");
@@ -149,6 +151,8 @@ static bool fits_at_once(struct pool *p, const struct ticket *t, const int64_t *
 {
     const struct quota *q = quota_of(&p->quotas, t->tenant);
     if (p->book.fair.depth > 0 || pool_slots_are_full(p))
+        return false;
+    if (t->class == CLASS_BATCH && pool_batch_is_full(p))
         return false;
     if (q) {
         struct quota then = *q;
@@ -392,5 +396,10 @@ const char *pool_check(const struct pool *p)
     const struct record *held = p->gate.hold.ticket;
     if (held && held->state != TICKET_QUEUED)
         return "only a queued ticket is held";
+    int64_t batch = 0;
+    for (struct tree_node *n = tree_first(&p->book.leases); n; n = tree_next(n))
+        batch += fair_class(TREE_ITEM(n, struct record, timed)->fair.flow) == CLASS_BATCH;
+    if (batch != p->batch_running)
+        return "running tickets of the class batch are counted";
     return book_check(&p->book);
 }

@@ -62,6 +62,11 @@
  * settled or its ended lease is reaped. The slot then comes back; the tokens stay charged. A
  * permit is a ticket with a lease of its own length that is never queued again.
  *
+ * Of these slots the class batch may hold the part batch_permille at once, at least one, so that
+ * what is left is free when something more urgent comes. With as many of its tickets running the
+ * class is BARRED: it leaves the order with all its flows, deadlines included, until one of them
+ * ends. When it comes back its S is at least the pool's v: what it missed meanwhile is no credit.
+ *
  * ORDER. A flow is a (class, tenant) pair. Start-time fair queueing (Goyal et al. 1996) on
  * two levels: classes weighted 16:4:1, then tenants inside a class by their weight; inside a
  * flow by order key (deadline or arrival + aging, microseconds), then by ticket id. Ties
@@ -111,6 +116,7 @@
  *      nothing queued        stop with wait -1
  *      max_grants reached    stop with wait 0
  *      all slots taken       stop with wait -2
+ *      the batch class's slots taken, or not any more: it is barred, or comes back
  *      the head, or a candidate as it comes up, is past its deadline (0 < deadline <= now): it
  *      is EXPIRED, the next ticket of its flow comes up; its flow is parked; after
  *      DISPATCH_MAX_DROPS of both the turn stops, with wait 0 (-1 when nothing is queued)
@@ -149,6 +155,7 @@ struct pool_limits {
     struct dim_limit dims[POOL_MAX_DIMS];
     size_t dim_count;
     int64_t max_parallel;              /* 0: no limit */
+    int64_t batch_permille;            /* of max_parallel, for the class batch; 0, 1000: all */
     int64_t bypass_permille;           /* beta, 0..1000 */
     int64_t max_depth;                 /* queued tickets; one that comes back is never refused */
     int64_t lease_ms;                  /* > 0 */

@@ -16,6 +16,15 @@ bool pool_slots_are_full(const struct pool *p)
     return p->limits.max_parallel > 0 && pool_running(p) >= p->limits.max_parallel;
 }
 
+bool pool_batch_is_full(const struct pool *p)
+{
+    int64_t slots = p->limits.max_parallel, permille = p->limits.batch_permille;
+    if (slots == 0 || permille == 0 || permille == 1000)
+        return false;
+    int64_t most = slots * permille / 1000;
+    return p->batch_running >= (most > 1 ? most : 1);
+}
+
 int64_t pool_lease_of(const struct pool *p, const struct record *r)
 {
     return r->lease_ms > 0 ? r->lease_ms : p->limits.lease_ms;
@@ -69,6 +78,7 @@ void pool_end_quota(struct pool *p, struct record *r, const struct pool_outcome 
     if (r->counted)
         counting->running--;
     r->counted = false;
+    p->batch_running -= fair_class(r->fair.flow) == CLASS_BATCH;
     for (int c = 0; c < CLASS_COUNT && q; c++)
         fair_hurry(&p->book.fair, (enum pool_class)c, tenant);
 }
@@ -86,6 +96,7 @@ void pool_start(struct pool *p, struct record *r, int64_t now_ms, struct pool_tu
 {
     gate_unhold(&p->gate, r);
     charge_quota(p, r);
+    p->batch_running += fair_class(r->fair.flow) == CLASS_BATCH;
     book_move(&p->book, r, TICKET_RUNNING, now_ms + pool_lease_of(p, r));
     r->fence++;
     r->granted_ms = now_ms;
@@ -266,6 +277,7 @@ static void run_queue(struct turn *t)
             ret->binding = POOL_MAX_DIMS;
             return;
         }
+        fair_bar(&p->book.fair, CLASS_BATCH, pool_batch_is_full(p));
         if (!step(t))
             return;
     }

@@ -99,6 +99,7 @@ void profile_limits(const struct profile *p, const struct profile_rates *rates,
     *ret = (struct pool_limits){
         .max_parallel = most(rates->max_parallel, 0),
         .bypass_permille = queue->bypass_permille,
+        .batch_permille = queue->batch_permille,
         .max_depth = queue->max_depth,
         .lease_ms = queue->lease_ms,
         .max_losses = queue->max_losses,

@@ -74,7 +74,7 @@ struct profile_rates {
 };
 
 struct profile_queue {
-    int64_t bypass_permille, max_depth, lease_ms, max_losses, headroom_ms;
+    int64_t bypass_permille, batch_permille, max_depth, lease_ms, max_losses, headroom_ms;
 };
 
 /* The limits of a pool: one dimension for each rate that is set, capacity one period, headroom

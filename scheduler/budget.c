@@ -98,6 +98,7 @@ int budget_make(const struct config *c, const struct profile *profile,
     struct profile_rates rates = rates_of(limits);
     struct profile_queue queue = {
         .bypass_permille = c->queue.bypass_permille,
+        .batch_permille = c->queue.batch_permille,
         .max_depth = c->queue.max_depth,
         .lease_ms = c->queue.lease_ms,
         .max_losses = MAX_LOSSES,

@@ -379,6 +379,7 @@ void pool_store_configure(struct pool_store *s, struct store_pool *pool, pool_st
     add_int(&a, l->lease_ms);
     add_int(&a, l->max_losses);
     add_int(&a, pool->finished_ttl_ms);
+    add_int(&a, l->batch_permille % 1000);
     add_bytes(&a, tenants.data, tenants.len);
     for (size_t i = 0; i < l->dim_count; i++) {
         const struct dim_limit *d = &l->dims[i];

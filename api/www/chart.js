@@ -5,7 +5,7 @@
 // made here, and all text that dygraphs gets is a number or a time which format.js made.
 import "./dygraph.min.js";
 import { h, setText } from "./view.js";
-import { day, pointTime } from "./format.js";
+import { day, pointTime, shortDay } from "./format.js";
 
 const { Dygraph } = window;
 Dygraph.PLUGINS.splice(0, Dygraph.PLUGINS.length, Dygraph.Plugins.Grid, Dygraph.Plugins.Axes);
@@ -138,7 +138,7 @@ export class Chart {
       axisLabelFontSize: 11, xRangePad: 0, rightGap: 6, interactionModel: {},
       axes: {
         x: { drawGrid: false, pixelsPerLabel: 74,
-          ...(this.byDay ? { axisLabelFormatter: (date) => day(new Date(date)).slice(5) } : {}) },
+          ...(this.byDay ? { axisLabelFormatter: (date) => shortDay(new Date(date)) } : {}) },
         y: { axisLabelFormatter: (value) => this.axis(value), axisLabelWidth: 46,
           pixelsPerLabel: 34 },
       },

@@ -3,6 +3,7 @@ import { Chart, ChartGroup } from "./chart.js";
 import { CLASSES, axisTime, duration, short, whole } from "./format.js";
 import { Past, RANGES } from "./past.js";
 import { PoolCard, oldest, waiting } from "./pool_card.js";
+import { Tenants } from "./tenants.js";
 import { Keyed, h, setClass, setShown, setText } from "./view.js";
 
 const MOST_CARDS = 60;
@@ -158,6 +159,7 @@ export class Overview {
     this.cardList = new Keyed(this.cards, (pool) => new PoolCard(pool, history));
     this.more = h("p", { hidden: true }, h("a", { href: "#/pools" }, "All pools"));
     this.empty = emptyState();
+    this.tenants = new Tenants();
     this.rows = h("tbody", {});
     this.instances = new Keyed(this.rows, () => new InstanceRow());
     this.element = h("div", {},
@@ -168,6 +170,7 @@ export class Overview {
       h("section", { class: "charts", "aria-label": "Charts" },
         this.charts.charts.map((chart) => chart.element)),
       h("section", {}, h("h2", {}, "Pools"), this.cards, this.more, this.empty),
+      this.tenants.element,
       h("section", {}, h("h2", {}, "Instances"), h("div", { class: "scroll" }, h("table", {},
         h("thead", {}, h("tr", {}, ["Instance", "Host", "Process", "Version", "Up for", "Heartbeat"]
           .map((name) => h("th", { scope: "col" }, name)))), this.rows))));
@@ -212,6 +215,7 @@ export class Overview {
     setShown(this.empty, stats.pools.length === 0);
     setShown(this.more, stats.pools.length > MOST_CARDS);
     setText(this.more.firstChild, `All ${whole(stats.pools.length)} pools`);
+    this.tenants.update(stats.tenants);
     this.instances.update(stats.instances, (one) => one.id);
   }
 }

@@ -1,6 +1,6 @@
 -- configure: states the limits of a pool. Levels are kept and cut to the new capacity, never scaled.
 -- ARGV: owner, start ('full': never seen before; 'empty': its data were lost), K, beta, maxq, lease,
---       losses, ttl, tenants' own limits (JSON: tenant -> {K: max_parallel, Q: queued tickets, dim: {name:
+--       losses, ttl, B (permille of K for the class batch, 0 all), tenants' own limits (JSON: tenant -> {K: max_parallel, Q: queued tickets, dim: {name:
 --       [R, C]}}), then for each dimension: name R P U C M rule algorithm (b bucket, w window)
 -- Reply: 'new', 'changed' or 'same'
 
@@ -59,10 +59,10 @@ local function set_state(d, old, empty)
   end
 end
 
-for i, name in ipairs({'K', 'beta', 'maxq', 'lease', 'losses', 'ttl'}) do
+for i, name in ipairs({'K', 'beta', 'maxq', 'lease', 'losses', 'ttl', 'B'}) do
   base[i] = format('"%s":%s', name, int(tonumber(ARGV[i + 2])))
 end
-for i = 10, #ARGV, 8 do
+for i = 11, #ARGV, 8 do
   local name = ARGV[i]
   local R, P, U, C = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4])
   local old, v = before[name], redis.call('HMGET', key, name .. ':L', name .. ':T', name .. ':W')
@@ -123,7 +123,7 @@ local function own_dims(tenant, own)
   redis.call('PEXPIRE', u, TENANT_TTL)
 end
 
-local own = cjson.decode(ARGV[9])
+local own = cjson.decode(ARGV[10])
 for _, tenant in ipairs(redis.call('SMEMBERS', pre .. 'lim')) do
   if not own[tenant] then
     redis.call('HDEL', pre .. 'u:' .. tenant, 'cfg')

@@ -24,7 +24,7 @@ end
 -- also: a ticket whose flow is looked at though it is parked.
 local function shares(p, also)
   local list, sum, seen = {}, {[0] = 0, 0, 0}, false
-  for _, c in ipairs(classes(p)) do
+  for _, c in ipairs(classes(p, true)) do
     for _, tenant in ipairs(redis.call('ZRANGE', p.pre .. 'q:' .. c, 0, ETA_FLOWS - 1)) do
       local k = read_flow(p, c, tenant)
       sum[c] = sum[c] + k.w
@@ -104,6 +104,14 @@ local function own_eta(p, t, work)
   return wait, binding
 end
 
+-- The same, with the slots of its class taken: until one of them ends.
+local function class_eta(p, class, eta, binding)
+  if class == 2 and eta < p.svc and batch_full(p) then
+    return p.svc, 'max_parallel_requests'
+  end
+  return eta, binding
+end
+
 -- For a ticket that stands in the queue. Cost ahead inside its own flow is the flow's mean.
 local function eta_of(p, t)
   local list, own = shares(p, t), nil
@@ -126,6 +134,7 @@ local function eta_of(p, t)
   end
   local eta, ahead, binding = predict(p, mine, list)
   local own_ms, own_binding = own_eta(p, t, mine.cost)
+  eta, binding = class_eta(p, t.cl, eta, binding)
   if own_ms > eta then
     return own_ms, ahead, own_binding
   end

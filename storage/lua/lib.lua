@@ -5,7 +5,8 @@
 --
 --   KEYS[1]  PREFIX .. 'b', PREFIX being 'sluice:{POOL}:'. The others are made from it here:
 --   b        HASH  limits and state. cfg: what configure sets, as one JSON text that is decoded
---                  faster than its numbers are fetched one by one: K max_parallel, beta, maxq,
+--                  faster than its numbers are fetched one by one: K max_parallel, B permille of it for
+--                  the class batch (0 all), beta, maxq,
 --                  lease, losses, ttl (ms a finished ticket is kept), dim: for each dimension
 --                  R P U C M F (r refund, k keep, a accrue), A: w a sliding window. State: nq tickets queued, seq of
 --                  the last grant, svc mean ms of a running ticket, oq see
@@ -13,7 +14,8 @@
 --                  level d:T d:W, of a window d:G: what was charged then or before is not in its
 --                  log any more. dims: the names that are configured. ad, X: see adapt.lua
 --   w:d      LIST  of a window: time, amount, time, amount … of its log, the oldest first
---   m        HASH  fair tags: v; v0 S0 F0 … for the classes 0-2; bp busy periods so far;
+--   m        HASH  fair tags: v; v0 S0 F0 … for the classes 0-2; bp busy periods so far; bar 1: the
+--                  class batch is out of the order;
 --                  hold: h:id h:t h:u:d, of a window h:g:d, tokens that left it since
 --   f        HASH  F:FLOW finish tags, w:FLOW weights, b:FLOW:d and b:FLOW:v queued cost.
 --                  FLOW is 'CLASS:TENANT'. Deleted when the queue is empty.
@@ -25,6 +27,7 @@
 --   pk       ZSET  FLOW -> ms when it comes back: not in q:CLASS, as its tenant's limits do not let it
 --   delay    ZSET  ticket -> ms when its backoff ends
 --   inf      ZSET  ticket -> ms when its lease ends; ZCARD is the slots in use
+--   inb      SET   those of the class batch among them
 --   chg:OWNER STRING number of the last charge of an instance (see charge.lua)
 --   own      ZSET  instance -> ms until which it counts as alive; 'b:' instance -> the same by its
 --                  heartbeats alone
@@ -198,7 +201,7 @@ end
 
 -- ---- tags and hold, read once and written once
 
-local TAGS = {'bp', 'v', 'v0', 'S0', 'F0', 'v1', 'S1', 'F1', 'v2', 'S2', 'F2', 'h:t'}
+local TAGS = {'bp', 'v', 'v0', 'S0', 'F0', 'v1', 'S1', 'F1', 'v2', 'S2', 'F2', 'h:t', 'bar'}
 
 local function tags(p)
   if p.m then
@@ -268,6 +271,18 @@ local function save(p)
 end
 
 -- ---- tickets
+
+local function take_slot(p, id, class, lease)
+  redis.call('ZADD', p.pre .. 'inf', int(p.ms + lease), id)
+  if class == 2 then
+    redis.call('SADD', p.pre .. 'inb', id)
+  end
+end
+
+local function free_slot(p, id)
+  redis.call('ZREM', p.pre .. 'inf', id)
+  redis.call('SREM', p.pre .. 'inb', id)
+end
 
 -- A ticket as a table; nil when its record is gone.
 local function load_ticket(p, id)

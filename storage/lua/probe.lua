@@ -27,7 +27,8 @@ if open_ms > 0 then
 end
 local wait, short = check(p, cost)
 local own_ms, own_short = limits and own_wait(p, limits, cost) or 0, ''
-if p.nq == 0 and wait == 0 and own_ms == 0 and not slots_full(p) then
+if p.nq == 0 and wait == 0 and own_ms == 0 and not slots_full(p)
+  and not (class == 2 and batch_full(p)) then
   return reply(p, {'granted'})
 end
 if p.nq >= p.maxq then
@@ -56,6 +57,7 @@ local eta, ahead, binding = predict(p, mine, list)
 if wait > eta then
   eta, binding = wait, short
 end
+eta, binding = class_eta(p, class, eta, binding)
 own_ms, own_short = own_eta(p, {tn = tenant, cost = cost}, mine.cost)
 if own_ms > eta then
   eta, binding = own_ms, own_short

@@ -1,10 +1,11 @@
 -- queue: order, hold and bypass, and the turn that every script ends with. Follows lib.lua.
 
--- Classes that have queued tickets, by start tag; equal tags: the lower class.
-local function classes(p)
+-- Classes that have queued tickets, by start tag; equal tags: the lower class. Without one that is
+-- barred, unless all are asked for.
+local function classes(p, all)
   local m, list = tags(p), {}
   for c = 0, 2 do
-    if m['S' .. c] then
+    if m['S' .. c] and (all or c ~= 2 or m.bar ~= 1) then
       list[#list + 1] = c
     end
   end
@@ -13,6 +14,19 @@ local function classes(p)
     return A < B or (A == B and a < b)
   end)
   return list
+end
+
+-- The slots of the class batch are taken.
+local function batch_full(p)
+  return p.K > 0 and p.B > 0 and redis.call('SCARD', p.pre .. 'inb') >= math.max(math.floor(p.K * p.B / 1000), 1)
+end
+
+local function bar(p)
+  local m, full = tags(p), batch_full(p)
+  if m.bar == 1 and not full and m.S2 then
+    m.S2 = math.max(m.S2, m.v) -- what it missed is no credit
+  end
+  m.bar = full and 1 or nil
 end
 
 -- The fair head; with the tags it stands at.
@@ -80,7 +94,7 @@ local function start(p, t, fair)
     own_charge(q, t.cost)
     redis.call('HSET', p.pre .. 'j:' .. t.id, 'qr', 1)
   end
-  redis.call('ZADD', p.pre .. 'inf', int(p.ms + (permit_lease(t.kd) or p.lease)), t.id)
+  take_slot(p, t.id, t.cl, permit_lease(t.kd) or p.lease)
   redis.call('HSET', p.pre .. 'j:' .. t.id, 'st', 'running', 'at', int(t.at), 'fv', int(fair and t.fc or 0),
     'fb', int(t.fb or -1), 'ow', t.ow, 'seq', int(p.seq), 'x', charged(p), 't1', int(p.ms))
   circuit_probe(p, t.id)
@@ -248,6 +262,7 @@ local function turn(p)
       p.wait, p.binding = -2, 'max_parallel_requests'
       return
     end
+    bar(p)
     local head = find_head(p)
     if not head then
       p.wait = #classes(p) > 0 and 0 or -1

@@ -11,7 +11,7 @@ end
 local ended = redis.call('ZRANGEBYSCORE', p.pre .. 'inf', '-inf', int(p.ms), 'LIMIT', 0, 100)
 local result = {'ok', #ended}
 for _, id in ipairs(ended) do
-  redis.call('ZREM', p.pre .. 'inf', id)
+  free_slot(p, id)
   local t = load_ticket(p, id)
   if t and t.st == 'running' then
     local key = p.pre .. 'j:' .. id

@@ -86,6 +86,7 @@ if open_ms > 0 and kind ~= 'job' then
   return reply(p, {'circuit', p.ad.t[3], int(open_ms)})
 end
 if p.nq == 0 and open_ms == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost) == 0 and not slots_full(p)
+  and not (class == 2 and batch_full(p))
   and (not own or own_wait(p, own, t.cost) == 0) then
   -- the fast path: one read, one lease, one record, one write
   charge(p, t.cost)
@@ -101,7 +102,7 @@ if p.nq == 0 and open_ms == 0 and (t.dl == 0 or t.dl > p.ms) and check(p, t.cost
   end
   circuit_probe(p, id)
   store(a)
-  redis.call('ZADD', p.pre .. 'inf', int(p.ms + (permit_lease(kind) or p.lease)), id)
+  take_slot(p, id, class, permit_lease(kind) or p.lease)
   if kind ~= 'job' then
     redis.call('PEXPIRE', key, 86400000)
   end

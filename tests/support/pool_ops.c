@@ -108,8 +108,10 @@ static struct pool_limits random_limits(struct pool_ops *ops)
 {
     static const int64_t slots[] = {0, 1, 4, 20}, shares[] = {0, 100, 250, 500, 1000};
     static const int64_t depths[] = {3, 40, 1000}, leases[] = {2000, 15000};
+    static const int64_t parts[] = {0, 1, 300, 800, 1000};
     struct pool_limits l = {.max_parallel = PICK(ops, slots),
                             .bypass_permille = PICK(ops, shares),
+                            .batch_permille = PICK(ops, parts),
                             .max_depth = PICK(ops, depths),
                             .lease_ms = PICK(ops, leases),
                             .max_losses = 1 + below(ops, 3)};

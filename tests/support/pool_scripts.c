@@ -247,6 +247,7 @@ static void add_configure(struct words *w, const struct pool_limits *l)
     add_int(w, l->lease_ms);
     add_int(w, l->max_losses);
     add_int(w, 3600000); /* how long an ended ticket is kept: longer than a run */
+    add_int(w, l->batch_permille % 1000);
     add_tenants(w, l);
     for (size_t i = 0; i < l->dim_count; i++) {
         const struct dim_limit *d = &l->dims[i];

@@ -8,156 +8,26 @@
 
 #include <cmocka.h>
 
-__extension__ typedef __int128 wide; /* no product here overflows */
-
-static int64_t least(wide a, wide b)
-{
-    return (int64_t)(a < b ? a : b);
-}
-
-static int64_t full_level(const struct shadow_dim *d)
-{
-    return d->limit.capacity * d->limit.period;
-}
-
-static bool is_window(const struct shadow_dim *d)
-{
-    return d->limit.algorithm == DIM_WINDOW;
-}
-
-/* The period, and what would take to refill the headroom. */
-static int64_t length_ms(const struct shadow_dim *d)
-{
-    const struct dim_limit *l = &d->limit;
-    int64_t more = l->headroom / l->rate + (l->headroom % l->rate > 0);
-    return (l->period + more) * l->tick_ms;
-}
-
-static void look_at_log(struct shadow_dim *d)
-{
-    wide sum = 0;
-    for (size_t i = 0; i < d->count; i++)
-        sum += d->log[i].tokens;
-    d->level = (int64_t)((d->limit.capacity - sum) * d->limit.period);
-    d->loose |= d->count > WINDOW_MAX_ENTRIES;
-}
-
-static void add_record(struct shadow_dim *d, int64_t at_ms, int64_t tokens, size_t ticket)
-{
-    assert_true(d->count < SHADOW_MAX_RECORDS);
-    d->log[d->count++] = (struct shadow_record){at_ms, tokens, ticket};
-    look_at_log(d);
-}
-
-static void forget_left(struct shadow_dim *d, int64_t now_ms)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < d->count; i++) {
-        if (d->log[i].at_ms + length_ms(d) > now_ms)
-            d->log[kept++] = d->log[i];
-    }
-    d->count = kept;
-    look_at_log(d);
-}
-
-static void restart_window(struct shadow_dim *d, int64_t tokens, int64_t now_ms)
-{
-    d->count = 0;
-    d->since_ms = now_ms;
-    add_record(d, now_ms, tokens, SIZE_MAX);
-}
-
-static void refill(struct shadow_dim *d, int64_t now_ms)
-{
-    if (is_window(d))
-        return; /* refill_all() does it for good */
-    wide ticks = ((wide)now_ms - d->refilled_ms) / d->limit.tick_ms;
-    if (ticks <= 0)
-        return;
-    d->level = least(full_level(d), d->level + ticks * d->limit.rate);
-    d->refilled_ms += (int64_t)(ticks * d->limit.tick_ms);
-    d->earned_ticks += (int64_t)ticks;
-}
-
 static void refill_all(struct pool_shadow *s, int64_t now_ms)
 {
     for (size_t n = 0; n < OPS_NAMES; n++) {
         struct shadow_dim *d = &s->dims[n];
         if (!d->present)
             continue;
-        refill(d, now_ms);
-        if (!is_window(d))
+        shadow_dim_refill(d, now_ms);
+        if (!shadow_dim_is_window(d))
             continue;
         d->loose |= now_ms < s->latest_ms;
-        forget_left(d, now_ms);
+        shadow_dim_forget_left(d, now_ms);
     }
     for (size_t k = 0; k < OPS_TENANTS; k++) {
         for (size_t n = 0; n < OPS_NAMES; n++) {
             s->own[k][n].loose |= now_ms < s->latest_ms;
             if (s->own[k][n].present)
-                refill(&s->own[k][n], now_ms);
+                shadow_dim_refill(&s->own[k][n], now_ms);
         }
     }
     s->latest_ms = now_ms > s->latest_ms ? now_ms : s->latest_ms;
-}
-
-/*
- * I1: for every window that ends at a grant, what was charged in it (less what came back) is at
- * most C*P + R * its ticks. With x = charged - R * ticks so far: x after the grant less the
- * least x before any earlier event.
- */
-static void log_charge(struct shadow_dim *d, int64_t units, bool is_grant)
-{
-    int64_t before = d->charged - d->limit.rate * d->earned_ticks;
-    d->least = before < d->least ? before : d->least;
-    d->charged += units;
-    d->level -= units;
-    if (is_grant && before + units - d->least > full_level(d))
-        fail_msg("%s: a window holds more than its limit", d->limit.name);
-}
-
-/* The same for a window, plainly: what stands in it is at most C. */
-static void log_window_grant(struct shadow_dim *d, int64_t tokens, size_t ticket, int64_t now_ms)
-{
-    add_record(d, now_ms, tokens, ticket);
-    if (d->level < 0)
-        fail_msg("%s: a sliding window holds more than its limit", d->limit.name);
-}
-
-static void restart_log(struct shadow_dim *d)
-{
-    d->charged = d->earned_ticks = d->least = 0;
-}
-
-static void set_dim(struct shadow_dim *d, const struct shadow_dim *old, const struct dim_limit *l,
-                    int64_t now_ms)
-{
-    struct shadow_record *log = d->log;
-    *d = *old;
-    d->log = log;
-    d->limit = *l;
-    d->present = true;
-    restart_log(d);
-    if (!old->present) {
-        d->loose = false;
-        d->refilled_ms = now_ms;
-        d->level = full_level(d);
-        d->since_ms = now_ms;
-        d->paused_ms = 0;
-        d->count = 0;
-    } else if (!is_window(d)) {
-        d->level = least(d->level, full_level(d));
-        if (is_window(old))
-            d->refilled_ms = now_ms;
-    } else if (!is_window(old)) {
-        int64_t units = least(d->level, full_level(d)), period = d->limit.period;
-        int64_t held = units / period - (units % period < 0);
-        restart_window(d, d->limit.capacity - held, now_ms);
-        if (d->since_ms < d->refilled_ms + d->limit.tick_ms - 1)
-            d->since_ms = d->refilled_ms + d->limit.tick_ms - 1;
-    }
-    if (is_window(d))
-        look_at_log(d);
 }
 
 static void set_limits(struct pool_shadow *s, const struct pool_limits *l, int64_t now_ms)
@@ -170,7 +40,7 @@ static void set_limits(struct pool_shadow *s, const struct pool_limits *l, int64
         s->dims[n].log = s->logs[n];
     for (size_t i = 0; i < l->dim_count; i++) {
         size_t n = pool_ops_number(l->dims[i].name);
-        set_dim(&s->dims[n], &old[n], &l->dims[i], now_ms);
+        shadow_dim_set(&s->dims[n], &old[n], &l->dims[i], now_ms);
     }
 }
 
@@ -199,7 +69,8 @@ static void set_own(struct pool_shadow *s, const struct pool_limits *l, int64_t 
                 continue;
             *d = old[n];
             d->limit = quota_limit(own, &l->dims[i], i);
-            d->level = d->present ? least(d->level, full_level(d)) : full_level(d);
+            d->level =
+                d->present ? shadow_dim_least(d->level, shadow_dim_full(d)) : shadow_dim_full(d);
             d->refilled_ms = d->present ? d->refilled_ms : now_ms;
             d->loose &= d->present;
             d->present = true;
@@ -255,7 +126,7 @@ static void follow_own(struct pool_shadow *s, struct shadow_ticket *t, const cha
         if (!d->present || t->cost[n] == 0)
             continue;
         /* Loose: a bucket that is seldom looked at does not see each step back of the clock. */
-        assert_true(d->loose || d->level >= least(units, full_level(d)));
+        assert_true(d->loose || d->level >= shadow_dim_least(units, shadow_dim_full(d)));
         d->level -= units;
     }
 }
@@ -264,6 +135,20 @@ static int64_t lease_of(const struct pool_shadow *s, struct pool_ops *ops, const
 {
     int64_t own_ms = pool_ops_find(ops, id)->asked.lease_ms;
     return own_ms > 0 ? own_ms : s->limits.lease_ms;
+}
+
+/* The part of the slots that the class batch may hold. */
+static void follow_class(const struct pool_shadow *s, const struct pool_ops *ops,
+                         const struct ops_ticket *granted)
+{
+    int64_t batch = 0, most = s->limits.max_parallel * s->limits.batch_permille / 1000;
+    if (granted->asked.class != CLASS_BATCH || s->limits.max_parallel == 0 ||
+        s->limits.batch_permille == 0)
+        return;
+    for (size_t i = 0; i < ops->count; i++)
+        batch +=
+            s->tickets[i].state == TICKET_RUNNING && ops->tickets[i].asked.class == CLASS_BATCH;
+    assert_true(batch < (most > 1 ? most : 1));
 }
 
 /* I2, I3, I8 and the fit itself, for one grant. */
@@ -280,17 +165,18 @@ static void follow_grant(struct pool_shadow *s, struct pool_ops *ops, const stru
         struct shadow_dim *d = &s->dims[n];
         if (!d->present || t->cost[n] == 0)
             continue;
-        t->cost[n] = least(t->cost[n], d->limit.capacity);
+        t->cost[n] = shadow_dim_least(t->cost[n], d->limit.capacity);
         int64_t units = t->cost[n] * d->limit.period;
         assert_true(now_ms >= d->paused_ms);
-        if (is_window(d)) {
-            log_window_grant(d, t->cost[n], (size_t)(t - s->tickets), now_ms);
+        if (shadow_dim_is_window(d)) {
+            shadow_dim_grant(d, t->cost[n], (size_t)(t - s->tickets), now_ms);
             continue;
         }
-        assert_true(d->level >= least(units + d->limit.headroom, full_level(d)));
-        log_charge(d, units, true);
+        assert_true(d->level >= shadow_dim_least(units + d->limit.headroom, shadow_dim_full(d)));
+        shadow_dim_charge(d, units, true);
         assert_true(d->level >= 0);
     }
+    follow_class(s, ops, pool_ops_find(ops, g->id));
     follow_own(s, t, pool_ops_find(ops, g->id)->asked.tenant);
     assert_int_equal(g->fence, t->fence + 1); /* I7 */
     assert_int_equal(g->seq, s->seq + 1);
@@ -380,31 +266,18 @@ static void follow_submit(struct pool_shadow *s, struct pool_ops *ops, const str
     follow_turn(s, ops, p, op, &r->turn);
 }
 
-/* Takes back from the ticket's own record, while it stands. */
-static void take_back(struct shadow_dim *d, size_t ticket, int64_t granted_ms, int64_t tokens)
-{
-    for (size_t i = d->count; i-- > 0;) {
-        if (d->log[i].ticket != ticket || d->log[i].at_ms != granted_ms)
-            continue;
-        d->log[i].tokens -= tokens;
-        assert_true(d->log[i].tokens >= 0);
-        break;
-    }
-    look_at_log(d);
-}
-
 static void correct_window(struct shadow_dim *d, const struct shadow_ticket *t, size_t ticket,
                            const struct pool_op *op, int64_t cost, int64_t actual)
 {
     bool unsent = op->outcome.unsent, known = t->granted_ms > d->since_ms;
     if (d->limit.rule == DIM_ACCRUE && !unsent) {
         if (known)
-            take_back(d, ticket, t->granted_ms, cost);
-        add_record(d, op->now_ms, actual, SIZE_MAX);
+            shadow_dim_take_back(d, ticket, t->granted_ms, cost);
+        shadow_dim_add(d, op->now_ms, actual, SIZE_MAX);
     } else if (actual > cost) {
-        add_record(d, op->now_ms, actual - cost, SIZE_MAX);
+        shadow_dim_add(d, op->now_ms, actual - cost, SIZE_MAX);
     } else if (known && (unsent || d->limit.rule != DIM_KEEP)) {
-        take_back(d, ticket, t->granted_ms, cost - actual);
+        shadow_dim_take_back(d, ticket, t->granted_ms, cost - actual);
     }
 }
 
@@ -419,14 +292,14 @@ static void correct(struct pool_shadow *s, const struct pool_ops *ops,
             continue;
         /* It came up while the capacity was lower, and was cut, or it did not: nobody told. */
         d->loose |= t->cost[n] > ops->least_cap[n];
-        if (is_window(d)) {
+        if (shadow_dim_is_window(d)) {
             correct_window(d, t, (size_t)(t - s->tickets), op, t->cost[n], actual);
             continue;
         }
         int64_t units = (t->cost[n] - actual) * d->limit.period;
         if (units > 0 && d->limit.rule == DIM_KEEP && !op->outcome.unsent)
             continue;
-        log_charge(d, -least(units, full_level(d) - d->level), false);
+        shadow_dim_charge(d, -shadow_dim_least(units, shadow_dim_full(d) - d->level), false);
     }
 }
 
@@ -446,7 +319,7 @@ static void end_own(struct pool_shadow *s, struct shadow_ticket *t, const char *
         if (!d->present || actual < 0)
             continue;
         if (units < 0 || op->outcome.unsent || d->limit.rule != DIM_KEEP)
-            d->level = least(d->level + (wide)units, full_level(d));
+            d->level = shadow_dim_least(d->level + (shadow_wide)units, shadow_dim_full(d));
     }
 }
 
@@ -575,12 +448,12 @@ void pool_shadow_compare(const struct pool_shadow *s, const struct pool_ops *ops
     for (size_t i = 0; i < s->limits.dim_count; i++) {
         struct shadow_dim d = s->dims[pool_ops_number(s->limits.dims[i].name)];
         int64_t level = pool_level(p, i, now_ms);
-        refill(&d, now_ms);
-        if (is_window(&d)) {
+        shadow_dim_refill(&d, now_ms);
+        if (shadow_dim_is_window(&d)) {
             static struct shadow_record log[SHADOW_MAX_RECORDS];
             memcpy(log, d.log, d.count * sizeof(*log));
             d.log = log;
-            forget_left(&d, now_ms);
+            shadow_dim_forget_left(&d, now_ms);
         }
         assert_true(level <= d.level); /* I3, I5 */
         if (!d.loose)

@@ -11,28 +11,7 @@
 #define TESTS_SUPPORT_POOL_SHADOW_H
 
 #include "tests/support/pool_ops.h"
-
-#define SHADOW_MAX_RECORDS 16384
-
-/* One charge of a window, whoever's. */
-struct shadow_record {
-    int64_t at_ms, tokens;
-    size_t ticket; /* SIZE_MAX: of nobody */
-};
-
-struct shadow_dim {
-    bool present;
-    struct dim_limit limit;
-    int64_t level, refilled_ms, paused_ms;
-    /* I1: net charge so far less what was earned so far, and its least value before an event */
-    int64_t charged, earned_ticks, least;
-    /* of a window: every charge that has not left it; its level is what they leave */
-    struct shadow_record *log;
-    size_t count;
-    int64_t since_ms;
-    bool loose; /* merged, or the clock stepped back: the pool may hold more than the log says, also
-                   as a bucket that was made of it */
-};
+#include "tests/support/shadow_dim.h"
 
 struct shadow_ticket {
     enum ticket_state state;

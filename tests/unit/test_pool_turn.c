@@ -95,6 +95,99 @@ static void one_reap_takes_back_a_bounded_number_of_leases(void **state)
     pool_free(p);
 }
 
+/* ---- the part of the slots that the class batch may hold */
+
+static enum submit_result put_class(struct pool *p, const char *id, enum pool_class class)
+{
+    struct pool_turn turn;
+    struct ticket t = kit_ticket(id, "x", 1);
+    t.class = class;
+    return kit_submit(p, &t, KIT_T0, &turn);
+}
+
+static void the_class_batch_leaves_slots_to_others(void **state)
+{
+    (void)state;
+    struct pool_limits l = kit_one_a_second();
+    l.max_parallel = 5;
+    l.batch_permille = 600;
+    struct pool *p = kit_make(&l);
+    static const char *const first[] = {"a", "b", "c"};
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(put_class(p, first[i], CLASS_BATCH), SUBMIT_GRANTED);
+    assert_int_equal(put_class(p, "d", CLASS_BATCH), SUBMIT_QUEUED);
+    assert_int_equal(pool_running(p), 3);
+    struct pool_turn turn;
+    struct ticket live = kit_ticket("e", "y", 1);
+    assert_int_equal(kit_submit(p, &live, KIT_T0, &turn), SUBMIT_QUEUED);
+    kit_assert_granted(&turn, 0, "e", 1); /* past the one that waits, at once */
+    assert_int_equal(turn.wait_ms, POOL_WAIT_SLOTS);
+    struct pool_outcome o = kit_outcome(TICKET_DONE);
+    assert_true(kit_settle_turn(p, "e", 1, &o, KIT_T0, &turn));
+    assert_int_equal(turn.grant_count, 0);
+    assert_true(kit_settle_turn(p, "a", 1, &o, KIT_T0, &turn));
+    kit_assert_granted(&turn, 0, "d", 1);
+    pool_free(p);
+}
+
+static void the_class_batch_has_a_slot_however_small_its_part(void **state)
+{
+    (void)state;
+    struct pool_limits l = kit_one_a_second();
+    l.max_parallel = 2;
+    l.batch_permille = 1;
+    struct pool *p = kit_make(&l);
+    assert_int_equal(put_class(p, "a", CLASS_BATCH), SUBMIT_GRANTED);
+    assert_int_equal(put_class(p, "b", CLASS_BATCH), SUBMIT_QUEUED);
+    assert_int_equal(pool_reap(p, KIT_T0 + 15000), 1);
+    struct pool_turn turn = kit_dispatch(p, KIT_T0 + 15000);
+    assert_int_equal(turn.grant_count, 1);
+    pool_free(p);
+
+    l.batch_permille = 1000;
+    p = kit_make(&l);
+    assert_int_equal(put_class(p, "a", CLASS_BATCH), SUBMIT_GRANTED);
+    assert_int_equal(put_class(p, "b", CLASS_BATCH), SUBMIT_GRANTED);
+    pool_free(p);
+    l.batch_permille = 1001;
+    assert_int_equal(pool_limits_check(&l, NULL), -EINVAL);
+}
+
+static void what_a_barred_class_missed_is_no_credit(void **state)
+{
+    (void)state;
+    struct pool_limits l = kit_one_a_second();
+    l.max_parallel = 2;
+    l.batch_permille = 500;
+    l.dims[0].rate = l.dims[0].capacity = 60000;
+    struct pool *p = kit_make(&l);
+    struct pool_outcome o = kit_outcome(TICKET_DONE);
+    struct pool_turn turn;
+    assert_int_equal(put_class(p, "b0", CLASS_BATCH), SUBMIT_GRANTED);
+    assert_int_equal(put_class(p, "n", CLASS_NORMAL), SUBMIT_GRANTED);
+    static const char *const batch[] = {"b1", "b2", "b3"};
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(put_class(p, batch[i], CLASS_BATCH), SUBMIT_QUEUED);
+    char id[16], last[16] = "n";
+    for (int i = 0; i < 40; i++) { /* always backlogged; the other slot is batch's */
+        (void)snprintf(id, sizeof(id), "n%d", i);
+        assert_int_equal(put_class(p, id, CLASS_NORMAL), SUBMIT_QUEUED);
+        assert_true(kit_settle_turn(p, last, 1, &o, KIT_T0, &turn));
+        kit_assert_granted(&turn, 0, id, 1);
+        memcpy(last, id, sizeof(last));
+    }
+    assert_int_equal(put_class(p, "m1", CLASS_NORMAL), SUBMIT_QUEUED);
+    assert_int_equal(put_class(p, "m2", CLASS_NORMAL), SUBMIT_QUEUED);
+    assert_true(kit_settle_turn(p, "b0", 1, &o, KIT_T0, &turn));
+    assert_int_equal(turn.grant_count, 1); /* b1 or m1: they stand level */
+    assert_true(kit_settle_turn(p, turn.grants[0].id, 1, &o, KIT_T0, &turn));
+    assert_int_equal(turn.grant_count, 1);
+    assert_int_equal(pool_ticket_state(p, "m1") == TICKET_QUEUED &&
+                         pool_ticket_state(p, "m2") == TICKET_QUEUED,
+                     0); /* with forty grants of credit two of batch would go first */
+    pool_free(p);
+}
+
 /* ---- deadlines */
 
 static void a_ticket_at_its_deadline_is_dropped_and_no_grant(void **state)
@@ -364,6 +457,9 @@ int main(void)
         cmocka_unit_test(a_heartbeat_extends_the_lease_of_its_holder_only),
         cmocka_unit_test(a_ticket_that_loses_too_many_leases_is_dead),
         cmocka_unit_test(one_reap_takes_back_a_bounded_number_of_leases),
+        cmocka_unit_test(the_class_batch_leaves_slots_to_others),
+        cmocka_unit_test(the_class_batch_has_a_slot_however_small_its_part),
+        cmocka_unit_test(what_a_barred_class_missed_is_no_credit),
         cmocka_unit_test(a_ticket_at_its_deadline_is_dropped_and_no_grant),
         cmocka_unit_test(a_late_submit_is_dropped_at_once),
         cmocka_unit_test(one_turn_drops_a_bounded_number_of_late_tickets),
