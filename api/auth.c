@@ -34,9 +34,10 @@ static bool is_tenant_name(const char *name)
     return len >= 1 && len <= TENANT_NAME_BYTES && strspn(name, allowed) == len;
 }
 
-static int find_key(const struct auth_rules *rules, const char *key, struct caller *ret,
-                    struct error *e)
+int auth_key(const struct auth_rules *rules, const char *key, const struct access_key **ret,
+             struct error *e)
 {
+    *ret = NULL;
     if (!access_is_known(rules->access))
         return error_set(e, -EAGAIN,
                          "Sluice has not read its access keys yet (from redis); try again in a "
@@ -47,16 +48,29 @@ static int find_key(const struct auth_rules *rules, const char *key, struct call
         return error_set(e, -EACCES,
                          "No API key was given: send one of this service's keys as "
                          "'Authorization: Bearer KEY' or 'x-api-key: KEY'.");
-    ret->key = access_find(rules->access, key, e);
-    if (!ret->key)
+    const struct access_key *found = access_find(rules->access, key, e);
+    if (!found)
         return -EACCES;
-    if (!access_may(ret->key, rules->scope))
-        return error_set(
-            e, -EPERM,
-            "This API key (%s) has not the scope '%s', which this route needs; ask for "
-            "a key that has it (sluice keys create --scopes).",
-            *ret->key->name ? ret->key->name : ret->key->id, access_scope_name(rules->scope));
+    if (!access_may(found, rules->scope))
+        return error_set(e, -EPERM,
+                         "This API key (%s) has not the scope '%s', which this route needs; ask "
+                         "for a key that has it (sluice keys create --scopes).",
+                         *found->name ? found->name : found->id, access_scope_name(rules->scope));
+    *ret = found;
     return 0;
+}
+
+int auth_status(int rc)
+{
+    return rc == -EACCES ? 401 : rc == -EPERM ? 403 : rc == -EAGAIN ? 503 : 400;
+}
+
+const char *auth_code(int rc)
+{
+    return rc == -EACCES   ? "invalid_api_key"
+           : rc == -EPERM  ? "insufficient_scope"
+           : rc == -EAGAIN ? "storage_unavailable"
+                           : "invalid_tenant";
 }
 
 int auth_caller(const struct auth_rules *rules, const struct exchange *x, struct caller *ret,
@@ -64,7 +78,7 @@ int auth_caller(const struct auth_rules *rules, const struct exchange *x, struct
 {
     const char *key = given_key(x), *tenant = DEFAULT_TENANT;
     *ret = (struct caller){.weight = 1};
-    int rc = find_key(rules, key, ret, e);
+    int rc = auth_key(rules, key, &ret->key, e);
     if (rc < 0)
         return rc;
     if (ret->key)

@@ -82,6 +82,7 @@ static void conn_free(struct conn *c)
     (void)event_del(&c->soon);
     conn_spool_release(c);
     buf_release(&c->head);
+    explicit_bzero(c, sizeof(*c)); /* the guard may hold a key */
     free(c);
 }
 
@@ -189,6 +190,14 @@ static void on_spool(struct bufferevent *bev, void *arg)
 /* Called while bytes are added to the input; the reading callback follows. */
 static void start_spool(struct conn *c)
 {
+    const struct server *s = c->server;
+    struct error e;
+    int status =
+        s->options.may_upload ? s->options.may_upload(s->arg, http_guard_key(&c->guard), &e) : 0;
+    if (status != 0) {
+        conn_refuse(c, status, e.text);
+        return;
+    }
     if (c->server->uploads >= UPLOAD_MAX_OPEN) {
         conn_refuse(c, 503, "Too many uploads are on their way.");
         return;

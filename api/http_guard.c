@@ -23,7 +23,7 @@ enum state {
     DONE,
 };
 
-enum field { FIELD_OTHER, FIELD_LENGTH, FIELD_ENCODING, FIELD_EXPECT };
+enum field { FIELD_OTHER, FIELD_LENGTH, FIELD_ENCODING, FIELD_EXPECT, FIELD_BEARER, FIELD_API_KEY };
 
 /* One bit for each of the ASCII codes 0-63 and 64-127. */
 static const uint64_t token_bytes[2] = {0x03ff6cfa00000000, 0x57ffffffc7fffffe};
@@ -162,6 +162,25 @@ static bool count_header_bytes(struct http_guard *g, const char *bytes, size_t a
     return false;
 }
 
+static bool is_large_target(const struct http_guard *g)
+{
+    return g->large_target && strcspn(g->target, "?") == strlen(g->large_target) &&
+           memcmp(g->target, g->large_target, strlen(g->large_target)) == 0;
+}
+
+/* Which of the two lines that hold a key counts, as in api/auth.h. */
+static enum field key_field(struct http_guard *g)
+{
+    bool is_api_key = word_is(g, "x-api-key");
+    if (!is_large_target(g) || g->in_trailer || g->has_api_key ||
+        (!is_api_key && !word_is(g, "authorization")))
+        return FIELD_OTHER;
+    g->has_api_key = is_api_key;
+    explicit_bzero(g->key, sizeof(g->key));
+    g->key_len = 0;
+    return is_api_key ? FIELD_API_KEY : FIELD_BEARER;
+}
+
 static void name_end(struct http_guard *g)
 {
     if (g->word_len == 0) {
@@ -172,10 +191,11 @@ static void name_end(struct http_guard *g)
         refuse(g, 431, "The request has too many headers.");
         return;
     }
-    g->field = word_is(g, "content-length")      ? FIELD_LENGTH
-               : word_is(g, "transfer-encoding") ? FIELD_ENCODING
-               : word_is(g, "expect")            ? FIELD_EXPECT
-                                                 : FIELD_OTHER;
+    enum field field = word_is(g, "content-length")      ? FIELD_LENGTH
+                       : word_is(g, "transfer-encoding") ? FIELD_ENCODING
+                       : word_is(g, "expect")            ? FIELD_EXPECT
+                                                         : key_field(g);
+    g->field = (uint8_t)field;
     enter(g, VALUE);
 }
 
@@ -220,8 +240,27 @@ static void encoding_end(struct http_guard *g)
     g->has_encoding = true;
 }
 
+/* What is no bearer token, or too long, is no key. */
+static void key_end(struct http_guard *g)
+{
+    static const char scheme[] = "bearer ";
+    size_t skip = g->field == FIELD_BEARER ? sizeof(scheme) - 1 : 0;
+    size_t len = g->key_len;
+    while (len > 0 && (g->key[len - 1] == ' ' || g->key[len - 1] == '\t'))
+        len--;
+    if (len < skip || len == sizeof(g->key) || strncasecmp(g->key, scheme, skip) != 0)
+        len = skip = 0;
+    memmove(g->key, g->key + skip, len - skip);
+    explicit_bzero(g->key + len - skip, sizeof(g->key) - (len - skip));
+}
+
 static void value_end(struct http_guard *g)
 {
+    if (g->field == FIELD_BEARER || g->field == FIELD_API_KEY) {
+        key_end(g);
+        enter(g, VALUE_LF);
+        return;
+    }
     while (g->word_len > 0 && (g->word[g->word_len - 1] == ' ' || g->word[g->word_len - 1] == '\t'))
         g->word_len--;
     if (g->field == FIELD_LENGTH)
@@ -248,6 +287,14 @@ static void keep_value(struct http_guard *g, const char *bytes, size_t len)
     }
 }
 
+static void keep_key(struct http_guard *g, const char *bytes, size_t len)
+{
+    for (size_t i = 0; i < len && g->key_len < sizeof(g->key); i++) {
+        if (g->key_len > 0 || (bytes[i] != ' ' && bytes[i] != '\t'))
+            g->key[g->key_len++] = bytes[i];
+    }
+}
+
 static size_t read_value(struct http_guard *g, const char *bytes, size_t len)
 {
     size_t at = 0;
@@ -255,7 +302,9 @@ static size_t read_value(struct http_guard *g, const char *bytes, size_t len)
         at++;
     if (!count_header_bytes(g, bytes, at, len))
         return at;
-    if (g->field != FIELD_OTHER)
+    if (g->field == FIELD_BEARER || g->field == FIELD_API_KEY)
+        keep_key(g, bytes, at);
+    else if (g->field != FIELD_OTHER)
         keep_value(g, bytes, at);
     if (at == len || g->status)
         return at;
@@ -266,10 +315,9 @@ static size_t read_value(struct http_guard *g, const char *bytes, size_t len)
     return at + 1;
 }
 
-static bool is_large_target(const struct http_guard *g)
+static bool may_be_large(const struct http_guard *g)
 {
-    return g->large_target && g->has_length && strcspn(g->target, "?") == strlen(g->large_target) &&
-           memcmp(g->target, g->large_target, strlen(g->large_target)) == 0;
+    return g->has_length && is_large_target(g);
 }
 
 static void head_end(struct http_guard *g)
@@ -284,7 +332,7 @@ static void head_end(struct http_guard *g)
         refuse(g, 400, "HTTP/1.0 has no Transfer-Encoding.");
     else if (g->is_head && (g->has_encoding || g->length > 0))
         refuse(g, 400, "A HEAD request cannot have a body.");
-    else if (g->length > (is_large_target(g) ? g->max_large_bytes : g->max_body_bytes))
+    else if (g->length > (may_be_large(g) ? g->max_large_bytes : g->max_body_bytes))
         refuse(g, 413, "The request body is too large.");
     g->in_body = true;
     g->left = g->body_bytes = g->length;
@@ -381,10 +429,16 @@ void http_guard_init(struct http_guard *g, uint64_t max_body_bytes)
     *g = (struct http_guard){.max_body_bytes = max_body_bytes};
 }
 
+const char *http_guard_key(const struct http_guard *g)
+{
+    return g->key;
+}
+
 void http_guard_next(struct http_guard *g)
 {
     const char *target = g->large_target;
     uint64_t most = g->max_large_bytes;
+    explicit_bzero(g->key, sizeof(g->key));
     http_guard_init(g, g->max_body_bytes);
     g->large_target = target;
     g->max_large_bytes = most;
@@ -403,7 +457,7 @@ enum http_guard_phase http_guard_phase(const struct http_guard *g)
 
 bool http_guard_is_large(const struct http_guard *g)
 {
-    return g->in_body && !g->status && is_large_target(g) && g->state == BODY;
+    return g->in_body && !g->status && may_be_large(g) && g->state == BODY;
 }
 
 size_t http_guard_skip(struct http_guard *g, size_t len)

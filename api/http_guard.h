@@ -8,7 +8,8 @@
  * what it refuses never gets to evhttp.
  *
  * It follows one message at a time: feed it until it is DONE, then http_guard_next().
- * Nothing is kept but counters and a few bytes; there is nothing to release.
+ * Nothing is kept but counters and a few bytes, with the key of an upload among them, which is
+ * wiped by the next message; there is nothing to release.
  *
  *   refused    `status` is the HTTP status to answer and `why` a constant sentence. The
  *              connection must be closed after that: its framing is unknown.
@@ -24,6 +25,7 @@
 #include <stdint.h>
 
 #define HTTP_GUARD_TARGET_BYTES 64
+#define HTTP_GUARD_KEY_BYTES    128 /* a longer key is none */
 
 enum http_guard_phase {
     HTTP_GUARD_START, /* before the first byte of a message */
@@ -47,10 +49,11 @@ struct http_guard {
     const char *why;
     uint8_t state;
     uint8_t field; /* the header line at hand, when it matters */
-    uint8_t word_len;
-    bool has_length, has_encoding, has_expect, is_head, is_1_0, in_body, in_trailer;
+    uint8_t word_len, key_len;
+    bool has_length, has_encoding, has_expect, is_head, is_1_0, in_body, in_trailer, has_api_key;
     char word[24];                        /* method, version, name, value or size at hand */
     char target[HTTP_GUARD_TARGET_BYTES]; /* start of the target, for an error's dialect */
+    char key[HTTP_GUARD_KEY_BYTES];       /* x-api-key or else the bearer token, of large_target */
 };
 
 void http_guard_init(struct http_guard *g, uint64_t max_body_bytes);
@@ -59,6 +62,9 @@ enum http_guard_phase http_guard_phase(const struct http_guard *g);
 
 /* Whether the message is one with a larger body, which has begun. */
 bool http_guard_is_large(const struct http_guard *g);
+
+/* Of such a message: its key, which is secret; "" when it has none. */
+const char *http_guard_key(const struct http_guard *g);
 
 /* Reads on; returns how many bytes belong to this message, less than len only when it is
  * DONE or REFUSED. */

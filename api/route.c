@@ -132,24 +132,6 @@ static void echo_request_id(struct exchange *x)
         log_write(LOG_DEBUG, "a header was left out", "name", "x-request-id", NULL);
 }
 
-static void refuse(struct exchange *x, int rc, const char *why)
-{
-    enum wire_format format = answer_format(exchange_path(x));
-    switch (rc) {
-    case -EACCES:
-        answer_error(x, format, 401, "invalid_api_key", why);
-        break;
-    case -EPERM:
-        answer_error(x, format, 403, "insufficient_scope", why);
-        break;
-    case -EAGAIN:
-        answer_error(x, format, 503, "storage_unavailable", why);
-        break;
-    default:
-        answer_error(x, format, 400, "invalid_tenant", why);
-    }
-}
-
 void route_dispatch(void *arg, struct exchange *x)
 {
     struct route_request r = {.service = arg, .exchange = x};
@@ -176,7 +158,7 @@ void route_dispatch(void *arg, struct exchange *x)
     struct auth_rules rules = {service_config(r.service), service_access(r.service), found->scope};
     int rc = found->scope == SCOPE_OPEN ? 0 : auth_caller(&rules, x, &r.caller, &e);
     if (rc < 0)
-        refuse(x, rc, e.text);
+        answer_error(x, answer_format(exchange_path(x)), auth_status(rc), auth_code(rc), e.text);
     else
         found->handle(&r);
 }

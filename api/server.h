@@ -46,7 +46,10 @@ struct server_options {
     size_t max_body_bytes;     /* a larger body is answered 413 in JSON */
     const char *upload_target; /* whose bodies go to the disk; NULL: none. Kept */
     const char *upload_folder; /* where to; copied */
-    int max_connections;       /* one more is answered 503 and closed */
+    /* Asked at the head of one, before anything of it is written: 0, or the status of a refusal and
+     * in e why. key: "" none; secret. NULL: all are taken; on_request sees to it later. */
+    int (*may_upload)(void *arg, const char *key, struct error *e);
+    int max_connections; /* one more is answered 503 and closed */
     /* Times; 0 is the default in common/limits.h. */
     int header_ms; /* from the connection, or a later request's first byte, to a whole head */
     int idle_ms;   /* keep-alive without a request */

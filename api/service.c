@@ -2,6 +2,7 @@
 
 #include "api/access.h"
 #include "api/answer.h"
+#include "api/auth.h"
 #include "api/batch/batch.h"
 #include "api/loop_lag.h"
 #include "api/route.h"
@@ -313,6 +314,15 @@ static int make_batches(struct service *s, struct error *e)
     return s->batches ? 0 : error_set(e, -ENOMEM, "out of memory");
 }
 
+static int may_upload(void *arg, const char *key, struct error *e)
+{
+    const struct service *s = arg;
+    const struct access_key *found;
+    struct auth_rules rules = {service_config(s), service_access(s), SCOPE_JOBS};
+    int rc = auth_key(&rules, *key ? key : NULL, &found, e);
+    return rc < 0 ? auth_status(rc) : 0;
+}
+
 static int listen_on(struct service *s, const struct service_options *o, struct error *e)
 {
     const struct config *c = service_config(s);
@@ -326,6 +336,7 @@ static int listen_on(struct service *s, const struct service_options *o, struct 
         .write_error = answer_write_error,
         .upload_target = "/v1/files",
         .upload_folder = batches_folder(s->batches),
+        .may_upload = may_upload,
     };
     s->server = server_new(s->base, &options, route_dispatch, s, e);
     return s->server ? 0 : -EIO;

@@ -5,6 +5,7 @@
 #include "tests/support/api_kit.h"
 #include "tests/support/command.h"
 #include "tests/support/http_call.h"
+#include "tests/support/raw_http.h"
 #include "tests/support/redis_fixture.h"
 
 #include <setjmp.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -155,6 +157,48 @@ static void a_key_has_its_scopes_its_tenant_and_its_end(void **state)
     api_kit_refused(&kit, "GET", KEYS_PATH, NULL, 403, "insufficient_scope");
     assert_int_equal(api_kit_status(&kit, "POST", KIT_MESSAGE_PATH, KIT_CHAT("claude-x")), 403);
     use(admin);
+    removed(path);
+    (void)snprintf(path, sizeof(path), KEYS_PATH "/%s", admin_id);
+    removed(path);
+    free(key);
+    free(admin);
+}
+
+/* The head of a large upload and the first of its bytes: what is answered before the rest. */
+static int upload_begins(const char *header)
+{
+    struct raw_http r;
+    char text[512];
+    raw_http_open(&r, kit.serve.url);
+    int n = snprintf(text, sizeof(text),
+                     "POST /v1/files HTTP/1.1\r\nHost: a\r\n%s%sContent-Type: "
+                     "multipart/form-data; boundary=x\r\nContent-Length: 100000000\r\n\r\n--x",
+                     header, *header ? "\r\n" : "");
+    for (int at = 0; at < n; at++) /* by bytes, as evhttp has read a part of the head then */
+        assert_int_equal(send(r.fd, text + at, 1, MSG_NOSIGNAL), 1);
+    if (strstr(header, "good"))
+        assert_int_equal(shutdown(r.fd, SHUT_WR), 0); /* else it would wait for the rest */
+    int status = raw_http_read(&r);
+    raw_http_close(&r);
+    return status;
+}
+
+static void an_upload_needs_its_key_before_its_body(void **state)
+{
+    char admin_id[64], id[64], path[160], line[128];
+    (void)state;
+    char *admin = made(ADMIN, admin_id);
+    use(admin);
+    until(&kit, 200);
+    char *key = made("{\"name\":\"s\",\"scopes\":[\"stats\"]}", id);
+    assert_int_equal(upload_begins(""), 401);
+    assert_int_equal(upload_begins("Authorization: Bearer sk-sluice-none"), 401);
+    assert_int_equal(upload_begins("Authorization: Basic dXNlcg=="), 401);
+    (void)snprintf(line, sizeof(line), "X-Api-Key:  %s ", key);
+    assert_int_equal(upload_begins(line), 403);
+    (void)snprintf(line, sizeof(line), "authorization: bearer %s\r\nx-good: 1", admin);
+    assert_int_equal(upload_begins(line), 0);
+    (void)snprintf(path, sizeof(path), KEYS_PATH "/%s", id);
     removed(path);
     (void)snprintf(path, sizeof(path), KEYS_PATH "/%s", admin_id);
     removed(path);
@@ -321,6 +365,7 @@ int main(void)
         cmocka_unit_test_setup(the_first_key_closes_every_instance_and_the_last_opens_them, setup),
         cmocka_unit_test_setup(a_key_has_its_scopes_its_tenant_and_its_end, setup),
         cmocka_unit_test_setup(a_key_uses_its_models_only_on_every_way, setup),
+        cmocka_unit_test_setup(an_upload_needs_its_key_before_its_body, setup),
         cmocka_unit_test_setup(a_rotated_key_holds_for_its_grace_only, setup),
         cmocka_unit_test_setup(nobody_can_lock_himself_out, setup),
         cmocka_unit_test_setup(a_bad_wish_is_refused_by_its_field, setup),

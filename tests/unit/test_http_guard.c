@@ -264,6 +264,43 @@ static void phases_follow_the_bytes(void **state)
     assert_int_equal(http_guard_phase(&g), HTTP_GUARD_DONE);
 }
 
+static void check_key(const char *headers, const char *key)
+{
+    char text[512];
+    int n =
+        snprintf(text, sizeof(text), "POST /up HTTP/1.1\r\n%sContent-Length: 9\r\n\r\n", headers);
+    for (size_t step = 1; step < 4; step++) {
+        struct http_guard g;
+        http_guard_init(&g, MAX_BODY);
+        g.large_target = "/up";
+        g.max_large_bytes = MAX_BODY;
+        for (size_t at = 0; at < (size_t)n;)
+            at += http_guard_feed(&g, text + at, step < (size_t)n - at ? step : (size_t)n - at);
+        assert_true(http_guard_is_large(&g));
+        assert_string_equal(http_guard_key(&g), key);
+        http_guard_next(&g);
+        assert_string_equal(http_guard_key(&g), "");
+    }
+}
+
+static void the_key_of_an_upload_is_read(void **state)
+{
+    (void)state;
+    char line[2 * HTTP_GUARD_KEY_BYTES], longest[HTTP_GUARD_KEY_BYTES];
+    check_key("", "");
+    check_key("Authorization: Bearer Ab-1 \r\n", "Ab-1");
+    check_key("authorization:bearer Ab-1\r\nX-Api-Key: \tKey\r\n", "Key");
+    check_key("x-api-key: Key\r\nAuthorization: Bearer Ab-1\r\n", "Key");
+    check_key("Authorization: Basic dXNlcg==\r\n", "");
+    check_key("Authorization: Bearer\r\n", "");
+    memset(longest, 'k', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    (void)snprintf(line, sizeof(line), "x-api-key: %s\r\n", longest);
+    check_key(line, longest);
+    (void)snprintf(line, sizeof(line), "x-api-key: %sk\r\n", longest);
+    check_key(line, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +312,7 @@ int main(void)
         cmocka_unit_test(heads_have_limits),
         cmocka_unit_test(the_next_message_is_not_touched),
         cmocka_unit_test(phases_follow_the_bytes),
+        cmocka_unit_test(the_key_of_an_upload_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
