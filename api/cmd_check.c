@@ -73,12 +73,21 @@ static void (*const warnings[])(const struct config *, const struct config_provi
                                 char *) = {warn_no_limits, warn_no_key, warn_clear_text};
 #define WARNING_COUNT (sizeof(warnings) / sizeof(warnings[0]))
 
+static void warn_plain_listener(const struct config *c, char *text)
+{
+    if (!c->tls.certificate && !config_text_is_loopback(c->listen))
+        (void)snprintf(text, WARNING_BYTES,
+                       "keys and prompts travel unencrypted to %s (tls is not set)", c->listen);
+}
+
 /* The index-th warning of the whole configuration that could apply. */
 static bool warning_at(const struct config *c, size_t index, char text[WARNING_BYTES])
 {
     text[0] = '\0';
+    if (index == c->provider_count * WARNING_COUNT)
+        warn_plain_listener(c, text);
     if (index >= c->provider_count * WARNING_COUNT)
-        return false;
+        return index == c->provider_count * WARNING_COUNT;
     warnings[index % WARNING_COUNT](c, &c->providers[index / WARNING_COUNT], text);
     return true;
 }

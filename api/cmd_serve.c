@@ -70,7 +70,7 @@ static int serve(const struct service_options *o, struct config *config)
     struct service *s = service_new(o, config, &e);
     if (!s)
         return fail(&e);
-    (void)printf("listening on http://%s\n", service_address(s));
+    (void)printf("listening on %s://%s\n", service_scheme(s), service_address(s));
     (void)fflush(stdout);
     int code = service_run(s);
     service_free(s);

@@ -1,5 +1,7 @@
 #include "api/conn.h"
 
+#include "api/tls.h"
+
 #include "api/exchange.h"
 #include "common/clock.h"
 #include "common/limits.h"
@@ -59,6 +61,8 @@ static void close_now(struct conn *c)
     /* Sends the reset at once; SO_LINGER would not do, since evhttp sends a FIN first. */
     if (c->reset)
         (void)connect(bufferevent_getfd(c->bev), &nobody, sizeof(nobody));
+    else if (c->server->options.tls)
+        tls_say_end(c->bev);
     c->server->event_cb(c->bev, BEV_EVENT_READING | BEV_EVENT_EOF, c->evcon);
 }
 
@@ -96,13 +100,21 @@ static void on_dropped(struct bufferevent *bev, void *arg)
     (void)evbuffer_drain(input, evbuffer_get_length(input));
 }
 
+static void shut(struct conn *c)
+{
+    if (c->server->options.tls)
+        tls_say_end(c->bev);
+    (void)shutdown(bufferevent_getfd(c->bev), SHUT_WR);
+}
+
 static void on_written(struct bufferevent *bev, void *arg)
 {
     struct conn *c = arg;
+    (void)bev;
     if (c->phase == CONN_ANSWER && c->exchange)
         exchange_written(c->exchange);
     else if (c->phase == CONN_LINGER)
-        (void)shutdown(bufferevent_getfd(bev), SHUT_WR);
+        shut(c);
     else if (c->phase == CONN_FLUSH)
         do_soon(c);
 }
@@ -347,7 +359,9 @@ struct bufferevent *conn_open(struct event_base *base, void *arg)
 {
     struct server *s = arg;
     struct conn *c = calloc(1, sizeof(*c));
-    struct bufferevent *bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    struct bufferevent *bev = s->options.tls
+                                  ? tls_accept(s->options.tls, base)
+                                  : bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
     if (!c || !bev) {
         free(c);
         return bev; /* evhttp goes on, and the handler closes what has no conn */
@@ -430,7 +444,7 @@ int conn_write(struct conn *c, struct iovec *parts, int count)
 {
     struct evbuffer *output = bufferevent_get_output(c->bev);
     size_t sent = 0;
-    if (evbuffer_get_length(output) == 0) {
+    if (evbuffer_get_length(output) == 0 && !c->server->options.tls) {
         struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
         ssize_t n = sendmsg(bufferevent_getfd(c->bev), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
         /* An error shows again when the bufferevent writes the rest, and is dealt with there. */
@@ -523,6 +537,6 @@ void conn_refuse(struct conn *c, int status, const char *why)
         return;
     }
     if (conn_queued(c) == 0)
-        (void)shutdown(bufferevent_getfd(c->bev), SHUT_WR);
+        shut(c);
     (void)bufferevent_enable(c->bev, EV_READ);
 }

@@ -54,6 +54,7 @@ static const struct route routes[] = {
     {"POST", "/v1/permits/{id}/renew", route_permits_renew, SCOPE_PERMITS},
     {"POST", "/v1/admission/check", route_admission_check, SCOPE_PERMITS},
     {"GET", "/v1/stats", route_stats, SCOPE_STATS},
+    {"GET", "/v1/stats/history", route_stats_history, SCOPE_STATS},
     {"GET", "/v1/stats/stream", route_stats_stream, SCOPE_STATS},
     {"GET", "/metrics", route_metrics, SCOPE_STATS},
     {"GET", "/v1/admin/keys", route_keys_list, SCOPE_ADMIN},

@@ -42,8 +42,9 @@ void route_dashboard(const struct route_request *r); /* route_www.c */
 void route_www(const struct route_request *r);
 void route_stats(const struct route_request *r); /* route_stats.c */
 void route_stats_stream(const struct route_request *r);
-void route_metrics(const struct route_request *r);     /* route_metrics.c */
-void route_jobs_submit(const struct route_request *r); /* route_jobs.c */
+void route_stats_history(const struct route_request *r); /* route_history.c */
+void route_metrics(const struct route_request *r);       /* route_metrics.c */
+void route_jobs_submit(const struct route_request *r);   /* route_jobs.c */
 void route_jobs_list(const struct route_request *r);
 void route_jobs_get(const struct route_request *r);
 void route_jobs_cancel(const struct route_request *r);

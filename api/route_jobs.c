@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/trace.h"
 #include "scheduler/job.h"
 
 #include <errno.h>
@@ -67,10 +68,20 @@ static void on_submitted(void *arg, const struct job_record *record, bool replay
     free(s);
 }
 
+/* A job's own span: those of one body are told apart by it. */
+static void take_trace(const struct route_request *r, struct job_spec *spec,
+                       char room[TRACE_PARENT_BYTES])
+{
+    struct trace t;
+    (void)trace_read(exchange_header(r->exchange, "traceparent"), &t);
+    spec->trace = trace_parent(&t, room);
+}
+
 static void submit_single(const struct route_request *r, const char *text, size_t len)
 {
     struct job_input in;
     struct call_failure f;
+    char trace[TRACE_PARENT_BYTES];
     struct single *s = calloc(1, sizeof(*s));
     if (!s || job_input_read(text, len, &r->caller, &in, &f) < 0) {
         if (!s)
@@ -81,6 +92,7 @@ static void submit_single(const struct route_request *r, const char *text, size_
     }
     in.spec.idempotency_key = exchange_header(r->exchange, "idempotency-key");
     take_cutting(r, &in.spec);
+    take_trace(r, &in.spec, trace);
     s->exchange = r->exchange;
     exchange_on_gone(r->exchange, on_gone_single, s);
     job_submit(service_jobs(r->service), &in.spec, on_submitted, s);
@@ -214,6 +226,7 @@ static void submit_line(const struct route_request *r, struct many *m, const str
 {
     struct job_input in;
     struct call_failure f;
+    char trace[TRACE_PARENT_BYTES];
     char key[IDEMPOTENCY_KEY_BYTES + 24];
     size_t index = json_array_size(m->data);
     struct line *l = calloc(1, sizeof(*l));
@@ -229,6 +242,7 @@ static void submit_line(const struct route_request *r, struct many *m, const str
     *l = (struct line){m, index, at->number};
     in.spec.idempotency_key = line_key(m, at->number, key, sizeof(key));
     take_cutting(r, &in.spec);
+    take_trace(r, &in.spec, trace);
     m->open++;
     job_submit(service_jobs(r->service), &in.spec, on_line, l);
     job_input_release(&in);

@@ -11,8 +11,8 @@
  */
 #include "api/answer.h"
 #include "api/loop_lag.h"
+#include "api/metrics_page.h"
 #include "api/route.h"
-#include "api/stats.h"
 
 #include "common/buf.h"
 #include "common/limits.h"
@@ -20,25 +20,11 @@
 #include "common/metrics.h"
 #include "common/process_facts.h"
 #include "scheduler/job.h"
+#include "storage/pool_store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define POOL_LABELS  3
-#define FOLDED_BYTES (POOL_NAME_BYTES + 96)
-
-/* One or more pools as they are shown; key is "provider\naccount\ngroup". */
-struct folded {
-    char key[FOLDED_BYTES];
-    struct stats_pool pool;
-};
-
-struct page {
-    struct buf *out;
-    const struct folded *pools;
-    size_t count;
-};
 
 /* ---- folding */
 
@@ -76,6 +62,8 @@ static void add_pool(struct stats_pool *sum, const struct stats_pool *p)
         sum->stored.counts[i] += p->stored.counts[i];
     for (size_t i = 0; i < WAIT_BUCKETS; i++)
         sum->stored.waits[i] += p->stored.waits[i];
+    for (size_t i = 0; i < DETAILS; i++)
+        sum->stored.details[i] += p->stored.details[i];
 }
 
 static const char *account_of(const struct stats_pool *p)
@@ -113,7 +101,7 @@ static int fold(const struct stats_view *view, struct folded *folded, size_t *re
 
 /* ---- families */
 
-static void label(const struct stats_pool *p, struct metrics_label *labels)
+void metrics_label_pool(const struct stats_pool *p, struct metrics_label *labels)
 {
     labels[0] = (struct metrics_label){"provider", p->provider};
     labels[1] = (struct metrics_label){"account", account_of(p)};
@@ -121,13 +109,13 @@ static void label(const struct stats_pool *p, struct metrics_label *labels)
 }
 
 /* A number of each pool. */
-static void gauge(const struct page *page, const char *name, const char *help,
+static void gauge(const struct metrics_page *page, const char *name, const char *help,
                   double (*value)(const struct stats_pool *p))
 {
     metrics_family(page->out, name, METRICS_GAUGE, help);
     for (size_t i = 0; i < page->count; i++) {
-        struct metrics_label labels[POOL_LABELS + 1] = {{NULL, NULL}};
-        label(&page->pools[i].pool, labels);
+        struct metrics_label labels[METRICS_POOL_LABELS + 1] = {{NULL, NULL}};
+        metrics_label_pool(&page->pools[i].pool, labels);
         metrics_real(page->out, name, labels, value(&page->pools[i].pool));
     }
 }
@@ -158,15 +146,15 @@ static double circuit(const struct stats_pool *p)
 }
 
 /* A number of each class of each pool. */
-static void by_class(const struct page *page, const char *name, const char *help,
+static void by_class(const struct metrics_page *page, const char *name, const char *help,
                      double (*value)(const struct stats_pool *p, size_t class))
 {
     metrics_family(page->out, name, METRICS_GAUGE, help);
     for (size_t i = 0; i < page->count; i++) {
-        struct metrics_label labels[POOL_LABELS + 2] = {{NULL, NULL}};
-        label(&page->pools[i].pool, labels);
+        struct metrics_label labels[METRICS_POOL_LABELS + 2] = {{NULL, NULL}};
+        metrics_label_pool(&page->pools[i].pool, labels);
         for (size_t c = 0; c < CLASS_COUNT; c++) {
-            labels[POOL_LABELS] =
+            labels[METRICS_POOL_LABELS] =
                 (struct metrics_label){"class", pool_class_name((enum pool_class)c)};
             metrics_real(page->out, name, labels, value(&page->pools[i].pool, c));
         }
@@ -184,16 +172,16 @@ static double oldest(const struct stats_pool *p, size_t class)
 }
 
 /* A number of each limit of each pool. */
-static void by_limit(const struct page *page, const char *name, const char *help,
+static void by_limit(const struct metrics_page *page, const char *name, const char *help,
                      int64_t (*value)(const struct stats_limit *l))
 {
     metrics_family(page->out, name, METRICS_GAUGE, help);
     for (size_t i = 0; i < page->count; i++) {
         const struct stats_pool *p = &page->pools[i].pool;
-        struct metrics_label labels[POOL_LABELS + 2] = {{NULL, NULL}};
-        label(p, labels);
+        struct metrics_label labels[METRICS_POOL_LABELS + 2] = {{NULL, NULL}};
+        metrics_label_pool(p, labels);
         for (size_t k = 0; k < p->limit_count; k++) {
-            labels[POOL_LABELS] = (struct metrics_label){"limit", p->limits[k].name};
+            labels[METRICS_POOL_LABELS] = (struct metrics_label){"limit", p->limits[k].name};
             metrics_int(page->out, name, labels, value(&p->limits[k]));
         }
     }
@@ -231,15 +219,15 @@ struct counter_family {
     size_t row_count;
 };
 
-static void counter(const struct page *page, const struct counter_family *f)
+static void counter(const struct metrics_page *page, const struct counter_family *f)
 {
     metrics_family(page->out, f->name, METRICS_COUNTER, f->help);
     for (size_t i = 0; i < page->count; i++) {
         const struct stats_pool *p = &page->pools[i].pool;
-        struct metrics_label labels[POOL_LABELS + 2] = {{NULL, NULL}};
-        label(p, labels);
+        struct metrics_label labels[METRICS_POOL_LABELS + 2] = {{NULL, NULL}};
+        metrics_label_pool(p, labels);
         for (size_t k = 0; k < f->row_count; k++) {
-            labels[POOL_LABELS] = (struct metrics_label){f->label, f->rows[k].value};
+            labels[METRICS_POOL_LABELS] = (struct metrics_label){f->label, f->rows[k].value};
             metrics_int(page->out, f->name, labels, p->stored.counts[f->rows[k].counter]);
         }
     }
@@ -258,7 +246,7 @@ static const struct counter_row outcomes[] = {
 static const struct counter_row tokens[] = {
     {COUNT_tokens_reserved, "reserved"}, {COUNT_tokens_input, "input"},
     {COUNT_tokens_output, "output"},     {COUNT_tokens_trimmed, "trimmed"},
-    {COUNT_tokens_cached, "cached"},
+    {COUNT_tokens_cached, "cached"},     {COUNT_tokens_saved, "saved"},
 };
 static const struct counter_row troubles[] = {
     {COUNT_provider_429, "429"},
@@ -286,8 +274,8 @@ static const struct counter_family families[] = {
     {"sluice_permits_total", "Permits of workers that call the provider themselves, by event.",
      "event", ROWS(permits)},
     {"sluice_tokens_total",
-     "Tokens: reserved before a call; input, output and cached as the provider counted them; "
-     "trimmed here.",
+     "Tokens: reserved before a call; input, output and cached (a part of input) as the provider "
+     "counted them; trimmed here; saved by that, in calls that succeeded.",
      "kind", ROWS(tokens)},
     {"sluice_provider_errors_total", "Answers of the provider that refuse, and calls without one.",
      "kind", ROWS(troubles)},
@@ -296,37 +284,7 @@ static const struct counter_family families[] = {
      ROWS(losses)},
 };
 
-/* The histogram of pool_stats has four steps per power of two; here there is one, which is
- * enough for alerts and a quarter of the series. A bound is a millisecond above the largest wait
- * of its bucket, since waits are whole milliseconds, cut. */
-static void waits(const struct page *page)
-{
-    static const char name[] = "sluice_queue_wait_seconds";
-    metrics_family(page->out, name, METRICS_HISTOGRAM,
-                   "Time from a request's arrival to its first grant.");
-    for (size_t i = 0; i < page->count; i++) {
-        const struct stats_counters *c = &page->pools[i].pool.stored;
-        struct metrics_label labels[POOL_LABELS + 1] = {{NULL, NULL}};
-        struct metrics_bucket buckets[WAIT_BUCKETS];
-        struct metrics_histogram h = {.buckets = buckets,
-                                      .sum = (double)c->counts[COUNT_waited_ms] / 1000};
-        int64_t sum = 0;
-        label(&page->pools[i].pool, labels);
-        for (size_t k = 0; k < WAIT_BUCKETS; k++) {
-            int64_t top_ms = wait_bucket_top_ms(k);
-            bool is_power = ((top_ms + 1) & top_ms) == 0;
-            sum += c->waits[k];
-            if (!is_power || k == WAIT_BUCKETS - 1) /* the last one holds all that is longer */
-                continue;
-            buckets[h.bucket_count++] = (struct metrics_bucket){(double)(top_ms + 1) / 1000, sum};
-            sum = 0;
-        }
-        h.above = sum;
-        metrics_histogram(page->out, name, labels, &h);
-    }
-}
-
-static void pools(const struct page *page)
+static void pools(const struct metrics_page *page)
 {
     by_class(page, "sluice_queue_depth", "Requests that wait.", depth);
     by_class(page, "sluice_queue_oldest_seconds", "Age of the request that waits longest.", oldest);
@@ -345,7 +303,7 @@ static void pools(const struct page *page)
              remaining);
     for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
         counter(page, &families[i]);
-    waits(page);
+    metrics_details(page);
 }
 
 /* ---- this process */
@@ -368,6 +326,22 @@ static void loop(struct buf *out, const struct loop_lag_counts *lag)
     for (size_t i = 0; i < LOOP_LAG_BOUNDS; i++)
         buckets[i] = (struct metrics_bucket){(double)loop_lag_bounds_us[i] / 1e6, lag->counts[i]};
     metrics_family(out, name, METRICS_HISTOGRAM, "How late a timer of one second fired.");
+    metrics_histogram(out, name, NULL, &h);
+}
+
+static void latency(struct buf *out, const struct redis_latency *l)
+{
+    static const char name[] = "sluice_redis_command_seconds";
+    struct metrics_bucket buckets[REDIS_LATENCY_BOUNDS];
+    struct metrics_histogram h = {.buckets = buckets,
+                                  .bucket_count = REDIS_LATENCY_BOUNDS,
+                                  .above = l->counts[REDIS_LATENCY_BOUNDS],
+                                  .sum = (double)l->sum_us / 1e6};
+    for (size_t i = 0; i < REDIS_LATENCY_BOUNDS; i++)
+        buckets[i] =
+            (struct metrics_bucket){(double)redis_latency_bounds_us[i] / 1e6, l->counts[i]};
+    metrics_family(out, name, METRICS_HISTOGRAM,
+                   "Commands about queue and budget, from sending to their answer.");
     metrics_histogram(out, name, NULL, &h);
 }
 
@@ -414,6 +388,7 @@ static void whole(struct buf *out, struct service *s, const struct stats_view *v
         (double)service_open_exchanges(s));
     one(out, "sluice_jobs_running", METRICS_GAUGE, "Durable jobs that run here.",
         (double)jobs_running(service_jobs(s)));
+    latency(out, pool_store_latency(service_store(s)));
     loop(out, loop_lag_counts(service_loop_lag(s)));
     process(out, service_started_ms(s));
 }
@@ -424,17 +399,20 @@ struct scrape {
     struct stats_wait wait;
     struct service *service;
     struct exchange *exchange;
+    char only[TENANT_NAME_BYTES + 1];
+    const char *tenant; /* that alone is told of; NULL: all */
 };
 
-static int write_page(struct service *s, const struct stats_view *view, struct buf *out)
+static int write_page(const struct scrape *scrape, const struct stats_view *view, struct buf *out)
 {
     struct folded *folded = view ? calloc(view->pool_count + 1, sizeof(*folded)) : NULL;
-    struct page page = {.out = out, .pools = folded};
+    struct metrics_page page = {.out = out, .pools = folded};
     if (!folded || fold(view, folded, &page.count) < 0) {
         free(folded);
         return -1;
     }
-    whole(out, s, view);
+    whole(out, scrape->service, view);
+    metrics_names(out, view, scrape->tenant);
     if (page.count > 0)
         pools(&page);
     free(folded);
@@ -446,7 +424,7 @@ static void on_view(void *arg, struct stats_view *view)
     struct scrape *s = arg;
     struct buf out;
     buf_init(&out, METRICS_MAX_BYTES);
-    if (write_page(s->service, view, &out) == 0 &&
+    if (write_page(s, view, &out) == 0 &&
         exchange_set_header(s->exchange, "Cache-Control", "no-store") == 0)
         exchange_reply(s->exchange, 200, METRICS_TYPE, out.data, out.len);
     else
@@ -471,6 +449,10 @@ void route_metrics(const struct route_request *r)
     }
     *s = (struct scrape){
         .wait = {.fn = on_view, .arg = s}, .service = r->service, .exchange = r->exchange};
+    if (r->caller.key && !access_may(r->caller.key, SCOPE_ADMIN)) {
+        (void)snprintf(s->only, sizeof(s->only), "%s", r->caller.tenant);
+        s->tenant = s->only;
+    }
     exchange_on_gone(r->exchange, on_gone, s);
     stats_ask(service_stats(r->service), &s->wait);
 }

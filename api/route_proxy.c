@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/trace.h"
 #include "scheduler/call.h"
 #include "storage/session_store.h"
 
@@ -99,6 +100,17 @@ static void set_limits(struct exchange *x, struct pool_view *pool)
     }
 }
 
+/* https://www.w3.org/TR/server-timing/: what of the time to the first byte was whose. */
+static void set_timing(const struct proxied *p)
+{
+    char text[128];
+    (void)snprintf(text, sizeof(text),
+                   "queue;dur=%" PRId64 ", upstream;dur=%" PRId64 ", sluice;dur=%.3f",
+                   call_queue_ms(p->call), call_upstream_ms(p->call),
+                   (double)call_overhead_us(p->call) / 1000);
+    set(p->exchange, "Server-Timing", text);
+}
+
 static void set_own_headers(struct proxied *p)
 {
     struct exchange *x = p->exchange;
@@ -107,6 +119,7 @@ static void set_own_headers(struct proxied *p)
     set_number(x, "x-sluice-queue-ms", call_queue_ms(p->call));
     (void)snprintf(text, sizeof(text), "%.3f", (double)call_overhead_us(p->call) / 1000);
     set(x, "x-sluice-overhead-ms", text);
+    set_timing(p);
     set_number(x, "x-sluice-input-tokens", call_input_estimate(p->call));
     set_number(x, "x-sluice-trimmed-tokens", call_trimmed(p->call));
     char cut[CALL_CUT_BYTES];
@@ -142,6 +155,7 @@ static bool is_kept_back(const char *name)
         "set-cookie",
         "cache-control", /* an answer that was made for one caller is nobody else's to keep */
         "content-type",
+        "server-timing",
         "x-request-id",
         "alt-svc",
         "strict-transport-security",
@@ -167,25 +181,7 @@ static void copy_header(void *arg, const char *name, const char *value)
 
 static void log_end(const struct proxied *p, const char *what, int status)
 {
-    char wait[LOG_NUMBER_BYTES], in[LOG_NUMBER_BYTES], out[LOG_NUMBER_BYTES],
-        code[LOG_NUMBER_BYTES];
-    char upstream[LOG_NUMBER_BYTES], attempts[LOG_NUMBER_BYTES], dropped[LOG_NUMBER_BYTES];
-    bool own;
-    const char *limit = call_binding(p->call), *notes = call_notes(p->call);
-    const struct wire_usage *u = call_usage(p->call);
-    if (!log_enabled(LOG_INFO))
-        return;
-    log_write(
-        LOG_INFO, what, "job", call_id(p->call), "request_id", p->request_id, "route",
-        wire_path(p->endpoint), "model", call_model(p->call), "pool",
-        pool_agent_pool(call_pool(p->call)->agent)->id, "status", log_number(code, status),
-        "decision", call_decision(p->call), "queue_ms", log_number(wait, call_queue_ms(p->call)),
-        "upstream_ms", log_number(upstream, call_upstream_ms(p->call)), "attempts",
-        log_number(attempts, call_attempts(p->call)), "limit", pool_store_limit_name(limit, &own),
-        "whose", pool_store_limit_whose(limit), "failed_attempts", *notes ? notes : "[]",
-        "tokens_in", log_number(in, u->known ? u->input : 0), "tokens_out",
-        log_number(out, u->known ? u->output : 0), "tool_calls_dropped",
-        log_number(dropped, call_tool_calls_dropped(p->call)), NULL);
+    call_log(p->call, what, status, p->request_id);
 }
 
 /* ---- heartbeats: a stream that waits must not look dead to clients and proxies */
@@ -411,17 +407,21 @@ static void on_gone(void *arg)
 struct forwarded {
     struct http_header lines[HTTP_MAX_HEADERS];
     size_t count;
+    struct trace trace;
+    char parent[TRACE_PARENT_BYTES];
 };
 
 static void forward_header(void *arg, const char *name, const char *value)
 {
     struct forwarded *f = arg;
     static const char *const dropped[] = {
-        "authorization", "x-api-key",        "api-key", "cookie",          "accept-encoding",
-        "content-type",  "content-encoding", "expect",  "idempotency-key", "forwarded",
+        "authorization",   "x-api-key",    "api-key",          "cookie",
+        "accept-encoding", "content-type", "content-encoding", "expect",
+        "idempotency-key", "forwarded",    "traceparent",
     };
     if (http_header_is_ours(name) || strncasecmp(name, "x-sluice-", 9) == 0 ||
-        strncasecmp(name, "x-forwarded-", 12) == 0)
+        strncasecmp(name, "x-forwarded-", 12) == 0 ||
+        (strcasecmp(name, "tracestate") == 0 && !*f->trace.id))
         return;
     for (size_t i = 0; i < sizeof(dropped) / sizeof(dropped[0]); i++) {
         if (strcasecmp(name, dropped[i]) == 0)
@@ -429,6 +429,16 @@ static void forward_header(void *arg, const char *name, const char *value)
     }
     if (f->count < HTTP_MAX_HEADERS)
         f->lines[f->count++] = (struct http_header){name, value};
+}
+
+/* The trace goes on, or one begins where the configuration wants that (http.start_traces). */
+static void forward_trace(const struct proxied *p, struct forwarded *f)
+{
+    if (!trace_read(exchange_header(p->exchange, "traceparent"), &f->trace) &&
+        service_config(p->service)->http.start_traces)
+        trace_start(&f->trace);
+    if (*trace_parent(&f->trace, f->parent))
+        f->lines[f->count++] = (struct http_header){"traceparent", f->parent};
 }
 
 static struct proxied *proxied_new(const struct route_request *r, const struct proxied_plan *plan)
@@ -464,6 +474,7 @@ static void begin_call(struct proxied *p, const struct session_facts *facts)
 {
     struct forwarded headers = {.count = 0};
     struct call_failure failure;
+    forward_trace(p, &headers);
     exchange_headers(p->exchange, forward_header, &headers);
     struct call_spec spec = {
         .endpoint = p->endpoint,

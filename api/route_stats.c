@@ -11,6 +11,7 @@
 
 #include "common/limits.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,8 @@ struct reader {
     struct service *service;
     struct exchange *exchange;
     bool started;
+    char only[TENANT_NAME_BYTES + 1];
+    const char *tenant; /* that alone is told of; NULL: all */
 };
 
 static void on_gone(void *arg)
@@ -40,6 +43,10 @@ static void read_with(const struct route_request *r, stats_fn fn,
     }
     reader->service = r->service;
     reader->exchange = r->exchange;
+    if (r->caller.key && !access_may(r->caller.key, SCOPE_ADMIN)) {
+        (void)snprintf(reader->only, sizeof(reader->only), "%s", r->caller.tenant);
+        reader->tenant = reader->only;
+    }
     reader->wait.fn = fn;
     reader->wait.arg = reader;
     exchange_on_gone(r->exchange, on_gone, reader);
@@ -49,7 +56,7 @@ static void read_with(const struct route_request *r, stats_fn fn,
 static void on_view(void *arg, struct stats_view *view)
 {
     struct reader *r = arg;
-    const char *text = view ? stats_text(r->service, view) : NULL;
+    const char *text = view ? stats_text(r->service, view, r->tenant) : NULL;
     if (text && exchange_set_header(r->exchange, "Cache-Control", "no-store") == 0)
         exchange_reply(r->exchange, 200, "application/json", text, strlen(text));
     else
@@ -100,7 +107,7 @@ static void write_event(struct exchange *x, const char *text)
 static void on_watched(void *arg, struct stats_view *view)
 {
     struct reader *r = arg;
-    const char *text = view ? stats_text(r->service, view) : NULL;
+    const char *text = view ? stats_text(r->service, view, r->tenant) : NULL;
     if (!text || (!r->started && !start(r))) {
         end(r);
         return;

@@ -36,6 +36,7 @@
 struct event_base;
 struct evbuffer;
 struct server;
+struct tls;
 struct exchange;
 
 typedef void (*exchange_fn)(void *arg, struct exchange *x);
@@ -51,10 +52,11 @@ struct server_options {
     int (*may_upload)(void *arg, const char *key, struct error *e);
     int max_connections; /* one more is answered 503 and closed */
     /* Times; 0 is the default in common/limits.h. */
-    int header_ms; /* from the connection, or a later request's first byte, to a whole head */
-    int idle_ms;   /* keep-alive without a request */
-    int body_ms;   /* for each HTTP_BODY_STEP_BYTES of a request body */
-    int write_ms;  /* a client that takes nothing of its answer for so long is cut */
+    int header_ms;   /* from the connection, or a later request's first byte, to a whole head */
+    int idle_ms;     /* keep-alive without a request */
+    int body_ms;     /* for each HTTP_BODY_STEP_BYTES of a request body */
+    int write_ms;    /* a client that takes nothing of its answer for so long is cut */
+    struct tls *tls; /* kept; NULL: plain */
     bool reuse_port;
     /* Writes an error body in the dialect of the path, for errors the server finds itself
      * (400, 408, 413, 414, 417, 431, 501, 503, 505). path is raw, without the query, cut at

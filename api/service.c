@@ -4,10 +4,12 @@
 #include "api/answer.h"
 #include "api/auth.h"
 #include "api/batch/batch.h"
+#include "api/history.h"
 #include "api/loop_lag.h"
 #include "api/route.h"
 #include "api/server.h"
 #include "api/stats.h"
+#include "api/tls.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -20,10 +22,12 @@
 #include "scheduler/scheduler.h"
 #include "scheduler/session.h"
 #include "storage/calibration_store.h"
+#include "storage/history_store.h"
 #include "storage/instance.h"
 #include "storage/redis_check.h"
 #include "storage/redis_server.h"
 #include "storage/summary_store.h"
+#include "storage/tally_store.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -220,6 +224,16 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
     on_drain_tick(-1, 0, s);
 }
 
+/* A listener that was plain stays so, and the other way round, until the next start. */
+static void reload_tls(struct service *s, const struct config *fresh)
+{
+    struct error e;
+    if (!s->tls != !fresh->tls.certificate)
+        log_write(LOG_WARN, "tls takes effect with the next start only", NULL);
+    else if (s->tls && tls_reload(s->tls, fresh->tls.certificate, fresh->tls.key, &e) < 0)
+        log_write(LOG_ERROR, "the old certificate stays", "reason", e.text, NULL);
+}
+
 static void on_reload(evutil_socket_t fd, short what, void *arg)
 {
     struct service *s = arg;
@@ -234,6 +248,7 @@ static void on_reload(evutil_socket_t fd, short what, void *arg)
                   NULL);
         return;
     }
+    reload_tls(s, fresh);
     scheduler_reload(s->scheduler, fresh);
     if (access_configure(s->access, fresh) < 0)
         log_write(LOG_ERROR, "no memory for the access keys, the old ones stay", NULL);
@@ -275,11 +290,16 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     options.calibrations = s->calibrations = calibration_store_new(s->link, store.timeout_ms);
     options.summaries = s->summaries = summary_store_new(s->link, store.timeout_ms);
     s->session_store = session_store_new(s->link, store.timeout_ms);
+    s->history_store = history_store_new(s->link, store.timeout_ms);
+    s->tally_store = tally_store_new(s->link, store.timeout_ms);
+    tally_init(&s->tally, options.seed);
+    options.tally = &s->tally;
     options.http = s->http = http_client_new(s->base);
     s->presence = instance_new(s->base, s->link, s->instance);
     s->access = access_new(s->base, s->link);
     if (!s->store || !s->job_store || !s->session_store || !s->calibrations || !s->summaries ||
-        !s->http || !s->presence || !s->access || access_configure(s->access, config) < 0) {
+        !s->history_store || !s->tally_store || !s->http || !s->presence || !s->access ||
+        access_configure(s->access, config) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
     }
@@ -295,7 +315,8 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     s->sessions = s->scheduler ? sessions_new(&sessions) : NULL;
     s->stats = stats_new(s);
     s->loop_lag = loop_lag_new(s->base);
-    return s->jobs && s->permits && s->sessions && s->stats && s->loop_lag
+    s->history = s->scheduler && s->stats ? history_new(s, s->history_store) : NULL;
+    return s->jobs && s->permits && s->sessions && s->stats && s->loop_lag && s->history
                ? 0
                : error_set(e, -ENOMEM, "out of memory");
 }
@@ -326,8 +347,14 @@ static int may_upload(void *arg, const char *key, struct error *e)
 static int listen_on(struct service *s, const struct service_options *o, struct error *e)
 {
     const struct config *c = service_config(s);
+    if (c->tls.certificate) {
+        s->tls = tls_new(c->tls.certificate, c->tls.key, e);
+        if (!s->tls)
+            return -EINVAL;
+    }
     struct server_options options = {
         .listen = o->listen ? o->listen : c->listen,
+        .tls = s->tls,
         .reuse_port = o->reuse_port,
         .max_body_bytes = (size_t)c->http.max_body_bytes,
         .max_connections = (int)c->http.max_connections,
@@ -415,6 +442,10 @@ static void stop(struct service *s)
 {
     if (s->server)
         server_free(s->server); /* open exchanges are told, and so their calls cancelled */
+    tls_free(s->tls);
+    s->tls = NULL;
+    history_free(s->history);
+    s->history = NULL;
     stats_free(s->stats);
     loop_lag_free(s->loop_lag);
     s->stats = NULL;
@@ -456,6 +487,9 @@ void service_free(struct service *s)
     pool_store_free(s->store);
     job_store_free(s->job_store);
     session_store_free(s->session_store);
+    history_store_free(s->history_store);
+    tally_store_free(s->tally_store);
+    tally_release(&s->tally);
     sessions_free(s->sessions);
     calibration_store_free(s->calibrations);
     summary_store_free(s->summaries);

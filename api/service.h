@@ -25,6 +25,8 @@ struct job_store;
 struct session_store;
 struct sessions;
 struct instance;
+struct history_store;
+struct tally_store;
 struct loop_lag;
 struct stats;
 struct access;
@@ -46,6 +48,7 @@ struct service *service_new(const struct service_options *options, struct config
 int service_run(struct service *s);
 void service_free(struct service *s);
 const char *service_address(const struct service *s);
+const char *service_scheme(const struct service *s); /* "http" or "https" */
 
 /* ---- for routes */
 struct event_base *service_base(const struct service *s);
@@ -59,6 +62,8 @@ struct session_store *service_sessions_store(const struct service *s);
 struct sessions *service_sessions(const struct service *s);
 struct instance *service_presence(const struct service *s);
 struct stats *service_stats(const struct service *s);
+struct history_store *service_history(const struct service *s);
+struct tally_store *service_tallies(const struct service *s);
 struct loop_lag *service_loop_lag(const struct service *s);
 struct access *service_access(const struct service *s);
 const struct config *service_config(const struct service *s);

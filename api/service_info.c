@@ -5,6 +5,11 @@
 
 #include "scheduler/scheduler.h"
 
+const char *service_scheme(const struct service *s)
+{
+    return s->tls ? "https" : "http";
+}
+
 const char *service_address(const struct service *s)
 {
     return server_address(s->server);
@@ -63,6 +68,16 @@ struct instance *service_presence(const struct service *s)
 struct stats *service_stats(const struct service *s)
 {
     return s->stats;
+}
+
+struct history_store *service_history(const struct service *s)
+{
+    return s->history_store;
+}
+
+struct tally_store *service_tallies(const struct service *s)
+{
+    return s->tally_store;
 }
 
 struct loop_lag *service_loop_lag(const struct service *s)

@@ -9,6 +9,8 @@
 
 #include "api/service.h"
 
+#include "scheduler/tally.h"
+
 #define INSTANCE_DIGITS 16
 
 struct event;
@@ -36,7 +38,12 @@ struct service {
     struct summary_store *summaries;
     struct permits *permits;
     struct server *server;
+    struct tls *tls; /* NULL: the listener is plain */
     struct stats *stats;
+    struct tally tally;
+    struct history_store *history_store;
+    struct tally_store *tally_store;
+    struct history *history;
     struct loop_lag *loop_lag;
     struct access *access;
     struct record_store *records;

@@ -6,6 +6,7 @@
 #include "scheduler/scheduler.h"
 #include "storage/instance.h"
 #include "storage/redis_reply.h"
+#include "storage/tally_store.h"
 
 #include <event2/event.h>
 #include <stdio.h>
@@ -150,6 +151,9 @@ static void gathering_free(struct gathering *g)
     json_decref(g->view.instances);
     free(g->view.pools);
     free(g->view.text);
+    free(g->view.own_text);
+    for (int k = 0; k < TALLY_KINDS; k++)
+        free(g->view.names[k].rows);
     free(g);
 }
 
@@ -166,6 +170,8 @@ static void finish(struct gathering *g)
     if (s) {
         /* The scheduler's map has no order; readers want the same one each time. */
         qsort(g->view.pools, g->view.pool_count, sizeof(*g->view.pools), by_id);
+        for (int k = 0; k < TALLY_KINDS; k++)
+            stats_names_sort(&g->view.names[k]);
         serve(g, &g->view);
         s->running = NULL;
         arm_next(s);
@@ -261,6 +267,8 @@ static void on_peeked(void *arg, struct store_pool *pool, const struct store_tur
             out->oldest_ms[c] = reply_int(reply_at(turn->items, PEEK_WORDS + 2 * c + 1), 0);
         }
         out->paused_ms = reply_int(reply_at(turn->items, PEEK_WORDS + 2 * CLASS_COUNT), 0);
+        stats_names_add_queue(&p->all->view.names[TALLY_TENANT],
+                              reply_at(turn->items, PEEK_LEARNED + 1));
     }
     set_limits(out, &p->limits, turn);
     pool_gathered(p);
@@ -272,6 +280,11 @@ static void set_count(struct stats_counters *out, const char *name, int64_t valu
         size_t bucket = (size_t)strtoul(name + 2, NULL, 10);
         if (bucket < WAIT_BUCKETS)
             out->waits[bucket] = value;
+        return;
+    }
+    size_t detail = detail_number(name);
+    if (detail < DETAILS) {
+        out->details[detail] = value;
         return;
     }
     for (int i = 0; i < COUNT_MAX; i++) {
@@ -292,7 +305,8 @@ static void on_count(void *arg, const char *name, int64_t value)
         pool_gathered(p);
         return;
     }
-    struct store_look look = {.id = NULL};
+    static const char *const fields[] = {STORE_PEEK_TENANTS};
+    struct store_look look = {.fields = fields, .field_count = 1};
     struct store_pool *pool = pool_agent_pool(p->pool->agent);
     p->limits = pool->limits;
     pool_store_peek(service_store(p->all->owner->service), pool, &look, on_peeked, p);
@@ -304,6 +318,7 @@ static void note_unsent(struct stats_counters *out, const struct pool_stats *own
 {
     memcpy(out->counts, own->unsent, sizeof(out->counts));
     memcpy(out->waits, own->waits_unsent, sizeof(out->waits));
+    memcpy(out->details, own->details.unsent, sizeof(out->details));
 }
 
 static bool gather_pool(struct gathering *g, struct pool_view *v, struct stats_pool *out)
@@ -361,6 +376,40 @@ static void on_instance(void *arg, const char *id, int64_t age_ms, const char *n
         return;
     g->view.alive += note != NULL;
     (void)json_array_append_new(g->view.instances, instance_json(g, id, age_ms, note));
+}
+
+/* ---- by name */
+
+struct name_gathering {
+    struct gathering *all;
+    enum tally_kind kind;
+};
+
+static void on_number(void *arg, const char *name, const char *field, int64_t value)
+{
+    struct name_gathering *n = arg;
+    if (!name) {
+        finish(n->all);
+        free(n);
+        return;
+    }
+    size_t number = tally_number(field);
+    struct stats_name *row =
+        number < TALLY_NUMBERS ? stats_names_of(&n->all->view.names[n->kind], n->kind, name) : NULL;
+    if (!row)
+        return;
+    row->number[number] += value;
+    row->stored[number] += value;
+}
+
+static void gather_names(struct gathering *g, enum tally_kind kind)
+{
+    struct name_gathering *n = malloc(sizeof(*n));
+    if (!n)
+        return;
+    *n = (struct name_gathering){g, kind};
+    g->open++;
+    tally_store_read(service_tallies(g->owner->service), tally_kind_name(kind), on_number, n);
 }
 
 /* ---- the whole */
@@ -426,6 +475,9 @@ static void on_begin(evutil_socket_t fd, short what, void *arg)
         struct stats_pool *out = &g->view.pools[g->view.pool_count];
         g->view.pool_count += gather_pool(g, v, out);
     }
+    stats_names_add_unsent(g->view.names, scheduler_options(sched)->tally);
+    for (int k = 0; k < TALLY_KINDS; k++)
+        gather_names(g, (enum tally_kind)k);
     g->open++;
     instance_list(service_presence(s->service), on_instance, g);
     finish(g);

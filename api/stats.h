@@ -18,6 +18,7 @@
 #include "limiter/pool.h"
 #include "scheduler/pool_aside.h"
 #include "scheduler/pool_stats.h"
+#include "scheduler/tally.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,6 +26,8 @@
 
 #include <jansson.h>
 
+struct config;
+struct redisReply;
 struct service;
 struct stats;
 
@@ -43,6 +46,7 @@ struct stats_limit {
 struct stats_counters {
     int64_t counts[COUNT_MAX];
     int64_t waits[WAIT_BUCKETS];
+    int64_t details[DETAILS];
 };
 
 struct stats_pool {
@@ -65,8 +69,22 @@ struct stats_pool {
     struct stats_counters stored, unsent;
 };
 
+/* One tenant or model; "other" holds those past STATS_MAX_TENANTS or STATS_MAX_MODELS. */
+struct stats_name {
+    char name[MODEL_NAME_BYTES + 1];
+    int64_t queued, running;       /* of tenants */
+    int64_t number[TALLY_NUMBERS]; /* over all instances, with what this one has not told yet */
+    int64_t stored[TALLY_NUMBERS]; /* without that: whichever is asked, it never steps back */
+};
+struct stats_names {
+    struct stats_name *rows; /* by name */
+    size_t count, room;
+};
+
 struct stats_view {
-    int64_t at_ms; /* wall clock */
+    struct stats_names names[TALLY_KINDS];
+    char *own_text; /* of stats_text() for one tenant */
+    int64_t at_ms;  /* wall clock */
     bool redis_up;
     int64_t redis_us; /* until the first answer of this gathering; -1 none came */
     struct stats_pool *pools;
@@ -96,7 +114,21 @@ void stats_watch(struct stats *s, struct stats_wait *w);
 /* Ends either; idempotent, also inside a callback. */
 void stats_forget(struct stats_wait *w);
 
-/* The object of GET /v1/stats; borrowed from the view. NULL: no memory. stats_text.c */
-const char *stats_text(struct service *service, struct stats_view *view);
+/* The object of GET /v1/stats; borrowed from the view until the next call. tenant: of the others
+ * nothing is told; NULL: of all. NULL: no memory. stats_text.c */
+const char *stats_text(struct service *service, struct stats_view *view, const char *tenant);
+/* Its parts "tenants" and "models". stats_names_text.c */
+json_t *stats_tenants(const struct config *c, const struct stats_view *view, const char *tenant);
+json_t *stats_models(const struct stats_view *view);
+
+/* ---- stats_names.c */
+/* The row of a name, made when it is new. NULL: no memory. */
+struct stats_name *stats_names_of(struct stats_names *names, enum tally_kind kind,
+                                  const char *name);
+/* What of ours Redis was not told; before it is asked. */
+void stats_names_add_unsent(struct stats_names names[TALLY_KINDS], const struct tally *tally);
+/* What a peek with STORE_PEEK_TENANTS says of one pool. */
+void stats_names_add_queue(struct stats_names *names, const struct redisReply *tenants);
+void stats_names_sort(struct stats_names *names);
 
 #endif

@@ -136,7 +136,8 @@ static json_t *outage_of(struct scheduler *s)
                      (json_int_t)o.uncharged);
 }
 
-static json_t *stats_json(struct service *service, const struct stats_view *view)
+static json_t *stats_json(struct service *service, const struct stats_view *view,
+                          const char *tenant)
 {
     int64_t totals[COUNT_MAX] = {0};
     json_t *pools = json_array();
@@ -144,21 +145,27 @@ static json_t *stats_json(struct service *service, const struct stats_view *view
         (void)json_array_append_new(pools,
                                     pool_json(service_config(service), &view->pools[i], totals));
     return json_pack(
-        "{s:s, s:I, s:{s:b, s:o}, s:O, s:o, s:o, s:[], s:{s:o, s:o, s:I, s:I}}", "object", "stats",
-        "created_at", (json_int_t)(view->at_ms / 1000), "redis", "up", view->redis_up, "latency_us",
-        view->redis_us >= 0 ? json_integer(view->redis_us) : json_null(), "instances",
+        "{s:s, s:I, s:{s:b, s:o}, s:O, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:I, s:I}}", "object",
+        "stats", "created_at", (json_int_t)(view->at_ms / 1000), "redis", "up", view->redis_up,
+        "latency_us", view->redis_us >= 0 ? json_integer(view->redis_us) : json_null(), "instances",
         view->instances, "outage", outage_of(service_scheduler(service)), "pools", pools, "tenants",
+        stats_tenants(service_config(service), view, tenant), "models", stats_models(view),
         "totals", "counts", counters(totals, REQUESTS), "tokens", counters(totals, TOKENS),
         "jobs_running_here", (json_int_t)jobs_running(service_jobs(service)), "requests_open_here",
         (json_int_t)service_open_exchanges(service));
 }
 
-const char *stats_text(struct service *service, struct stats_view *view)
+const char *stats_text(struct service *service, struct stats_view *view, const char *tenant)
 {
-    if (!view->text) {
-        json_t *object = stats_json(service, view);
-        view->text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char **text = tenant ? &view->own_text : &view->text;
+    if (tenant) {
+        free(*text);
+        *text = NULL;
+    }
+    if (!*text) {
+        json_t *object = stats_json(service, view, tenant);
+        *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
         json_decref(object);
     }
-    return view->text;
+    return *text;
 }

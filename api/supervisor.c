@@ -36,6 +36,7 @@ struct supervisor {
     struct event_base *base;
     const struct service_options *options;
     struct config *config;
+    const char *scheme; /* of its address */
     struct redis_server *redis;
     char listen[TCP_ADDRESS_BYTES];
     int port_fd; /* holds the port while workers come and go; never listens */
@@ -86,7 +87,7 @@ static void on_said(evutil_socket_t fd, short what, void *arg)
     if (++s->ready < s->count || s->announced)
         return;
     s->announced = true;
-    (void)printf("listening on http://%s\n", s->listen);
+    (void)printf("listening on %s://%s\n", s->scheme, s->listen);
     (void)fflush(stdout);
 }
 
@@ -264,6 +265,7 @@ static int prepare(struct supervisor *s, struct error *e)
     s->base = event_base_new();
     if (!s->base)
         return error_set(e, -ENOMEM, "out of memory");
+    s->scheme = c->tls.certificate ? "https" : "http";
     int rc = hold_port(s, c->listen, e);
     if (rc < 0)
         return rc;

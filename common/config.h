@@ -115,6 +115,9 @@ struct config_key {
 
 struct config {
     char *path; /* NULL: made from the environment */
+    struct {
+        char *certificate, *key; /* files, PEM; NULL: the listener is plain */
+    } tls;
     char *listen, *data_dir;
     struct {
         char *url; /* "": embedded */
@@ -142,6 +145,7 @@ struct config {
     struct {
         int64_t max_body_bytes, max_connections, header_timeout_ms, idle_timeout_ms;
         int64_t heartbeat_ms; /* SSE comment while a stream waits; default 15000 */
+        bool start_traces;    /* for calls without a traceparent */
     } http;
     struct {
         int64_t max_wait_ms;     /* default of x-sluice-max-wait-ms: 600000 */
@@ -165,6 +169,9 @@ struct config {
         int64_t max_messages; /* of one that is kept here */
         int64_t max_bytes;    /* as well */
     } sessions;
+    struct {
+        int64_t history_every_ms; /* 10000 */
+    } stats;
     struct {
         char *level;  /* debug info warn error */
         char *format; /* auto text json */

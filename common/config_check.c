@@ -398,6 +398,15 @@ static int check_keys(const struct check *k, const struct config *c)
     return 0;
 }
 
+static int check_tls(const struct check *k, const struct config *c)
+{
+    if (!c->tls.certificate == !c->tls.key)
+        return 0;
+    return yaml_tree_error(k->name, key_of(k->root, "tls"), -EINVAL, k->e,
+                           "tls needs certificate and key together; tls.%s is not there",
+                           c->tls.key ? "certificate" : "key");
+}
+
 static int check_service(const struct check *k, const struct config *c)
 {
     if (!c->auth.key_count && !config_text_is_loopback(c->listen))
@@ -418,6 +427,8 @@ int config_check(const char *name, const struct yaml_tree *root, const struct co
 {
     const struct check k = {name, root, e};
     int err = check_service(&k, c);
+    if (!err)
+        err = check_tls(&k, c);
     if (!err)
         err = check_keys(&k, c);
     if (!err)

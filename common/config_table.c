@@ -1,23 +1,9 @@
 #include "common/config_table.h"
 
 #include "common/config.h"
+#include "common/config_rows.h"
 #include "common/config_text.h"
 #include "common/limits.h"
-
-#define COUNT(rows)     (sizeof(rows) / sizeof((rows)[0]))
-#define AT(type, field) .offset = offsetof(struct type, field)
-#define LIST_AT(type, items, count)                                                                \
-    .offset = offsetof(struct type, items), .count_offset = offsetof(struct type, count)
-
-#define RANGE(from, to, fallback) .least = (from), .most = (to), .value = (fallback)
-#define INTEGER(type_, field, name, range, per, what)                                              \
-    {                                                                                              \
-        .key = (name), .type = CONFIG_INTEGER, AT(type_, field), range, .unit = (per),             \
-        .help = (what)                                                                             \
-    }
-
-#define HOUR_MS INT64_C(3600000)
-#define DAY_MS  (24 * HOUR_MS)
 
 _Static_assert(sizeof(enum config_format) == sizeof(int), "a choice is stored as int");
 _Static_assert(sizeof(enum config_outage) == sizeof(int), "a choice is stored as int");
@@ -396,6 +382,11 @@ static const struct config_row http_rows[] = {
             "a kept connection without a request"),
     INTEGER(config, http.heartbeat_ms, "heartbeat_ms", RANGE(100, 600000, 15000), "ms",
             "a comment keeps a stream alive that waits in the queue"),
+    {.key = "start_traces",
+     .type = CONFIG_BOOL,
+     AT(config, http.start_traces),
+     .value = false,
+     .help = "a call without a traceparent gets a trace of its own on its way to the provider"},
 };
 
 static const struct config_row queue_rows[] = {
@@ -443,6 +434,11 @@ static const struct config_row sessions_rows[] = {
             "bytes", "of all its messages together"),
 };
 
+static const struct config_row stats_rows[] = {
+    INTEGER(config, stats.history_every_ms, "history_every_ms", RANGE(100, 60000, 10000), "ms",
+            "each instance adds its numbers to the history so often"),
+};
+
 static const struct config_row log_rows[] = {
     {.key = "level",
      .type = CONFIG_WORD,
@@ -458,62 +454,6 @@ static const struct config_row log_rows[] = {
      .help = "auto: text on a terminal, else JSON"},
 };
 
-#define TRIM_LIMIT(key_, from, per, what)                                                          \
-    {                                                                                              \
-        .key = #key_, .type = CONFIG_INTEGER, AT(config_trim, key_), .optional = true,             \
-        .least = (from), .most = CONFIG_MAX_LIMIT, .value = CONFIG_ABSENT, .unit = (per),          \
-        .help = (what)                                                                             \
-    }
-
-static const struct config_row trim_rows[] = {
-    {.key = "name",
-     .type = CONFIG_TEXT,
-     AT(config_trim, name),
-     .required = true,
-     .most = TRIM_NAME_BYTES - 1,
-     .accept = config_text_name,
-     .help = "for trim and x-sluice-trim"},
-    {.key = "preset",
-     .type = CONFIG_TEXT,
-     AT(config_trim, preset),
-     .optional = true,
-     .most = TRIM_NAME_BYTES - 1,
-     .accept = config_text_preset,
-     .help = "what it starts from: aggressive, balanced or conservative"},
-    {.key = "strategies",
-     .type = CONFIG_NAMES,
-     LIST_AT(config_trim, strategies, strategy_count),
-     .optional = true,
-     .most = TRIM_NAME_BYTES - 1,
-     .accept = config_text_strategy,
-     .help = "in this order; left out: those of its preset"},
-    TRIM_LIMIT(max_context_tokens, 1, "tokens", "what deletion cuts down to; left out: no limit"),
-    TRIM_LIMIT(max_messages, 1, "messages", "that window and relevant leave, system not counted"),
-    TRIM_LIMIT(max_age_s, 1, "s", "window: older messages go, where their times are known"),
-    TRIM_LIMIT(keep_turns, 1, "turns", "the last ones, which most strategies leave alone"),
-    TRIM_LIMIT(max_tool_result_chars, 1, "characters", "truncate: of each result"),
-    TRIM_LIMIT(reset_threshold, 1, "tokens", "reset: above it only the last two turns stay"),
-};
-static const struct config_section trim_section = {
-    .path = "trim_policies[]", .size = sizeof(struct config_trim), COUNT(trim_rows), trim_rows};
-
-static const struct config_row summaries_rows[] = {
-    {.key = "model",
-     .type = CONFIG_TEXT,
-     AT(config, summaries.model),
-     .optional = true,
-     .most = MODEL_NAME_BYTES - 1,
-     .accept = config_text_name,
-     .help =
-         "a cheap model that sums up old turns for the strategy summarize; left out: none does"},
-    INTEGER(config, summaries.timeout_ms, "timeout_ms", RANGE(1, HOUR_MS, 20000), "ms",
-            "a request waits so long for a summary; then results of tools are cut instead"),
-    INTEGER(config, summaries.ttl_s, "ttl_s", RANGE(1, 31536000, 86400), "s",
-            "summaries are kept so long"),
-    INTEGER(config, summaries.max_tokens, "max_tokens", RANGE(16, 100000, 1024), "tokens",
-            "of a summary"),
-};
-
 #define SECTION(name)                                                                              \
     static const struct config_section name##_section = {                                          \
         .path = #name, .size = 0, COUNT(name##_rows), name##_rows}
@@ -524,8 +464,8 @@ SECTION(http);
 SECTION(queue);
 SECTION(jobs);
 SECTION(sessions);
+SECTION(stats);
 SECTION(log);
-SECTION(summaries);
 
 static const struct config_row rows[] = {
     {.key = "listen",
@@ -560,16 +500,21 @@ static const struct config_row rows[] = {
     {.key = "trim_policies",
      .type = CONFIG_LIST,
      LIST_AT(config, trims, trim_count),
-     .of = &trim_section,
+     .of = &config_table_trim,
      .help = "ways of trimming beside the presets"},
     {.key = "summaries",
      .type = CONFIG_SECTION,
-     .of = &summaries_section,
+     .of = &config_table_summaries,
      .help = "made by a model, for trimming"},
+    {.key = "tls",
+     .type = CONFIG_SECTION,
+     .of = &config_table_tls,
+     .help = "of the listener; left out: it is plain"},
     {.key = "http", .type = CONFIG_SECTION, .of = &http_section, .help = "towards clients"},
     {.key = "queue", .type = CONFIG_SECTION, .of = &queue_section, .help = "waiting"},
     {.key = "jobs", .type = CONFIG_SECTION, .of = &jobs_section, .help = "durable jobs"},
     {.key = "sessions", .type = CONFIG_SECTION, .of = &sessions_section, .help = "conversations"},
+    {.key = "stats", .type = CONFIG_SECTION, .of = &stats_section, .help = "numbers of the past"},
     {.key = "log", .type = CONFIG_SECTION, .of = &log_section, .help = "on stderr"},
     INTEGER(config, drain_timeout_ms, "drain_timeout_ms", RANGE(0, DAY_MS, 600000), "ms",
             "after SIGTERM, running requests may go on so long"),

@@ -58,5 +58,9 @@ struct config_section {
 
 extern const struct config_section config_table;       /* struct config */
 extern const struct config_section config_table_model; /* struct config_model, inside it */
+/* Inside struct config, in files of their own. */
+extern const struct config_section config_table_trim; /* struct config_trim */
+extern const struct config_section config_table_summaries;
+extern const struct config_section config_table_tls;
 
 #endif

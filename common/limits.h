@@ -165,7 +165,13 @@
 #define CLIENT_BATCH_BYTES     (4 * MIB) /* their bytes, unless a single one is larger */
 
 /* Numbers */
-#define METRICS_MAX_BYTES (32 * MIB) /* of GET /metrics */
+#define METRICS_MAX_BYTES   (32 * MIB) /* of GET /metrics */
+#define HISTORY_MAX_POINTS  2160       /* of one answer: 90 days of hours */
+#define HISTORY_MAX_METRICS 32         /* of one answer */
+#define HISTORY_MAX_SAMPLES 256        /* of one addition */
+#define HISTORY_NAME_BYTES  48         /* of a metric, with its NUL */
+#define STATS_MAX_TENANTS   128        /* told apart in numbers; more are "other" */
+#define STATS_MAX_MODELS    64         /* as well */
 
 /* Simulated provider */
 #define SIM_MAX_BODY_BYTES       (64 * MIB)

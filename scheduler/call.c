@@ -100,6 +100,7 @@ static void settle_held(struct call *c, struct store_outcome *o)
     o->fence = c->held.fence;
     o->fair_actual = profile_actual(c->pool->profile, &pool_agent_pool(agent)->limits, &c->estimate,
                                     c->usage.known ? &usage : NULL, o->actual);
+    call_count_estimate(c, o->fair_actual);
     o->unsent = c->outcome.unsent;
     o->pause_dim = c->outcome.pause_dim[0] ? c->outcome.pause_dim : NULL;
     o->pause_ms = c->outcome.pause_ms;
@@ -172,17 +173,6 @@ static void let_go(struct call *c)
     }
 }
 
-static void count_end(struct call *c, enum pool_counter counter)
-{
-    struct pool_stats *stats = pool_agent_stats(c->pool->agent);
-    pool_stats_add(stats, counter, 1);
-    pool_stats_add(stats, COUNT_tool_calls_dropped, c->tools.filter.dropped);
-    if (c->usage.known) {
-        pool_stats_add(stats, COUNT_tokens_input, c->usage.input);
-        pool_stats_add(stats, COUNT_tokens_output, c->usage.output);
-    }
-}
-
 /* Before a transfer is stopped in the middle. */
 static void take_unsent(struct call *c)
 {
@@ -196,7 +186,7 @@ void call_succeed(struct call *c)
         quantile_add(&c->pool->output, c->usage.output);
         gauge_learn(scheduler_gauge(c->sched), &c->fit.size, c->usage.input);
     }
-    count_end(c, good ? COUNT_succeeded : COUNT_failed);
+    call_count_end(c, good ? COUNT_succeeded : COUNT_failed);
     if (good)
         pool_aside_end(scheduler_options(c->sched)->store, c->pool);
     call_enter(c, CALL_DONE);
@@ -211,7 +201,7 @@ void call_fail(struct call *c, const struct call_failure *failure)
     call_leave_queue(c);
     stop_transfer(c);
     c->abandoned = c->submitting;
-    count_end(c, failure->status == 504 ? COUNT_expired : COUNT_failed);
+    call_count_end(c, failure->status == 504 ? COUNT_expired : COUNT_failed);
     call_enter(c, CALL_FAILED);
     if (is_granted(c))
         call_settle(c, TICKET_FAILED, failure);
@@ -230,7 +220,7 @@ void call_cancel(struct call *c)
         c->usage = c->watch.usage;
     call_leave_queue(c);
     stop_transfer(c);
-    count_end(c, COUNT_cancelled);
+    call_count_end(c, COUNT_cancelled);
     call_enter(c, CALL_CANCELLED);
     if (is_granted(c))
         call_settle(c, TICKET_CANCELLED, NULL);
@@ -292,22 +282,13 @@ static void send_request(struct call *c)
     }
 }
 
-static void count_grant(const struct call *c)
-{
-    struct pool_stats *stats = pool_agent_stats(c->pool->agent);
-    bool shrunk = c->fit.shrunk || c->spec.was_shrunk;
-    pool_stats_add(stats, shrunk ? COUNT_shrunk : c->waited ? COUNT_delayed : COUNT_admitted, 1);
-    pool_stats_add(stats, COUNT_tokens_reserved, c->fair_cost);
-    pool_stats_wait(stats, c->queue_ms);
-}
-
 void call_granted(struct call *c, int64_t fence)
 {
     call_leave_queue(c);
     c->held.fence = c->last_fence = fence;
     pool_agent_hold(c->pool->agent, &c->held);
     if (c->attempts + c->refusals == 0)
-        count_grant(c);
+        call_count_grant(c);
     call_enter(c, CALL_SENDING);
     send_request(c);
 }
@@ -351,7 +332,7 @@ void call_on_cancel(struct call *c)
     take_unsent(c);
     call_failure_set(&f, 499, "cancelled", "The job was cancelled while it ran.");
     stop_transfer(c);
-    count_end(c, COUNT_cancelled);
+    call_count_end(c, COUNT_cancelled);
     call_enter(c, CALL_CANCELLED);
     call_settle(c, TICKET_CANCELLED, &f);
     c->sink.fail(c->arg, &f);
@@ -370,7 +351,7 @@ void call_start_granted(struct call *c, const struct store_grant *grant,
     if (past->explained)
         call_recall(c, past->explained, past->explained_len);
     if (!past->granted)
-        count_grant(c);
+        call_count_grant(c);
     if (scheduler_add_call(c->sched, c, c->held.id) < 0)
         log_write(LOG_ERROR, "no memory to index a job", "id", c->held.id, NULL);
     c->held.fence = c->last_fence = grant->fence;

@@ -168,6 +168,12 @@ bool call_fit_deadline(struct call *c, const struct store_turn *pool) MUST_CHECK
 /* Its ticket, for a submit elsewhere (jobs): cost and class filled in, fields left empty. */
 void call_ticket(struct call *c, struct store_ticket *ret);
 
+/* One line at its end. request_id: the client's; "" none. Trace and span are those of its own
+ * traceparent header. */
+void call_log(struct call *c, const char *what, int status, const char *request_id);
+/* A permit for it was granted: counted for its tenant and model. */
+void call_count_permit(struct call *c, int64_t wait_ms);
+
 /* ---- for the scheduler */
 void call_on_grant(struct call *c, const struct store_grant *grant);
 bool call_holds(const struct call *c, const struct store_lease *lease);

@@ -13,6 +13,8 @@
  *   call_request.c    what is sent to the provider
  *   call_accrue.c     of these, output that is charged while it streams
  *   call_reply.c      what comes back: whole or streamed, retry or settle
+ *   call_count.c      what is counted of it
+ *   call_log.c        what the log says of it
  *   call_note.c       attempts that failed
  *   call_record.c     what its ticket's record tells of it at its end
  *   call_info.c       what others may see of it
@@ -252,6 +254,16 @@ struct call_upstream {
     char auth[CALL_AUTH_BYTES]; /* secret: wiped after the start */
 };
 int call_upstream(struct call *c, struct call_upstream *ret, struct error *e) MUST_CHECK;
+
+/* call_count.c */
+void call_count_end(struct call *c, enum pool_counter counter);
+void call_count_grant(struct call *c); /* the first of this request */
+void call_count_refused(struct call *c, const struct store_turn *turn);
+/* One that another one answered: nothing of what it has was used for it. */
+void call_count_given(struct call *c, enum pool_counter counter);
+void call_count_answered(struct call *c);
+void call_count_first_token(struct call *c);
+void call_count_estimate(struct call *c, int64_t used); /* used: its fair cost in the end */
 
 /* call_note.c */
 void call_note(struct call *c, const char *failure); /* the attempt that has just failed */

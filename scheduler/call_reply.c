@@ -44,6 +44,8 @@ static void start(struct call *c)
     if (c->started)
         return;
     c->started = true;
+    if (c->streaming)
+        call_count_first_token(c);
     c->sink.start(c->arg);
 }
 
@@ -295,6 +297,8 @@ static void on_done(void *arg, struct http_transfer *t, enum http_result result,
     struct call *c = arg;
     c->status = status;
     c->transfer_done = true;
+    if (result == HTTP_DONE)
+        call_count_answered(c);
     answered(c, t, result, detail);
     c->transfer = NULL; /* an ended call is freed later, so it may be touched here */
 }

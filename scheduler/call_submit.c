@@ -56,7 +56,7 @@ static void refuse(struct call *c, const struct store_turn *turn)
         (turn->submit == SUBMIT_FULL && call_fall_back(c, "queue full")) ||
         (turn->submit == SUBMIT_CIRCUIT && call_fall_back(c, "circuit open")))
         return;
-    pool_stats_add(pool_agent_stats(c->pool->agent), COUNT_refused, 1);
+    call_count_refused(c, turn);
     if (turn->submit == SUBMIT_FULL) {
         call_failure_set(&f, 503, "queue_full",
                          "The queue of %s is full: %" PRId64

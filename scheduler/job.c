@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/digest.h"
 #include "common/log.h"
+#include "common/trace.h"
 
 #include <assert.h>
 #include <event2/event.h>
@@ -26,6 +27,7 @@ struct submission {
     struct call *call; /* never started: it has read, routed and priced the request */
     char id[TICKET_ID_BYTES], retry_of[TICKET_ID_BYTES];
     char *metadata, *key;
+    char trace[TRACE_PARENT_BYTES];
     const char *body; /* that is kept: as it came, or with less in it; the call's */
     size_t body_len;
     struct buf cut; /* how it was cut, JSON; empty: it was not */
@@ -282,6 +284,8 @@ static void submit(struct submission *s)
         fields[n++] = field("ml", call_models(s->call), strlen(call_models(s->call)));
     if (*s->retry_of)
         fields[n++] = field("ry", s->retry_of, strlen(s->retry_of));
+    if (*s->trace)
+        fields[n++] = field("tp", s->trace, strlen(s->trace));
     if (s->metadata)
         fields[n++] = field("md", s->metadata, strlen(s->metadata));
     t.id = s->id;
@@ -493,6 +497,7 @@ static bool fill(struct submission *s, const struct job_spec *spec, size_t body_
     key_new_id(pool_agent_pool(agent_of(s))->hash, s->id);
     (void)snprintf(s->retry_of, sizeof(s->retry_of), "%s", spec->retry_of ? spec->retry_of : "");
     s->again = evtimer_new(scheduler_options(j->scheduler)->base, on_again, s);
+    (void)snprintf(s->trace, sizeof(s->trace), "%s", spec->trace ? spec->trace : "");
     s->metadata = spec->metadata ? strdup(spec->metadata) : NULL;
     s->key = spec->idempotency_key ? strdup(spec->idempotency_key) : NULL;
     take_fingerprint(s, spec, body, body_len);

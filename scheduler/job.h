@@ -60,6 +60,7 @@ struct job_spec {
     size_t body_len;
     const char *tenant;
     int64_t weight;
+    const char *trace;  /* traceparent for the provider; "" or NULL none; kept with the job */
     const char *models; /* as of struct call_spec; kept with the job, for its fallbacks */
     enum pool_class class;
     bool class_given;            /* else a priority inside the body holds */

@@ -12,6 +12,7 @@
  *   ep endpoint path   rq request body     ten tenant     mdl model      md metadata (JSON)
  *   cr created, µs     in input estimate   tr attempts    rs answer      rc its status code
  *   us usage (JSON)    er error (JSON)     dc decision    bd limit it waits for at its submit
+ *   tp traceparent for the provider
  *   xp call_explain()  kt ms that a finished call is kept
  *
  * A proxied call has ep, ten, mdl, cr, in, rc, us, er, dc, xp and kt from its end on.

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const fields[] = {"ep", "rq", "ten",    "w",  "cl", "tr", "at",
-                                     "t0", "t1", "cancel", "bd", "xp", "sh", "ml"};
+static const char *const fields[] = {"ep", "rq",     "ten", "w",  "cl", "tr", "at", "t0",
+                                     "t1", "cancel", "bd",  "xp", "sh", "ml", "tp"};
 enum {
     F_EP,
     F_REQUEST,
@@ -25,6 +25,7 @@ enum {
     F_EXPLAINED,
     F_SHRUNK,
     F_MODELS,
+    F_TRACE,
     F_COUNT
 };
 _Static_assert(sizeof(fields) / sizeof(fields[0]) == F_COUNT, "one place for each field");
@@ -112,23 +113,10 @@ static size_t on_result(void *arg, const struct call_failure *failure, struct st
     return n;
 }
 
-static void log_run(const struct run *r, const char *what, int status)
-{
-    char code[LOG_NUMBER_BYTES], tries[LOG_NUMBER_BYTES], wait[LOG_NUMBER_BYTES];
-    bool own;
-    const char *limit = call_binding(r->call);
-    log_write(LOG_INFO, what, "job", r->grant.id, "model", call_model(r->call), "pool",
-              pool_agent_pool(call_pool(r->call)->agent)->id, "status", log_number(code, status),
-              "attempts", log_number(tries, call_tries(r->call)), "limit",
-              pool_store_limit_name(limit, &own), "whose", pool_store_limit_whose(limit),
-              "queue_ms", log_number(wait, call_queue_ms(r->call)), "failed_attempts",
-              call_notes(r->call), NULL);
-}
-
 static void on_end(void *arg)
 {
     struct run *r = arg;
-    log_run(r, "job ended", call_status(r->call));
+    call_log(r->call, "job ended", call_status(r->call), "");
     run_free(r);
 }
 
@@ -136,7 +124,7 @@ static void on_fail(void *arg, const struct call_failure *failure)
 {
     struct run *r = arg;
     if (failure)
-        log_run(r, failure->message, failure->status);
+        call_log(r->call, failure->message, failure->status, "");
     run_free(r);
 }
 
@@ -204,12 +192,15 @@ static void begin(struct run *r, const struct store_turn *turn)
     struct call_failure f;
     size_t len = 0;
     const char *body = text_at(turn, F_REQUEST, &len);
+    const struct http_header trace = {"traceparent", text_at(turn, F_TRACE, NULL)};
     struct call_spec spec = {
         .tenant = text_at(turn, F_TENANT, NULL),
         .weight = int_at(turn, F_WEIGHT, 1),
         .models = text_at(turn, F_MODELS, NULL),
         .class = (enum pool_class)int_at(turn, F_CLASS, 1),
         .max_wait_ms = INT64_MAX / 4,
+        .headers = &trace,
+        .header_count = *trace.value != '\0',
         .is_job = true,
         .prepared = true,
         .was_shrunk = int_at(turn, F_SHRUNK, 0) != 0,

@@ -62,12 +62,31 @@ static void permit_free(struct permit *p)
     free(p);
 }
 
+static void log_granted(const struct permit *p, const struct permit_record *r, int64_t reserved)
+{
+    char wait[LOG_NUMBER_BYTES], input[LOG_NUMBER_BYTES], tokens[LOG_NUMBER_BYTES];
+    log_write(LOG_INFO, "permit granted", "permit", p->id, "tenant", r->tenant, "model", r->model,
+              "pool", r->pool, "decision", r->wait_ms > 0 ? "delayed" : "admitted", "queue_ms",
+              log_number(wait, r->wait_ms), "tokens_estimated",
+              log_number(input, call_input_estimate(p->call)), "tokens_reserved",
+              log_number(tokens, reserved), NULL);
+}
+
+static void log_refused(const struct permit *p, const struct call_failure *f)
+{
+    char code[LOG_NUMBER_BYTES], wait[LOG_NUMBER_BYTES];
+    log_write(LOG_INFO, f->message, "permit", p->id, "model", call_model(p->call), "pool",
+              pool_agent_pool(agent_of(p))->id, "status", log_number(code, f->status), "code",
+              f->code, "queue_ms", log_number(wait, waited_ms(p)), NULL);
+}
+
 /* With nobody to have it the ticket goes: out of the queue, or back unsent. */
 static void give_up(struct permit *p, const struct call_failure *f)
 {
     permit_fn fn = p->fn;
     void *arg = p->arg;
     bool left = p->left;
+    log_refused(p, f);
     permit_free(p);
     if (!left)
         fn(arg, NULL, f);
@@ -120,6 +139,8 @@ static void on_claimed(void *arg, struct store_pool *pool, const struct store_tu
     pool_stats_add(stats, read.record.wait_ms > 0 ? COUNT_delayed : COUNT_admitted, 1);
     pool_stats_add(stats, COUNT_tokens_reserved, t.fair_cost);
     pool_stats_wait(stats, read.record.wait_ms);
+    call_count_permit(p->call, read.record.wait_ms);
+    log_granted(p, &read.record, t.fair_cost);
     p->fn(p->arg, &read.record, NULL);
     permit_free(p);
 }

@@ -1,10 +1,12 @@
 #include "scheduler/permit_internal.h"
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "scheduler/news.h"
 #include "scheduler/permit_result.h"
 #include "scheduler/provider/wire_rules.h"
 #include "scheduler/retry.h"
+#include "scheduler/tally.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -131,6 +133,18 @@ static void count_release(struct work *w)
     pool_stats_add(stats, COUNT_cancelled, 1);
 }
 
+static void log_end(const struct work *w)
+{
+    char code[LOG_NUMBER_BYTES], in[LOG_NUMBER_BYTES], out[LOG_NUMBER_BYTES];
+    bool settled = w->change == CHANGE_SETTLE;
+    log_write(LOG_INFO, settled ? "permit settled" : "permit released", "permit", w->id, "tenant",
+              w->tenant, "pool", pool_agent_pool(w->pool->agent)->id, "status",
+              log_number(code, settled ? w->result.status : 0), "failure",
+              settled ? wire_failure_name(w->answer.failure) : "", "tokens_in",
+              log_number(in, w->usage.known ? w->usage.input : 0), "tokens_out",
+              log_number(out, w->usage.known ? w->usage.output : 0), NULL);
+}
+
 static void count_settle(struct work *w)
 {
     struct pool_stats *stats = pool_agent_stats(w->pool->agent);
@@ -141,8 +155,14 @@ static void count_settle(struct work *w)
         pool_stats_add(stats, COUNT_provider_429, 1);
     else if (w->result.status >= 500)
         pool_stats_add(stats, COUNT_provider_5xx, 1);
+    struct tally_row *row =
+        tally_of(scheduler_options(w->all->scheduler)->tally, TALLY_TENANT, w->tenant);
+    tally_add(row, TALLY_requests, 1);
+    tally_add(row, failure == WIRE_OK ? TALLY_succeeded : TALLY_failed, 1);
     if (!w->usage.known)
         return;
+    tally_add(row, TALLY_tokens_input, w->usage.input);
+    tally_add(row, TALLY_tokens_output, w->usage.output);
     quantile_add(&w->pool->output, w->usage.output);
     pool_stats_add(stats, COUNT_tokens_input, w->usage.input);
     pool_stats_add(stats, COUNT_tokens_output, w->usage.output);
@@ -184,6 +204,8 @@ static void on_closed(void *arg, struct store_pool *pool, const struct store_tur
         count_settle(w);
     else if (took)
         count_release(w);
+    if (took)
+        log_end(w);
     w->rounds++;
     look(w, 0, on_looked);
 }

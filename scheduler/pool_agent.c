@@ -171,9 +171,10 @@ static void on_reaped(void *arg, struct store_pool *pool, const struct store_tur
 
 static void flush(struct pool_agent *a)
 {
-    struct store_count counts[COUNT_MAX + WAIT_BUCKETS];
+    struct store_count counts[COUNT_MAX + WAIT_BUCKETS + DETAILS];
     static const char *const no_name = "";
-    char names[WAIT_BUCKETS][8];
+    char names[WAIT_BUCKETS][8], fields[DETAILS][DETAIL_FIELD_BYTES];
+    struct pool_details *details = &a->stats.details;
     size_t n = 0;
     for (size_t i = 0; i < COUNT_MAX; i++) {
         if (a->stats.unsent[i] != 0)
@@ -186,7 +187,12 @@ static void flush(struct pool_agent *a)
         int len = snprintf(names[i], sizeof(names[i]), "w:%zu", i);
         counts[n++] = (struct store_count){len > 0 ? names[i] : no_name, a->stats.waits_unsent[i]};
     }
+    for (size_t i = 0; i < DETAILS; i++) {
+        if (details->unsent[i] != 0)
+            counts[n++] = (struct store_count){detail_field(i, fields[i]), details->unsent[i]};
+    }
     pool_store_count(a->store, &a->pool, counts, n);
+    memset(details->unsent, 0, sizeof(details->unsent));
     memset(a->stats.unsent, 0, sizeof(a->stats.unsent));
     memset(a->stats.waits_unsent, 0, sizeof(a->stats.waits_unsent));
 }

@@ -11,6 +11,8 @@
 #ifndef SCHEDULER_POOL_STATS_H
 #define SCHEDULER_POOL_STATS_H
 
+#include "scheduler/pool_details.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,7 +22,7 @@
     X(succeeded) X(failed) X(cancelled) X(expired) X(retries)                              \
     X(provider_429) X(provider_5xx) X(provider_errors) X(leases_lost) X(local_grants)      \
     X(tokens_reserved) X(tokens_input) X(tokens_output) X(tokens_trimmed) X(tokens_cached) \
-    X(waited_ms) X(tool_calls_dropped)                                                     \
+    X(tokens_saved) X(waited_ms) X(tool_calls_dropped)                                                     \
     X(permits_granted) X(permits_settled) X(permits_released) X(permits_expired)
 /* clang-format on */
 
@@ -40,6 +42,10 @@ struct pool_stats {
     int64_t unsent[COUNT_MAX];
     int64_t waits[WAIT_BUCKETS];
     int64_t waits_unsent[WAIT_BUCKETS];
+    /* What the history was told of so far (api/history.h). */
+    int64_t rolled[COUNT_MAX];
+    int64_t waits_rolled[WAIT_BUCKETS];
+    struct pool_details details;
 };
 
 void pool_stats_add(struct pool_stats *s, enum pool_counter c, int64_t amount);

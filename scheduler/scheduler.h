@@ -28,6 +28,7 @@ struct price_table;
 struct scheduler;
 struct summaries;
 struct summary_store;
+struct tally;
 
 struct scheduler_options {
     struct event_base *base;
@@ -36,6 +37,7 @@ struct scheduler_options {
     struct summary_store *summaries;        /* NULL: they are kept in memory only */
     struct calibration_store *calibrations; /* NULL: what is learned of counts stays here */
     struct http_client *http;
+    struct tally *tally; /* NULL: nobody wants to know of tenants and models */
     const char *instance;
     uint64_t seed;
 };

@@ -75,6 +75,16 @@ struct key key_summary(const char *tenant, const char *digest)
     return make("sluice:sum:%zu:%s:%.64s", strlen(tenant), tenant, digest);
 }
 
+struct key key_history(const char *tenant, const char *part)
+{
+    return make("sluice:history:%zu:%s:%s", strlen(tenant), tenant, part);
+}
+
+struct key key_tally(const char *kind)
+{
+    return make("sluice:tally:%s", kind);
+}
+
 struct key key_records(const char *set, const char *tenant)
 {
     return make("sluice:%s:%zu:%s", set, strlen(tenant), tenant);

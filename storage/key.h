@@ -17,6 +17,9 @@
  *   sluice:pools         HASH short hash -> pool id. Owner: never removed; one field a pool.
  *   sluice:idem:T:H      an Idempotency-Key of a tenant. TTL: of job results.
  *   sluice:cal:P:H       what was learned of a provider's model. TTL: 30 days from the last change.
+ *   sluice:history:T:…   points of the past, of tenant T or (0:) of all; of a pool they are
+ *                        sluice:{POOL}:h:… TTL: as they are kept (storage/history_store.h).
+ *   sluice:tally:KIND    counters by tenant or by model (storage/tally_store.h). TTL: 30 days.
  *   sluice:sum:T:H        the summary of a tenant's turns, by digest. TTL: summaries.ttl_s.
  *   sluice:{insts}:ID    what an instance tells of itself, JSON. TTL 15 s. Read by one MGET, so in
  *                        one slot with:
@@ -62,6 +65,9 @@ struct key key_session(const char *tenant, const char *id, const char *part);
 struct key key_sessions(const char *tenant);
 struct key key_calibration(const char *provider, const char *model);
 struct key key_summary(const char *tenant, const char *digest); /* hex */
+/* tenant: "" of all; part: which chunk. */
+struct key key_history(const char *tenant, const char *part);
+struct key key_tally(const char *kind);
 struct key key_records(const char *set, const char *tenant);
 struct key key_lease(const char *id);
 struct key key_instance(const char *instance);

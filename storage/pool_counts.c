@@ -20,6 +20,11 @@ static void command(struct pool_store *s, int argc, const char *const *argv, red
     redis_link_command(s->link, &args, s->timeout_ms, fn, arg);
 }
 
+const struct redis_latency *pool_store_latency(const struct pool_store *s)
+{
+    return redis_scripts_latency(s->scripts);
+}
+
 void pool_store_count(struct pool_store *s, const struct store_pool *pool,
                       const struct store_count *counts, size_t n)
 {

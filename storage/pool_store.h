@@ -22,6 +22,7 @@
 #include "limiter/pool.h"
 #include "storage/key.h"
 #include "storage/redis_confirm.h"
+#include "storage/redis_latency.h"
 #include "storage/redis_link.h"
 
 struct pool_store;
@@ -198,12 +199,15 @@ struct store_look {
 };
 /* A tenant's part, behind the twelve fixed items of a pool: running, max_parallel_requests, queued,
  * max_queue (0: no limit), then for each of its dimensions name, capacity, remaining, full_in_ms.
- * Not there when it has no limits. */
-#define STORE_PEEK_TENANT 12
+ * Not there when it has no limits. With STORE_PEEK_TENANTS as the only field of a pool there is an
+ * array of LENGTH:NAME, queued, running … of its tenants. */
+#define STORE_PEEK_TENANTS "*"
+#define STORE_PEEK_TENANT  12
 void pool_store_peek(struct pool_store *s, struct store_pool *pool, const struct store_look *look,
                      pool_store_fn fn, void *arg);
 
 /* For plain commands about a pool beside the scripts (storage/aside_store.h). */
+const struct redis_latency *pool_store_latency(const struct pool_store *s);
 struct redis_link *pool_store_link(const struct pool_store *s, int *ret_timeout_ms);
 
 /* A permit, and perhaps a longer lease for it (extend_ms from now; 0: only look). turn.items is

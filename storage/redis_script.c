@@ -36,6 +36,8 @@ static const struct {
     [SCRIPT_SESSION_READ] = {"session_read", lua_session_read_lua},
     [SCRIPT_PERMIT] = {"permit", lua_permit_lua},
     [SCRIPT_PROBE] = {"probe", lua_probe_lua},
+    [SCRIPT_HISTORY] = {"history", lua_history_lua},
+    [SCRIPT_TALLY] = {"tally", lua_tally_lua},
 };
 
 /* One call and, behind the struct, the copies of its arguments. */
@@ -46,7 +48,7 @@ struct call {
     enum script which;
     redis_reply_fn fn; /* NULL once answered, or when nobody wants to know */
     void *arg;
-    int64_t deadline_ms;
+    int64_t deadline_ms, begun_us;
     size_t bytes;
     int repeats;
     char nkeys[NUMBER_BYTES];
@@ -69,12 +71,18 @@ struct redis_scripts {
     size_t held_bytes;
     size_t outstanding; /* callbacks that the connection still owes us */
     bool closed;
+    struct redis_latency latency;
     struct script_state states[SCRIPT_COUNT];
 };
 
 const char *redis_script_text(enum script which)
 {
     return (const char *)scripts[which].text;
+}
+
+const struct redis_latency *redis_scripts_latency(const struct redis_scripts *s)
+{
+    return &s->latency;
 }
 
 const char *redis_script_name(enum script which)
@@ -207,6 +215,8 @@ static void on_call(void *arg, enum redis_status status, const struct redisReply
     struct call *call = arg;
     struct redis_scripts *s = call->owner;
     s->outstanding--;
+    if (status == REDIS_OK)
+        redis_latency_add(&s->latency, clock_mono_us() - call->begun_us);
     int most = redis_link_is_cluster(s->link) ? CLUSTER_REPEATS : 1;
     if (status == REDIS_NOSCRIPT && call->repeats < most && !s->closed)
         wait_for_load(call);
@@ -283,7 +293,8 @@ void redis_script_call(struct redis_scripts *s, const struct script_call *what, 
     }
     call->fn = fn;
     call->arg = arg;
-    call->deadline_ms = clock_mono_ms() + (what->deadline_ms > 0 ? what->deadline_ms : 1);
+    call->begun_us = clock_mono_us();
+    call->deadline_ms = call->begun_us / 1000 + (what->deadline_ms > 0 ? what->deadline_ms : 1);
     call->next = s->calls;
     if (s->calls)
         s->calls->prev = call;

@@ -21,6 +21,7 @@
 #ifndef STORAGE_REDIS_SCRIPT_H
 #define STORAGE_REDIS_SCRIPT_H
 
+#include "storage/redis_latency.h"
 #include "storage/redis_link.h"
 
 enum script {
@@ -40,6 +41,8 @@ enum script {
     SCRIPT_SESSION_READ,
     SCRIPT_PERMIT,
     SCRIPT_PROBE,
+    SCRIPT_HISTORY,
+    SCRIPT_TALLY,
     SCRIPT_COUNT,
 };
 
@@ -55,6 +58,9 @@ void redis_scripts_free(struct redis_scripts *s);
 /* The whole text that is sent, for tests that substitute the clock. Static storage. */
 const char *redis_script_text(enum script which);
 const char *redis_script_name(enum script which);
+
+/* Of calls that were answered by their reply, a load of the script included. */
+const struct redis_latency *redis_scripts_latency(const struct redis_scripts *s);
 
 struct script_call {
     enum script which;

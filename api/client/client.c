@@ -22,7 +22,10 @@ bool client_option(struct client_options *o, int id, const char *value)
         o->url = value;
     else if (id == CLIENT_OPT_KEY_FILE)
         o->key_file = value;
-    return id == 'j' || id == CLIENT_OPT_URL || id == CLIENT_OPT_KEY_FILE;
+    else if (id == CLIENT_OPT_CA_FILE)
+        o->ca_file = value;
+    return id == 'j' || id == CLIENT_OPT_URL || id == CLIENT_OPT_KEY_FILE ||
+           id == CLIENT_OPT_CA_FILE;
 }
 
 /* ---- where to, and with which key */
@@ -89,7 +92,7 @@ static int set_headers(struct client *c, const char *key)
 int client_init(struct client *c, const struct client_options *o, struct error *e)
 {
     char key[CLIENT_KEY_BYTES] = "";
-    *c = (struct client){.curl = NULL};
+    *c = (struct client){.ca_file = o->ca_file ? o->ca_file : getenv("SLUICE_CA_FILE")};
     int rc = set_url(c, o->url, e);
     if (rc == 0)
         rc = read_key(o->key_file, key, e);
@@ -174,6 +177,8 @@ static void set_call(struct client *c, const struct client_call *call, const cha
     curl_easy_setopt(c->curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(c->curl, CURLOPT_PROXY, "");
     curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
+    if (c->ca_file && *c->ca_file)
+        curl_easy_setopt(c->curl, CURLOPT_CAINFO, c->ca_file);
     curl_easy_setopt(c->curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
     curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, timeout_ms);
     curl_easy_setopt(c->curl, CURLOPT_USERAGENT, "sluice/" SLUICE_VERSION);

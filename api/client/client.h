@@ -31,9 +31,11 @@
 #define CLIENT_PATH_BYTES 512
 
 /* What all such commands take: these rows stand in their tables of options. */
-enum { CLIENT_OPT_URL = ARGS_NO_CHAR + 100, CLIENT_OPT_KEY_FILE };
+enum { CLIENT_OPT_URL = ARGS_NO_CHAR + 100, CLIENT_OPT_KEY_FILE, CLIENT_OPT_CA_FILE };
 #define CLIENT_OPTIONS                                                                             \
     {'j', "json", NULL, "print JSON"},                                                             \
+        {CLIENT_OPT_CA_FILE, "ca-file", "FILE",                                                    \
+         "certificates to trust, of an https URL ($SLUICE_CA_FILE; else the system's)"},           \
         {CLIENT_OPT_URL, "url", "URL", "the service ($SLUICE_URL, or http://127.0.0.1:8080)"},     \
     {                                                                                              \
         CLIENT_OPT_KEY_FILE, "key-file", "FILE", "holds the access key (else $SLUICE_KEY)"         \
@@ -42,6 +44,7 @@ enum { CLIENT_OPT_URL = ARGS_NO_CHAR + 100, CLIENT_OPT_KEY_FILE };
 struct client_options {
     const char *url;      /* NULL: the environment's, or the usual one */
     const char *key_file; /* NULL: $SLUICE_KEY, or none */
+    const char *ca_file;  /* NULL: $SLUICE_CA_FILE, or the system's */
     bool json;
 };
 
@@ -50,6 +53,7 @@ bool client_option(struct client_options *o, int id, const char *value);
 
 struct client {
     void *curl, *headers;
+    const char *ca_file;        /* borrowed; NULL: the system's */
     char url[CLIENT_URL_BYTES]; /* without a slash at its end */
 };
 

@@ -6,7 +6,11 @@
 --                      dimension: limit told by the provider or learned (0 neither), rate, capacity …}}; then,
 --                      with a tenant for the fields that has limits: its running, max_parallel, queued,
 --                      max_queue, and name, capacity, remaining, full_in_ms of each dimension …
+--                      With '*' in its place: {tenant, queued, running …}
 -- RESULT for a ticket: {state, eta_ms, ahead, binding, values of the asked fields …}; {'none'}
+
+local MAX_TENANTS = 128 -- STATS_MAX_TENANTS
+local MAX_RUNNING = 1024
 
 local p = open_pool(ARGV[1], 0, ARGV[3])
 if not p then
@@ -112,7 +116,39 @@ local function own_levels(tenant)
   end
 end
 
-if ARGV[5] then
+-- Who waits and who runs. Those past MAX_TENANTS are one, and of many that run the first are looked at.
+local function by_tenant()
+  local at, list = {}, {}
+  local function note(tenant, of, n)
+    if not at[tenant] and #list >= 3 * MAX_TENANTS then
+      tenant = '5:other'
+    end
+    if not at[tenant] then
+      at[tenant] = #list + 1
+      list[#list + 1], list[#list + 2], list[#list + 3] = tenant, 0, 0
+    end
+    list[at[tenant] + of] = list[at[tenant] + of] + n
+  end
+  for c = 0, 2 do
+    for _, tenant in ipairs(redis.call('ZRANGE', p.pre .. 'q:' .. c, 0, -1)) do
+      note(tenant, 1, redis.call('ZCARD', p.pre .. 't:' .. c .. ':' .. tenant))
+    end
+  end
+  for _, flow in ipairs(p.tl and redis.call('ZRANGE', p.pre .. 'pk', 0, -1) or {}) do
+    note(string.sub(flow, 3), 1, redis.call('ZCARD', p.pre .. 't:' .. flow))
+  end
+  for _, id in ipairs(redis.call('ZRANGE', p.pre .. 'inf', 0, MAX_RUNNING - 1)) do
+    local tenant = redis.call('HGET', p.pre .. 'j:' .. id, 'tn')
+    if tenant then
+      note(tenant, 2, 1)
+    end
+  end
+  return list
+end
+
+if ARGV[5] == '*' then
+  result[#result + 1] = by_tenant()
+elseif ARGV[5] then
   own_levels(ARGV[5])
 end
 return reply(p, result)

@@ -70,12 +70,50 @@ static void metrics_tell_what_happened(void **state)
     metric_becomes("sluice_requests_total" OF_POOL ",outcome=\"succeeded\"}", 3);
     metric_becomes("sluice_decisions_total" OF_POOL ",decision=\"admitted\"}", 3);
     metric_becomes("sluice_tokens_total" OF_POOL ",kind=\"output\"}", 15);
-    metric_becomes("sluice_queue_wait_seconds_count" OF_POOL "}", 3);
-    metric_becomes("sluice_queue_wait_seconds_bucket" OF_POOL ",le=\"+Inf\"}", 3);
+    metric_becomes("sluice_queue_wait_seconds_count" OF_POOL ",class=\"normal\"}", 3);
+    metric_becomes("sluice_queue_wait_seconds_count" OF_POOL ",class=\"batch\"}", 0);
+    metric_becomes("sluice_queue_wait_seconds_bucket" OF_POOL ",class=\"normal\",le=\"+Inf\"}", 3);
+    metric_becomes("sluice_upstream_seconds_count" OF_POOL "}", 3);
+    metric_becomes("sluice_time_to_first_token_seconds_count" OF_POOL "}", 0);
+    metric_becomes("sluice_estimate_ratio_count" OF_POOL "}", 3);
+    metric_becomes("sluice_model_requests_total{model=\"gpt-4o\",outcome=\"succeeded\"}", 3);
+    metric_becomes("sluice_tenant_tokens_total{tenant=\"default\",kind=\"output\"}", 15);
     metric_becomes("sluice_in_flight" OF_POOL "}", 0);
     metric_becomes("sluice_redis_up", 1);
     metric_becomes("sluice_ready", 1);
     metric_becomes("sluice_instances", 1);
+}
+
+static void streams_tell_when_their_first_token_came(void **state)
+{
+    static const char body[] = "{\"model\":\"gpt-4o\",\"stream\":true,\"max_tokens\":10,"
+                               "\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}";
+    (void)state;
+    assert_int_equal(api_kit_status(&kit, "POST", KIT_CHAT_PATH, body), 200);
+    metric_becomes("sluice_time_to_first_token_seconds_count" OF_POOL "}", 1);
+    metric_becomes("sluice_upstream_seconds_count" OF_POOL "}", 4);
+}
+
+static void what_bound_a_request_is_told_with_its_fate(void **state)
+{
+    static const char small[] = "{\"model\":\"small\",\"max_tokens\":5000,\"messages\":[{\"role\":"
+                                "\"user\",\"content\":\"hello\"}]}";
+    (void)state;
+    assert_int_equal(api_kit_status(&kit, "POST", KIT_CHAT_PATH, small), 413);
+    metric_becomes("sluice_bound_decisions_total{provider=\"sim\",account=\"default\",pool="
+                   "\"small\",decision=\"refused\",limit=\"tpm\"}",
+                   1);
+}
+
+static void commands_to_redis_are_timed(void **state)
+{
+    (void)state;
+    struct http_answer a = api_kit_ask(&kit, "GET", "/metrics", NULL);
+    double all = sample(a.body.data, "sluice_redis_command_seconds_count");
+    assert_true(all > 3);
+    assert_true(sample(a.body.data, "sluice_redis_command_seconds_bucket{le=\"+Inf\"}") == all);
+    assert_true(sample(a.body.data, "sluice_redis_command_seconds_sum") > 0);
+    http_answer_release(&a);
 }
 
 static void metrics_are_text_of_the_right_kind(void **state)
@@ -325,6 +363,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(metrics_tell_what_happened),
+        cmocka_unit_test(streams_tell_when_their_first_token_came),
+        cmocka_unit_test(what_bound_a_request_is_told_with_its_fate),
+        cmocka_unit_test(commands_to_redis_are_timed),
         cmocka_unit_test(metrics_are_text_of_the_right_kind),
         cmocka_unit_test(stats_have_the_histogram_whose_sum_is_the_count),
         cmocka_unit_test(pools_stand_in_the_order_of_their_names),

@@ -32,13 +32,13 @@ static bool spawn(const char *const argv[], int output, pid_t *ret_pid)
     return rc == 0;
 }
 
-static bool make_certificate(struct tls_server *s, const char *alt_name)
+bool tls_certificate(const char *cert, const char *key, const char *alt_name)
 {
     char extension[128];
     (void)snprintf(extension, sizeof(extension), "subjectAltName=%s", alt_name);
     const char *argv[] = {
-        "openssl", "req",      "-x509",   "-newkey", "ec",    "-pkeyopt", "ec_paramgen_curve:P-256",
-        "-nodes",  "-keyout",  s->key,    "-out",    s->cert, "-days",    "2",
+        "openssl", "req",      "-x509",   "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+        "-nodes",  "-keyout",  key,       "-out",    cert, "-days",    "2",
         "-subj",   "/CN=test", "-addext", extension, NULL};
     pid_t pid;
     int status = 1;
@@ -70,7 +70,7 @@ bool tls_server_start(struct tls_server *s, const char *alt_name)
     must(mkdtemp(s->dir), "mkdtemp");
     (void)snprintf(s->cert, sizeof(s->cert), "%s/cert.pem", s->dir);
     (void)snprintf(s->key, sizeof(s->key), "%s/key.pem", s->dir);
-    if (!make_certificate(s, alt_name)) {
+    if (!tls_certificate(s->cert, s->key, alt_name)) {
         tls_server_stop(s);
         return false;
     }

@@ -21,6 +21,8 @@ struct tls_server {
     int output; /* the server's standard output */
 };
 
+/* Two files that do not exist yet. */
+bool tls_certificate(const char *cert, const char *key, const char *alt_name);
 /* alt_name: what the certificate is for, such as "IP:127.0.0.1". False without openssl. */
 bool tls_server_start(struct tls_server *s, const char *alt_name);
 void tls_server_stop(struct tls_server *s);

@@ -76,6 +76,9 @@ test("rules and the Grafana dashboard ask for metrics that are there", async () 
   const board = JSON.parse(readFileSync(join(deploy, "grafana/sluice.json"), "utf8"));
   const asked = board.panels.flatMap((panel) => panel.targets.map((target) => target.expr));
   asked.push(readFileSync(join(deploy, "prometheus/alerts.yaml"), "utf8"));
+  const table = readFileSync(join(deploy, "prometheus/opentelemetry.md"), "utf8");
+  asked.push(...Array.from(table.matchAll(/^\| `([a-z_]+)/gm), ([, name]) => name));
+  for (const name of [...there]) there.add(name.replace(/_bucket$/, ""));
   const names = new Set(asked.join("\n").match(/\b(sluice|process)_[a-z_]+/g));
   assert.ok(names.size > 10);
   for (const name of names) assert.ok(there.has(name), `${name} is not on the page`);

@@ -45,6 +45,9 @@ const plain = [
   ["get", "/ui/{id}", "/ui/style.css", 200],
   ["get", "/ui/{id}", "/ui/nothing.js", 404],
   ["get", "/metrics", "/metrics", 200],
+  ["get", "/v1/stats/history", "/v1/stats/history", 200],
+  ["get", "/v1/stats/history", "/v1/stats/history?tenant=default&step=3600&metrics=requests,wait_p95", 200],
+  ["get", "/v1/stats/history", "/v1/stats/history?from=60&to=200000", 400],
   ["post", "/v1/chat/completions", "/v1/chat/completions", 200, { body: chat("gpt-4o") }],
   ["post", "/v1/chat/completions", "/v1/chat/completions", 200,
     { body: chat("gpt-4o", { stream: true }) }],
@@ -134,6 +137,10 @@ test("the service answers as its document says", async (t) => {
       assert.ok(queued.body.position >= 1);
       check("get", "/v1/jobs/{id}", queued);
       check("get", "/v1/stats", await ask(url, "get", "/v1/stats"));
+
+      const { body: stats } = await ask(url, "get", "/v1/stats");
+      assert.ok(stats.tenants.find((row) => row.tenant === "default").queued >= 1);
+      assert.ok(stats.models.some((row) => row.model === "gpt-4o" && row.counts.succeeded > 0));
 
       const cancelled = await ask(url, "delete", `/v1/jobs/${many.body.data[3].id}`);
       assert.equal(cancelled.body.status, "cancelled");
