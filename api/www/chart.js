@@ -76,7 +76,7 @@ export class Chart {
       this.pointed(null);
       return;
     }
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const step = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];
     if (!step || this.rows.length === 0) return;
     event.preventDefault();
     const at = this.row ?? this.rows.length;

@@ -12,7 +12,7 @@ export const RANGES = [
 
 const LATE_MS = 15000; // instances tell what they counted some seconds later
 const DEPTHS = CLASSES.map((name) => `queue_depth.${name}`);
-const METRICS = ["tokens_input", "tokens_output", "tokens_reserved", "wait_p50", "wait_p95"];
+const METRICS = ["tokens_input", "tokens_output", "tokens_reserved", "wait_p50", "wait_p95", ...DEPTHS];
 
 const plus = (a, b) => (a === null || b === null ? null : a + b);
 
@@ -49,9 +49,10 @@ export class Past {
   }
 
   // What was before the live samples, and these. Those too young to tell a rate give way to it.
+  // The budget is that of now: of other times no sum over all pools is kept.
   joined(live) {
     const told = this.samples.length > 0 ? live.filter(({ tokensPerMin }) => tokensPerMin !== null) : live;
-    const begin = told[0]?.at ?? Infinity;
-    return [...this.samples.filter(({ at }) => at < begin), ...told];
+    const begin = told[0]?.at ?? Infinity, budget = live.at(-1)?.budget ?? null;
+    return [...this.samples.filter(({ at }) => at < begin).map((one) => ({ ...one, budget })), ...told];
   }
 }

@@ -24,9 +24,9 @@ export class Browser {
     return this.program.close();
   }
 
-  async open(url, options = {}) {
+  // origin: of what the page may ask, where it is not that of its first address.
+  async open(url, options = {}, origin = new URL(url).origin) {
     const page = await this.program.newPage(options);
-    const { origin } = new URL(url);
     page.complaints = [];
     page.on("pageerror", (error) => page.complaints.push(`error: ${error.message}`));
     page.on("console", (message) => {

@@ -172,6 +172,31 @@ test("keyboard: skip link, menu, cursor in a chart", async () => {
   await closeClean(page);
 });
 
+test("the charts begin with the past that the service keeps", async () => {
+  const minute = Math.floor(Date.now() / 60000) * 60, times = Array.from({ length: 10 }, (_, i) => minute - 60 * (10 - i));
+  const page = await browser.open("about:blank", {}, stack.url);
+  const asked = [];
+  await page.route("**/v1/stats/history?*", (route) => {
+    asked.push(new URL(route.request().url()).searchParams);
+    const series = Object.fromEntries(asked.at(-1).get("metrics").split(",").map((name) => [name, times.map(() => 1000)]));
+    return route.fulfill({ json: { object: "stats.history", step: 60, from: times[0], to: minute, times, series } });
+  });
+  await page.goto(stack.url);
+  await until("the first point is of the past", WAIT_MS, async () => {
+    await page.locator(".chart .plot").first().focus();
+    await page.keyboard.press("Home");
+    const shown = await page.locator(".chart").first().textContent();
+    return shown.includes(new Date((times[0] + 30) * 1000).toLocaleTimeString("en-GB")) || shown.includes(new Date((times[1] + 30) * 1000).toLocaleTimeString("en-GB"));
+  });
+  assert.match(await page.locator(".chart").first().textContent(), /used 2,000.*reserved 1,000/);
+  await page.getByRole("button", { name: "7 d" }).click();
+  await until("hours are asked for", WAIT_MS, () => asked.at(-1).get("step") === "3600");
+  assert.equal(await page.getByRole("button", { name: "7 d" }).getAttribute("aria-pressed"), "true");
+  await closeClean(page);
+  const real = await fetch(`${stack.url}/v1/stats/history?${asked[0]}`);
+  assert.equal(real.status, 200, "the service knows what the page asks for");
+});
+
 test("a phone's width needs no scrolling to the side", async () => {
   for (const hash of ["", "#/pools", "#/jobs", "#/sessions", "#/costs", "#/settings", "#/keys"]) {
     const page = await browser.open(`${stack.url}/${hash}`, { viewport: { width: 360, height: 780 } });
