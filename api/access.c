@@ -146,6 +146,10 @@ int access_configure(struct access *a, const struct config *c)
         (void)snprintf(k->id, sizeof(k->id), "config_%zu", i);
         (void)snprintf(k->sha256, sizeof(k->sha256), "%s", row->sha256);
         (void)snprintf(k->tenant, sizeof(k->tenant), "%s", row->tenant);
+        (void)snprintf(k->max_budget, sizeof(k->max_budget), "%s",
+                       row->max_budget ? row->max_budget : "");
+        (void)snprintf(k->budget_duration, sizeof(k->budget_duration), "%s",
+                       row->budget_duration ? row->budget_duration : "");
         if (!row->scopes || access_scopes_read(row->scopes, &k->scopes) < 0)
             k->scopes = SCOPES_ALL;
     }

@@ -43,13 +43,15 @@ enum access_scope {
 };
 #define SCOPES_ALL (SCOPE_PROXY | SCOPE_JOBS | SCOPE_PERMITS | SCOPE_STATS | SCOPE_ADMIN)
 
-#define ACCESS_ID_BYTES     32
-#define ACCESS_NAME_BYTES   64
-#define ACCESS_HINT_BYTES   24
-#define ACCESS_MODELS_BYTES 512
-#define ACCESS_LOOK_MS      30000
-#define ACCESS_KEY_PREFIX   "sk-sluice-"
-#define ACCESS_KEY_BYTES    64 /* a key that was made here, with its NUL */
+#define ACCESS_ID_BYTES       32
+#define ACCESS_NAME_BYTES     64
+#define ACCESS_HINT_BYTES     24
+#define ACCESS_MODELS_BYTES   512
+#define ACCESS_DURATION_BYTES 16
+#define ACCESS_MONEY_BYTES    32
+#define ACCESS_LOOK_MS        30000
+#define ACCESS_KEY_PREFIX     "sk-sluice-"
+#define ACCESS_KEY_BYTES      64 /* a key that was made here, with its NUL */
 
 struct access_key {
     char id[ACCESS_ID_BYTES]; /* "key_…"; of the configuration: "config_N" */
@@ -59,7 +61,9 @@ struct access_key {
     char sha256[65], before[65]; /* before: the one that a rotation replaced; "" none */
     unsigned scopes;
     char models[ACCESS_MODELS_BYTES]; /* common/model_list.h */
-    int64_t created_ms, expires_ms;   /* 0: never */
+    /* US dollars as they were written, "" no budget; and common/period.h, "" for ever. */
+    char max_budget[ACCESS_MONEY_BYTES], budget_duration[ACCESS_DURATION_BYTES];
+    int64_t created_ms, expires_ms; /* 0: never */
     int64_t before_until_ms;
     bool of_config;
 };
@@ -95,9 +99,9 @@ const struct access_key *access_next(const struct access *a, size_t *at); /* sta
 
 typedef void (*access_done_fn)(void *arg, enum redis_status status);
 
-/* A new key from {"name","tenant","scopes","models","expires_at"}. 0, and fn will be told; the
- * key's text and its record are the caller's to show once. -EINVAL bad fields, -EPERM it would lock
- * everybody out, -ENOSPC too many, -ENOMEM. */
+/* A new key from {"name","tenant","scopes","models","expires_at","max_budget","budget_duration"}.
+ * 0, and fn will be told; the key's text and its record are the caller's to show once. -EINVAL bad
+ * fields, -EPERM it would lock everybody out, -ENOSPC too many, -ENOMEM. */
 struct access_made {
     char key[ACCESS_KEY_BYTES]; /* secret: to be wiped */
     struct access_key record;

@@ -1,6 +1,8 @@
 #include "api/access_record.h"
 
 #include "common/config_text.h"
+#include "common/money.h"
+#include "common/period.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -77,22 +79,30 @@ static json_t *seconds(int64_t ms)
     return ms > 0 ? json_integer(ms / 1000) : json_null();
 }
 
+static json_t *dollars(const char *text)
+{
+    int64_t nano = 0;
+    return *text && money_parse(text, &nano) == 0 ? json_real(money_dollars(nano)) : json_null();
+}
+
 json_t *access_json(const struct access_key *k)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:b}", "id", k->id, "object",
-                     "access_key", "name", k->name, "hint", k->hint, "tenant", k->tenant, "scopes",
-                     scope_list(k->scopes), "models", model_list(k->models), "created_at",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:b, s:o, s:s?}", "id", k->id,
+                     "object", "access_key", "name", k->name, "hint", k->hint, "tenant", k->tenant,
+                     "scopes", scope_list(k->scopes), "models", model_list(k->models), "created_at",
                      seconds(k->created_ms), "expires_at", seconds(k->expires_ms), "of_config",
-                     k->of_config);
+                     k->of_config, "max_budget", dollars(k->max_budget), "budget_duration",
+                     *k->budget_duration ? k->budget_duration : NULL);
 }
 
 char *access_record_write(const struct access_key *k)
 {
     json_t *record = json_pack(
-        "{s:s, s:s, s:s, s:o, s:s, s:I, s:I, s:s, s:s, s:I}", "name", k->name, "hint", k->hint,
-        "tenant", k->tenant, "scopes", scope_list(k->scopes), "models", k->models, "created_ms",
-        (json_int_t)k->created_ms, "expires_ms", (json_int_t)k->expires_ms, "sha256", k->sha256,
-        "before", k->before, "before_until_ms", (json_int_t)k->before_until_ms);
+        "{s:s, s:s, s:s, s:o, s:s, s:I, s:I, s:s, s:s, s:I, s:s, s:s}", "name", k->name, "hint",
+        k->hint, "tenant", k->tenant, "scopes", scope_list(k->scopes), "models", k->models,
+        "created_ms", (json_int_t)k->created_ms, "expires_ms", (json_int_t)k->expires_ms, "sha256",
+        k->sha256, "before", k->before, "before_until_ms", (json_int_t)k->before_until_ms,
+        "max_budget", k->max_budget, "budget_duration", k->budget_duration);
     char *text = record ? json_dumps(record, JSON_COMPACT) : NULL;
     json_decref(record);
     return text;
@@ -139,6 +149,9 @@ bool access_record_read(const char *id, const char *text, struct access_key *ret
         ret->created_ms = json_integer_value(json_object_get(r, "created_ms"));
         ret->expires_ms = json_integer_value(json_object_get(r, "expires_ms"));
         ret->before_until_ms = json_integer_value(json_object_get(r, "before_until_ms"));
+        /* Records of before there were budgets have none. */
+        (void)copy(r, "max_budget", ret->max_budget, sizeof(ret->max_budget));
+        (void)copy(r, "budget_duration", ret->budget_duration, sizeof(ret->budget_duration));
     }
     json_decref(r);
     return good;
@@ -215,6 +228,38 @@ static int choose_expiry(struct access_key *k, const json_t *value, struct error
     return 0;
 }
 
+/* As a number or, for those who keep money out of floating point, as text. */
+static int choose_budget(struct access_key *k, const json_t *value, struct error *e)
+{
+    int64_t nano = 0;
+    char text[ACCESS_MONEY_BYTES] = "";
+    k->max_budget[0] = '\0';
+    if (json_is_null(value))
+        return 0;
+    if (json_is_string(value))
+        (void)snprintf(text, sizeof(text), "%s", json_string_value(value));
+    else if (json_is_number(value) && json_number_value(value) < 1e12)
+        (void)snprintf(text, sizeof(text), "%.9f", json_number_value(value));
+    if (money_parse(text, &nano) < 0)
+        return error_set(e, -EINVAL,
+                         "max_budget must be US dollars from 0 to 1000000000, such as 10.5, or "
+                         "null.");
+    (void)money_text(nano, k->max_budget);
+    return 0;
+}
+
+static int choose_duration(struct access_key *k, const json_t *value, struct error *e)
+{
+    const char *text = json_is_null(value) ? "" : json_string_value(value);
+    struct period p;
+    if (!text || strlen(text) >= sizeof(k->budget_duration) || period_parse(text, &p) < 0)
+        return error_set(e, -EINVAL,
+                         "budget_duration must be a number and one of s, m, h, d or mo, such as "
+                         "30d or 1mo, of at most ten years, or null.");
+    (void)snprintf(k->budget_duration, sizeof(k->budget_duration), "%s", text);
+    return 0;
+}
+
 int access_record_choose(struct access_key *k, const json_t *wish, struct error *e)
 {
     static const struct {
@@ -224,7 +269,9 @@ int access_record_choose(struct access_key *k, const json_t *wish, struct error 
                   {"tenant", choose_tenant},
                   {"scopes", choose_scopes},
                   {"models", choose_models},
-                  {"expires_at", choose_expiry}};
+                  {"expires_at", choose_expiry},
+                  {"max_budget", choose_budget},
+                  {"budget_duration", choose_duration}};
     const char *name;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)wish, name, value)
@@ -236,8 +283,8 @@ int access_record_choose(struct access_key *k, const json_t *wish, struct error 
         }
         if (rc == -ENOENT)
             return error_set(e, -EINVAL,
-                             "There is no field '%.40s'; name, tenant, scopes, models and "
-                             "expires_at may be given.",
+                             "There is no field '%.40s'; name, tenant, scopes, models, "
+                             "expires_at, max_budget and budget_duration may be given.",
                              name);
         if (rc < 0)
             return rc;

@@ -38,7 +38,8 @@ static void set_retry(struct exchange *x, const struct call_failure *f)
         (void)snprintf(text, sizeof(text), "%" PRId64, f->retry_after_ms);
         set_header(x, "retry-after-ms", text);
     }
-    if (!waiting_helps || f->retry_after_ms > 60000)
+    bool no_money = f->code && strcmp(f->code, CALL_NO_MONEY) == 0;
+    if (!waiting_helps || no_money || f->retry_after_ms > 60000)
         set_header(x, "x-should-retry", "false");
 }
 

@@ -93,8 +93,10 @@ int auth_caller(const struct auth_rules *rules, const struct exchange *x, struct
     }
     ret->weight = weight_of(rules->config, tenant);
     ret->provider_key = ret->key ? NULL : key;
-    if (ret->key)
+    if (ret->key) {
         memcpy(ret->models, ret->key->models, sizeof(ret->models));
+        memcpy(ret->key_id, ret->key->id, sizeof(ret->key_id));
+    }
     (void)snprintf(ret->tenant, sizeof(ret->tenant), "%s", tenant);
     return 0;
 }

@@ -20,6 +20,7 @@ struct caller {
     const char *provider_key;         /* borrowed from the exchange: to be passed on; NULL none */
     char models[ACCESS_MODELS_BYTES]; /* that the key may use (common/model_list.h); "" all. A copy,
                                          since a request may be read turns later, and a job's is */
+    char key_id[ACCESS_ID_BYTES];     /* a copy too; "" of an open service */
     const struct access_key *key; /* borrowed for this turn of the loop; NULL: an open service */
 };
 

@@ -190,8 +190,10 @@ int job_input_read(const char *text, size_t len, const struct caller *caller, st
                    struct call_failure *f)
 {
     struct error e;
-    *ret = (struct job_input){
-        .spec = {.tenant = caller->tenant, .weight = caller->weight, .models = caller->models}};
+    *ret = (struct job_input){.spec = {.tenant = caller->tenant,
+                                       .weight = caller->weight,
+                                       .models = caller->models,
+                                       .key = caller->key_id}};
     if (json_scan_check(text, len, &e) < 0) {
         call_failure_set(f, 400, "invalid_json", "The job is %.200s.", e.text);
         return -EINVAL;

@@ -1,3 +1,4 @@
+#include "api/client/cmd_costs.h"
 #include "api/client/cmd_jobs.h"
 #include "api/client/cmd_keys.h"
 #include "api/client/cmd_stats.h"
@@ -28,6 +29,7 @@ static const struct command {
     {"submit", cmd_submit, "give jobs to a running service"},
     {"jobs", cmd_jobs, "list, show, wait for or cancel jobs"},
     {"stats", cmd_stats, "show what waits, why and for how long"},
+    {"costs", cmd_costs, "show what was spent, saved and is left of budgets"},
     {"keys", cmd_keys, "list, make, rotate and remove access keys"},
     {"simulate", cmd_simulate, "run a metered stand-in for a provider"},
     {"tokens", cmd_tokens, "count the tokens of files"},

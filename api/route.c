@@ -56,6 +56,8 @@ static const struct route routes[] = {
     {"GET", "/v1/stats", route_stats, SCOPE_STATS},
     {"GET", "/v1/stats/history", route_stats_history, SCOPE_STATS},
     {"GET", "/v1/stats/stream", route_stats_stream, SCOPE_STATS},
+    {"GET", "/v1/costs", route_costs, SCOPE_STATS},
+    {"GET", "/v1/costs/budgets", route_budgets, SCOPE_STATS},
     {"GET", "/metrics", route_metrics, SCOPE_STATS},
     {"GET", "/v1/admin/keys", route_keys_list, SCOPE_ADMIN},
     {"POST", "/v1/admin/keys", route_keys_create, SCOPE_ADMIN},

@@ -81,6 +81,8 @@ void route_sessions_context(const struct route_request *r);
 void route_sessions_clear(const struct route_request *r);
 void route_sessions_delete(const struct route_request *r);
 void route_sessions_post(const struct route_request *r); /* route_session_post.c */
+void route_costs(const struct route_request *r);         /* route_costs.c */
+void route_budgets(const struct route_request *r);       /* route_budgets.c */
 void route_keys_list(const struct route_request *r);     /* route_keys.c */
 void route_keys_create(const struct route_request *r);
 void route_keys_get(const struct route_request *r);

@@ -75,8 +75,9 @@ static json_t *new_batch(const char *endpoint, const char *input, json_t *metada
         json_decref(batch);
         return NULL;
     }
-    return json_pack("{s:s, s:I, s:s, s:o}", "shape", "openai", "weight",
-                     (json_int_t)caller->weight, "models", caller->models, "batch", batch);
+    return json_pack("{s:s, s:I, s:s, s:s, s:o}", "shape", "openai", "weight",
+                     (json_int_t)caller->weight, "models", caller->models, "key", caller->key_id,
+                     "batch", batch);
 }
 
 static const char *read_batch(json_t *asked, const char **ret_input, const char **ret_endpoint)

@@ -102,7 +102,11 @@ static void submit_single(const struct route_request *r, const char *text, size_
 void route_jobs_retry(const struct route_request *r)
 {
     struct single *s = calloc(1, sizeof(*s));
-    struct job_retry retry = {r->id, r->caller.tenant, r->caller.models, r->caller.weight};
+    struct job_retry retry = {.id = r->id,
+                              .tenant = r->caller.tenant,
+                              .models = r->caller.models,
+                              .key = r->caller.key_id,
+                              .weight = r->caller.weight};
     struct call_failure f;
     if (!s || strlen(r->id) >= TICKET_ID_BYTES || service_is_draining(r->service)) {
         if (!s)

@@ -201,10 +201,10 @@ static void keep(struct record_ask *a, const char *input, json_int_t total,
 {
     json_int_t now_s = clock_wall_ms() / 1000;
     a->record = json_pack(
-        "{s:s, s:I, s:s, s:[i, i, i, i], s:{s:s, s:s, s:s, s:s, s:I, s:I, s:{s:I, s:i, s:i}}}",
-        "shape", "anthropic", "weight", (json_int_t)caller->weight, "models", caller->models,
-        "counts", 0, 0, 0, 0, "batch", "id", a->id, "endpoint", "/v1/messages", "input_file_id",
-        input, "status", "validating", "created_at", now_s, "expires_at",
+        "{s:s, s:I, s:s, s:s, s:[i, i, i, i], s:{s:s, s:s, s:s, s:s, s:I, s:I, s:{s:I, s:i, s:i}}}",
+        "shape", "anthropic", "weight", (json_int_t)caller->weight, "models", caller->models, "key",
+        caller->key_id, "counts", 0, 0, 0, 0, "batch", "id", a->id, "endpoint", "/v1/messages",
+        "input_file_id", input, "status", "validating", "created_at", now_s, "expires_at",
         now_s + (json_int_t)WINDOW_S, "request_counts", "total", total, "completed", 0, "failed",
         0);
     batch_ask_open(a, &shape);

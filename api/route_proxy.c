@@ -132,6 +132,9 @@ static void set_own_headers(struct proxied *p)
     set(x, "x-sluice-model", call_model(p->call));
     if (call_tool_calls_dropped(p->call) > 0)
         set_number(x, "x-sluice-tool-calls-dropped", call_tool_calls_dropped(p->call));
+    char cost[CALL_COST_BYTES];
+    if (call_cost_text(p->call, cost)) /* of a stream it is known at its end */
+        set(x, "x-sluice-cost", cost);
     set_limits(x, call_pool(p->call));
     const char *theirs = call_reply_header(p->call, "x-request-id");
     if (!*p->request_id) /* else it is echoed already */
@@ -493,6 +496,7 @@ static void begin_call(struct proxied *p, const struct session_facts *facts)
         .headers = headers.lines,
         .header_count = headers.count,
         .caller_key = p->caller.provider_key,
+        .key = p->caller.key_id,
         .models = p->caller.models,
         .tool_calls = p->options.caps_tools ? &p->options.tool_calls : NULL,
         .facts = facts,

@@ -21,6 +21,7 @@
 #include "scheduler/prompt/count.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/session.h"
+#include "scheduler/spending.h"
 #include "storage/calibration_store.h"
 #include "storage/history_store.h"
 #include "storage/instance.h"
@@ -295,11 +296,12 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     tally_init(&s->tally, options.seed);
     options.tally = &s->tally;
     options.http = s->http = http_client_new(s->base);
+    options.spending = service_make_spending(s, store.timeout_ms);
     s->presence = instance_new(s->base, s->link, s->instance);
     s->access = access_new(s->base, s->link);
     if (!s->store || !s->job_store || !s->session_store || !s->calibrations || !s->summaries ||
-        !s->history_store || !s->tally_store || !s->http || !s->presence || !s->access ||
-        access_configure(s->access, config) < 0) {
+        !s->history_store || !s->tally_store || !s->spending || !s->http || !s->presence ||
+        !s->access || access_configure(s->access, config) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
     }
@@ -458,6 +460,8 @@ static void stop(struct service *s)
         scheduler_stop(s->scheduler);
     instance_free(s->presence);
     s->presence = NULL;
+    if (s->spending)
+        spending_stop(s->spending);
     if (s->scheduler)
         flush(s);
     redis_link_free(s->channel);
@@ -484,6 +488,8 @@ void service_free(struct service *s)
         http_client_free(s->http);
     access_free(s->access);
     scheduler_free(s->scheduler);
+    spending_free(s->spending);
+    cost_store_free(s->costs);
     pool_store_free(s->store);
     job_store_free(s->job_store);
     session_store_free(s->session_store);

@@ -31,6 +31,7 @@ struct loop_lag;
 struct stats;
 struct access;
 struct batches;
+struct spending;
 
 struct service_options {
     const char *config_path; /* NULL: from the environment; read again on SIGHUP */
@@ -65,6 +66,7 @@ struct stats *service_stats(const struct service *s);
 struct history_store *service_history(const struct service *s);
 struct tally_store *service_tallies(const struct service *s);
 struct loop_lag *service_loop_lag(const struct service *s);
+struct spending *service_spending(const struct service *s);
 struct access *service_access(const struct service *s);
 const struct config *service_config(const struct service *s);
 const char *service_instance(const struct service *s);

@@ -3,6 +3,7 @@
  *
  *   service.c       its life: start, signals, reload, drain, end
  *   service_info.c  what routes may have of it
+ *   service_costs.c what money is counted with
  */
 #ifndef API_SERVICE_INTERNAL_H
 #define API_SERVICE_INTERNAL_H
@@ -46,6 +47,8 @@ struct service {
     struct history *history;
     struct loop_lag *loop_lag;
     struct access *access;
+    struct cost_store *costs;
+    struct spending *spending;
     struct record_store *records;
     struct batches *batches;
     struct event *on_term, *on_int, *on_hup, *drain_tick;
@@ -53,5 +56,8 @@ struct service {
     bool draining;
     int exit_code;
 };
+
+/* service_costs.c; NULL: no memory. s->access may be made later. */
+struct spending *service_make_spending(struct service *s, int timeout_ms);
 
 #endif

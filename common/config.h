@@ -49,6 +49,12 @@ struct config_tool_calls { /* caps, CONFIG_ABSENT when not set; see scheduler/pr
     enum config_tool_mode mode; /* unset: drop */
 };
 
+/* US dollars for a million tokens, as they were written; input and output NULL: not given. */
+struct config_price {
+    char *input, *output;
+    char *cached_input, *cache_write; /* NULL: as input */
+};
+
 struct config_model {
     char *name;           /* exact, or a pattern with one '*' at its end */
     char *upstream_model; /* what the provider calls it; NULL: as the request does */
@@ -63,6 +69,7 @@ struct config_model {
     struct config_tool_calls tool_calls;
     char *trim;                /* how requests are trimmed: a name; NULL: only to fit */
     int64_t min_output_tokens; /* shrinking goes no lower; default 256 */
+    struct config_price price;
 };
 
 /* A way of trimming with a name; CONFIG_ABSENT: as the preset, or the strategies' default. */
@@ -103,14 +110,17 @@ struct config_tenant {
     char *trim; /* goes before the model's; NULL: none of its own */
     /* Its own, in each pool, beside the pool's; algorithm is not used. */
     struct config_limits limits;
-    double max_share;  /* of each limit of a pool; 0: not limited */
-    int64_t max_queue; /* requests that wait in a pool; CONFIG_ABSENT */
+    double max_share;      /* of each limit of a pool; 0: not limited */
+    int64_t max_queue;     /* requests that wait in a pool; CONFIG_ABSENT */
+    char *max_budget;      /* US dollars; NULL: no budget */
+    char *budget_duration; /* common/period.h; NULL: for ever */
 };
 
 struct config_key {
     char *sha256; /* 64 hex digits; a plain `key:` is hashed while loading and wiped */
     char *tenant; /* default: "default" */
     char *scopes; /* "proxy,jobs"; NULL: all */
+    char *max_budget, *budget_duration; /* as a tenant has them */
 };
 
 struct config {
@@ -140,6 +150,10 @@ struct config {
         int64_t ttl_s;      /* summaries are kept; default 86400 */
         int64_t max_tokens; /* of a summary; default 1024 */
     } summaries;
+    struct {
+        char *alert_usd; /* in a calendar month, over all; "0": none. Default 100 */
+        struct config_price default_price;
+    } costs;
     struct config_provider *providers;
     size_t provider_count;
     struct {

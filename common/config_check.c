@@ -407,6 +407,29 @@ static int check_tls(const struct check *k, const struct config *c)
                            c->tls.key ? "certificate" : "key");
 }
 
+static int check_budget(const struct check *k, const struct yaml_tree *at, const char *max_budget,
+                        const char *duration)
+{
+    if (max_budget || !duration)
+        return 0;
+    return yaml_tree_error(k->name, key_of(at, "budget_duration"), -EINVAL, k->e,
+                           "budget_duration does nothing without max_budget");
+}
+
+static int check_budgets(const struct check *k, const struct config *c)
+{
+    const struct yaml_tree *list = yaml_tree_get(k->root, "tenants");
+    const struct yaml_tree *at = list ? list->first : NULL;
+    int err = 0;
+    for (size_t i = 0; i < c->tenant_count && !err; i++, at = at ? at->next : NULL)
+        err = check_budget(k, at, c->tenants[i].max_budget, c->tenants[i].budget_duration);
+    list = yaml_tree_get(yaml_tree_get(k->root, "auth"), "keys");
+    at = list ? list->first : NULL;
+    for (size_t i = 0; i < c->auth.key_count && !err; i++, at = at ? at->next : NULL)
+        err = check_budget(k, at, c->auth.keys[i].max_budget, c->auth.keys[i].budget_duration);
+    return err;
+}
+
 static int check_service(const struct check *k, const struct config *c)
 {
     if (!c->auth.key_count && !config_text_is_loopback(c->listen))
@@ -433,6 +456,8 @@ int config_check(const char *name, const struct yaml_tree *root, const struct co
         err = check_keys(&k, c);
     if (!err)
         err = check_tenants(&k, c);
+    if (!err)
+        err = check_budgets(&k, c);
     if (!err)
         err = check_providers(&k, c);
     if (!err)

@@ -1,6 +1,7 @@
 #include "common/config_table.h"
 
 #include "common/config.h"
+#include "common/config_cost.h"
 #include "common/config_rows.h"
 #include "common/config_text.h"
 #include "common/limits.h"
@@ -86,6 +87,7 @@ static const struct config_row key_rows[] = {
      .most = 64,
      .accept = config_text_scopes,
      .help = "of proxy, jobs, permits, stats, admin, parted by commas; left out: all"},
+    CONFIG_BUDGET_ROWS(config_key),
 };
 static const struct config_section key_section = {
     .path = "auth.keys[]", .size = sizeof(struct config_key), COUNT(key_rows), key_rows};
@@ -183,6 +185,7 @@ static const struct config_row tenant_rows[] = {
      .unit = "requests",
      .help = "of it that wait in a pool; one more is refused with 429"},
     TRIM_ROW(config_tenant),
+    CONFIG_BUDGET_ROWS(config_tenant),
 };
 static const struct config_section tenant_section = {
     .path = "tenants[]", .size = sizeof(struct config_tenant), COUNT(tenant_rows), tenant_rows};
@@ -275,6 +278,10 @@ static const struct config_row model_rows[] = {
     TRIM_ROW(config_model),
     INTEGER(config_model, min_output_tokens, "min_output_tokens", RANGE(1, CONFIG_MAX_LIMIT, 256),
             "tokens", "a request that does not fit is never left with fewer to answer"),
+    {.key = "price",
+     .type = CONFIG_SECTION,
+     .of = &config_cost_price,
+     .help = "what it costs; left out: as the built-in table has it"},
 };
 const struct config_section config_table_model = {.path = "providers[].models[]",
                                                   .size = sizeof(struct config_model),
@@ -510,6 +517,7 @@ static const struct config_row rows[] = {
      .type = CONFIG_SECTION,
      .of = &config_table_tls,
      .help = "of the listener; left out: it is plain"},
+    {.key = "costs", .type = CONFIG_SECTION, .of = &config_cost_costs, .help = "in money"},
     {.key = "http", .type = CONFIG_SECTION, .of = &http_section, .help = "towards clients"},
     {.key = "queue", .type = CONFIG_SECTION, .of = &queue_section, .help = "waiting"},
     {.key = "jobs", .type = CONFIG_SECTION, .of = &jobs_section, .help = "durable jobs"},

@@ -1,6 +1,10 @@
 #include "common/config_text.h"
 
+#include "common/money.h"
+#include "common/period.h"
+
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +63,32 @@ const char *config_text_scopes(const char *text)
         text += len;
     }
     return count > 0 ? NULL : "must name at least one of proxy, jobs, permits, stats, admin";
+}
+
+const char *config_text_money(const char *text)
+{
+    int64_t nano;
+    int rc = money_parse(text, &nano);
+    if (rc == -ERANGE)
+        return "must be at most 1000000000 US dollars";
+    return rc < 0 ? "must be US dollars such as 10 or 2.50, with at most nine decimals" : NULL;
+}
+
+const char *config_text_price(const char *text)
+{
+    int64_t nano;
+    if (money_parse(text, &nano) < 0 || nano % 1000 != 0 || nano > 1000000 * MONEY_DOLLAR)
+        return "must be US dollars for a million tokens such as 2.50, with at most six decimals";
+    return NULL;
+}
+
+const char *config_text_period(const char *text)
+{
+    struct period p;
+    if (!*text || period_parse(text, &p) < 0)
+        return "must be a number and one of s, m, h, d or mo, such as 30d or 1mo, of at most ten "
+               "years";
+    return NULL;
 }
 
 const char *config_text_line(const char *text)

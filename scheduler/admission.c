@@ -166,6 +166,7 @@ bool admission_check(struct scheduler *s, const struct call_spec *spec, admissio
     }
     *p = (struct probe){.max_wait_ms = spec->max_wait_ms, .fn = fn, .arg = arg};
     asked.unfit = asked.for_permit ? NULL : &p->unfit;
+    asked.unpaid = &p->unfit;
     p->call = call_new(s, &asked, &no_sink, NULL, failure);
     if (!p->call) {
         free(p);

@@ -177,6 +177,7 @@ static void let_go(struct call *c)
 static void take_unsent(struct call *c)
 {
     c->outcome = (struct retry_plan){.unsent = c->transfer && !http_transfer_sent(c->transfer)};
+    c->left = c->transfer && !c->transfer_done && !c->outcome.unsent;
 }
 
 void call_succeed(struct call *c)
@@ -356,6 +357,7 @@ void call_start_granted(struct call *c, const struct store_grant *grant,
         log_write(LOG_ERROR, "no memory to index a job", "id", c->held.id, NULL);
     c->held.fence = c->last_fence = grant->fence;
     pool_agent_hold(c->pool->agent, &c->held);
+    call_reserve_cost(c);
     call_enter(c, CALL_SENDING);
     if (!call_leave_home(c))
         send_request(c);
@@ -373,6 +375,7 @@ void call_free(struct list *grave)
 {
     struct call *c = LIST_ITEM(grave, struct call, grave);
     call_drop_order(c);
+    call_release_cost(c);
     if (c->timer)
         event_free(c->timer);
     if (c->pool)
@@ -425,7 +428,9 @@ struct call *call_new(struct scheduler *s, const struct call_spec *spec,
                          spec->header_count, CALL_MAX_HEADERS);
         goto fail;
     }
-    if (!c->timer || call_copy_spec(c, spec) < 0 || call_read(c, failure) < 0)
+    (void)snprintf(c->money.key, sizeof(c->money.key), "%s", spec->key ? spec->key : "");
+    if (!c->timer || call_copy_spec(c, spec) < 0 || call_read(c, failure) < 0 ||
+        call_check_budget(c, failure) < 0)
         goto fail;
     key_new_id(pool_agent_pool(c->pool->agent)->hash, c->held.id);
     if (scheduler_add_call(s, c, c->held.id) < 0)

@@ -30,6 +30,9 @@ struct call_failure {
     int64_t retry_after_ms; /* -1: none */
 };
 
+#define CALL_NO_MONEY   "budget_exceeded" /* code of a 429 that waiting a moment does not mend */
+#define CALL_MONEY_HELD "budget_reserved" /* and of one that it does */
+
 void call_failure_set(struct call_failure *f, int status, const char *code, const char *format, ...)
     PRINTF_AT(4, 5);
 int call_fail_memory(struct call_failure *f); /* 503 that says so; -ENOMEM */
@@ -56,6 +59,7 @@ struct call_spec {
     const char *tenant;
     int64_t weight;
     const char *models; /* the caller may use these (common/model_list.h); NULL all; copied */
+    const char *key;    /* id of the caller's access key; NULL none; copied */
     enum pool_class class;
     bool class_given;                  /* beside the body, whose own priority says nothing then */
     int64_t max_wait_ms;               /* in the queue, all attempts together */
@@ -83,6 +87,7 @@ struct call_spec {
     /* Of a call that is only looked at (scheduler/admission.h) and never started: why the model
      * cannot take it in any form, which fails no other stage. Its status stays 0 when it can. */
     struct call_failure *unfit;
+    struct call_failure *unpaid; /* the same of a budget that is used up */
 };
 
 /* Reads and routes the request. NULL with *failure set when it cannot be served. */
@@ -152,6 +157,25 @@ int64_t call_input_bytes(const struct call *c); /* of its text */
 const struct config_provider *call_provider(const struct call *c);
 int64_t call_attempts(const struct call *c); /* requests sent to the provider so far */
 const struct wire_usage *call_usage(const struct call *c);
+const char *call_key(const struct call *c); /* id of the caller's access key; "" none */
+/* What it cost so far as is known: as soon as its usage is, which is before the sink's start for an
+ * answer that is taken whole, and at its end for a stream. */
+struct call_bill {
+    bool known;     /* tokens were used, and how many is told or estimated */
+    bool priced;    /* else cost says nothing */
+    bool estimated; /* it was cut off, or the provider told no usage */
+    int64_t pico;   /* scheduler/price/price.h */
+};
+void call_bill(const struct call *c, struct call_bill *ret);
+/* For people and machines: "0.000123" US dollars; NULL: not priced, or its usage was not told. */
+#define CALL_COST_BYTES 32
+const char *call_cost_text(const struct call *c, char out[CALL_COST_BYTES]);
+/* The same for a log: "0.00" when nothing was used, "unknown" when it is not priced. */
+const char *call_cost_word(const struct call *c, char out[CALL_COST_BYTES]);
+/* For records: {"input_tokens",…,"cost_usd"} as JSON, cost_usd null when it is not priced; NULL
+ * when the provider told no usage. */
+#define CALL_USAGE_BYTES 192
+const char *call_usage_json(const struct call *c, char out[CALL_USAGE_BYTES]);
 /* How it came to its answer: {model, asked_model, pool, queue_ms, limit, whose, failed_attempts},
  * as JSON; "" without memory. Borrowed until the call goes on. */
 const char *call_explain(struct call *c);

@@ -35,6 +35,7 @@ void call_count_end(struct call *c, enum pool_counter counter)
     struct pool_stats *stats = pool_agent_stats(c->pool->agent);
     pool_stats_add(stats, counter, 1);
     pool_stats_add(stats, COUNT_tool_calls_dropped, c->tools.filter.dropped);
+    call_count_cost(c);
     if (counter == COUNT_expired)
         pool_details_bound(&stats->details, DECISION_expired, c->binding);
     if (counter == COUNT_succeeded && c->fit.trimmed > c->fit.spent)

@@ -71,6 +71,7 @@ void call_given_end(struct call *c, const struct wire_usage *usage)
     c->given.giver = NULL;
     if (usage)
         c->usage = *usage;
+    call_count_saved(c, usage);
     call_count_given(c, good ? COUNT_succeeded : COUNT_failed);
     call_enter(c, CALL_DONE);
     c->sink.end(c->arg);

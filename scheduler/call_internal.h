@@ -17,6 +17,7 @@
  *   call_log.c        what the log says of it
  *   call_note.c       attempts that failed
  *   call_record.c     what its ticket's record tells of it at its end
+ *   call_cost.c       what it costs, and budgets
  *   call_info.c       what others may see of it
  */
 #ifndef SCHEDULER_CALL_INTERNAL_H
@@ -29,6 +30,7 @@
 #include "scheduler/news.h"
 #include "scheduler/provider/sse.h"
 #include "scheduler/retry.h"
+#include "scheduler/spending.h"
 #include "scheduler/summaries.h"
 
 #include <event2/util.h>
@@ -53,7 +55,7 @@ enum call_place {
 /* Texts of a record, until a settle has copied them. */
 struct call_record {
     char created[CALL_NUMBER_BYTES], input[CALL_NUMBER_BYTES], ttl[CALL_NUMBER_BYTES];
-    char code[CALL_NUMBER_BYTES], usage[128];
+    char code[CALL_NUMBER_BYTES], usage[CALL_USAGE_BYTES];
     struct buf error;
 };
 
@@ -67,6 +69,13 @@ struct call_fit {
     bool shrunk;               /* as it would not have fitted */
     unsigned forms;            /* tried so far */
     int64_t spent;             /* tokens that a summary for it took */
+};
+
+struct call_money {
+    char key[COST_KEY_BYTES]; /* id of the caller's access key; "" none */
+    int64_t reserved;         /* nano-dollars, of the budgets below */
+    struct spending_limit held[SPENDING_MAX_LIMITS];
+    size_t held_count;
 };
 
 struct call {
@@ -100,6 +109,7 @@ struct call {
     bool ordered; /* a summary: it is asked for once only */
     void (*on_ready)(void *arg, const struct call_failure *failure);
     void *ready_arg;
+    struct call_money money;
     struct profile_estimate estimate;
     int64_t cost[POOL_MAX_DIMS];
     int64_t fair_cost;
@@ -161,6 +171,7 @@ struct call {
     int64_t accrued, accrued_us; /* output that was told, and when */
     int64_t attempts, refusals;  /* that count, and those that only wait */
     int64_t sends;               /* transfers of this call */
+    bool left;                   /* it was stopped while its request was at the provider */
     int64_t sent_us, first_us;
     struct news news;          /* of the last transfer */
     struct retry_plan outcome; /* of the last transfer: what its settle says */
@@ -223,6 +234,15 @@ void call_measure(struct call *c);
 /* It would be granted late_ms too late, by this limit: makes it smaller by so much. False: it
  * cannot, and is as it was. */
 bool call_fit_sooner(struct call *c, const char *dim, int64_t late_ms) MUST_CHECK;
+
+/* call_cost.c */
+/* 429 where a budget of its tenant or key is used up. */
+int call_check_budget(struct call *c, struct call_failure *failure) MUST_CHECK;
+void call_reserve_cost(struct call *c); /* while it waits and runs; again: nothing more */
+void call_release_cost(struct call *c);
+void call_count_cost(struct call *c); /* at its end, once */
+/* At the end of one that was given another's answer: what that would have cost is saved. */
+void call_count_saved(struct call *c, const struct wire_usage *usage);
 
 /* call_route.c */
 int call_route(struct call *c, struct call_failure *failure) MUST_CHECK;

@@ -40,7 +40,7 @@ static void ids(const struct call *c, struct trace *t)
 
 void call_log(struct call *c, const char *what, int status, const char *request_id)
 {
-    char n[NUMBERS][LOG_NUMBER_BYTES], cut[CALL_CUT_BYTES];
+    char n[NUMBERS][LOG_NUMBER_BYTES], cut[CALL_CUT_BYTES], cost[CALL_COST_BYTES];
     struct trace trace;
     bool own;
     if (!log_enabled(LOG_INFO))
@@ -79,5 +79,5 @@ void call_log(struct call *c, const char *what, int status, const char *request_
               "tokens_reserved", n[N_RESERVED], "tokens_in", n[N_IN], "tokens_out", n[N_OUT],
               "tokens_cached", n[N_CACHED], "tokens_trimmed", n[N_TRIMMED], "trim",
               trimmed ? trimmed : "", "max_tokens_lowered", n[N_MAX], "tool_calls_dropped",
-              n[N_DROPPED], NULL);
+              n[N_DROPPED], "cost_usd", call_cost_word(c, cost), NULL);
 }

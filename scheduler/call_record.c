@@ -61,7 +61,6 @@ static void add_error(struct call *c, const struct call_failure *f)
 size_t call_record(struct call *c, const struct call_failure *failure, struct store_field *out)
 {
     struct call_record *r = &c->record;
-    const struct wire_usage *u = call_usage(c);
     int64_t age_ms = (clock_mono_us() - c->born_us) / 1000;
     int64_t ttl_s = c->plan->config->jobs.call_ttl_s;
     size_t n = 0;
@@ -76,13 +75,8 @@ size_t call_record(struct call *c, const struct call_failure *failure, struct st
         out[n++] = number("kt", ttl_s * 1000, r->ttl);
     if (c->status > 0 && !failure)
         out[n++] = number("rc", c->status, r->code);
-    if (u->known) {
-        (void)snprintf(r->usage, sizeof(r->usage),
-                       "{\"input_tokens\":%" PRId64 ",\"output_tokens\":%" PRId64
-                       ",\"cached_tokens\":%" PRId64 "}",
-                       u->input, u->output, u->cache_read);
+    if (call_usage_json(c, r->usage))
         out[n++] = text("us", r->usage);
-    }
     if (failure) {
         add_error(c, failure);
         if (!r->error.failed)

@@ -339,6 +339,7 @@ static void on_ready(void *arg, const struct call_failure *failure)
 void call_start(struct call *c)
 {
     c->starting = true;
+    call_reserve_cost(c);
     if (call_is_ready(c))
         on_ready(c, NULL);
     else

@@ -1,14 +1,10 @@
 #include "scheduler/call_internal.h"
 
-#include "scheduler/price/price.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define COST_MOST (1000 * PRICE_DOLLAR)
 
 static void find_caps(const struct call *c, struct config_tool_calls *caps)
 {
@@ -164,32 +160,13 @@ int64_t call_tool_calls_dropped(const struct call *c)
     return c->tools.filter.dropped;
 }
 
-/* A gateway may give models names of its own; then the one that was asked for tells. */
-static bool find_cost(const struct call *c, const struct wire_usage *u, int64_t *ret)
-{
-    const struct price_table *prices = scheduler_prices(c->sched);
-    const char *upstream = c->row->upstream_model;
-    struct price price;
-    struct price_usage usage = {.input = u->input,
-                                .cache_read = u->cache_read,
-                                .cache_write = u->cache_write,
-                                .output = u->output};
-    if (!(upstream && price_find(prices, c->provider->name, upstream, &price)) &&
-        !price_find(prices, c->provider->name, c->model, &price))
-        return false;
-    *ret = price_cost(&price, &usage);
-    if (*ret > COST_MOST) /* a sum of these never overflows in Redis */
-        *ret = COST_MOST;
-    return true;
-}
-
 void call_session_delta(const struct call *c, struct session_delta *ret)
 {
     const struct call_tools *tools = &c->tools;
     const struct wire_usage *u = call_usage(c);
     bool called = tools->filter.passed > 0;
-    int64_t cost = 0;
-    bool priced = u->known && find_cost(c, u, &cost);
+    struct call_bill bill;
+    call_bill(c, &bill);
     *ret = (struct session_delta){
         .calls = tools->filter.passed,
         .dropped = tools->filter.dropped,
@@ -198,8 +175,8 @@ void call_session_delta(const struct call *c, struct session_delta *ret)
         .trims = c->fit.trimmed > 0,
         .saved = c->fit.trimmed,
         .spent = c->fit.spent,
-        .cost = cost,
-        .priced = priced,
+        .cost = bill.priced ? bill.pico : 0,
+        .priced = bill.priced,
         .turn = tools->count.turn,
         .iterations = tools->count.iterations + called,
     };

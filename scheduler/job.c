@@ -286,6 +286,8 @@ static void submit(struct submission *s)
         fields[n++] = field("ry", s->retry_of, strlen(s->retry_of));
     if (*s->trace)
         fields[n++] = field("tp", s->trace, strlen(s->trace));
+    if (*call_key(s->call))
+        fields[n++] = field("ky", call_key(s->call), strlen(call_key(s->call)));
     if (s->metadata)
         fields[n++] = field("md", s->metadata, strlen(s->metadata));
     t.id = s->id;
@@ -396,6 +398,7 @@ static struct call *check(struct jobs *j, const struct job_spec *spec, struct ca
         .tenant = spec->tenant,
         .weight = spec->weight,
         .models = spec->models,
+        .key = spec->key,
         .class = spec->class,
         .class_given = spec->class_given,
         .is_job = true,

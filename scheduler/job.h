@@ -62,6 +62,7 @@ struct job_spec {
     int64_t weight;
     const char *trace;  /* traceparent for the provider; "" or NULL none; kept with the job */
     const char *models; /* as of struct call_spec; kept with the job, for its fallbacks */
+    const char *key;    /* as well */
     enum pool_class class;
     bool class_given;            /* else a priority inside the body holds */
     int64_t deadline_ms;         /* from now; 0 none */
@@ -82,7 +83,7 @@ void job_cancel(struct jobs *j, const char *tenant, const char *id, job_fn fn, v
  * 409; fn as of job_submit(). */
 struct job_retry {
     const char *id, *tenant;
-    const char *models; /* as of struct job_spec: of whoever asks */
+    const char *models, *key; /* as of struct job_spec: of whoever asks */
     int64_t weight;
 };
 void job_retry(struct jobs *j, const struct job_retry *retry, job_fn fn, void *arg);

@@ -16,7 +16,7 @@ struct again {
     int64_t weight;
     char id[TICKET_ID_BYTES];
     char tenant[TENANT_NAME_BYTES + 1];
-    char *models;
+    char *models, *key;
     job_fn fn;
     void *arg;
 };
@@ -26,6 +26,7 @@ static void again_end(struct again *a, const struct call_failure *f)
     if (f)
         a->fn(a->arg, NULL, false, f);
     free(a->models);
+    free(a->key);
     free(a);
 }
 
@@ -59,6 +60,7 @@ static void submit_again(struct again *a, const struct store_turn *turn)
         .tenant = a->tenant,
         .weight = a->weight,
         .models = a->models,
+        .key = a->key,
         .class = (enum pool_class)reply_int(reply_at(turn->items, PEEK_WORDS + F_CLASS), 0),
         .class_given = true,
         .retry_of = a->id,
@@ -112,13 +114,19 @@ void job_retry(struct jobs *j, const struct job_retry *retry, job_fn fn, void *a
     struct store_pool *pool = job_pool(j, retry->id);
     struct again *a = pool ? calloc(1, sizeof(*a)) : NULL;
     struct call_failure f;
-    if (a)
+    if (a) {
         a->models = strdup(retry->models ? retry->models : "");
-    if (!a || !a->models) {
+        a->key = strdup(retry->key ? retry->key : "");
+    }
+    if (!a || !a->models || !a->key) {
         if (pool)
             call_failure_set(&f, 503, "out_of_memory", "Sluice is out of memory.");
         else
             job_not_found(&f, retry->id);
+        if (a) {
+            free(a->models);
+            free(a->key);
+        }
         free(a);
         fn(arg, NULL, false, &f);
         return;

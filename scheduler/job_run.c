@@ -9,7 +9,7 @@
 #include <string.h>
 
 static const char *const fields[] = {"ep", "rq",     "ten", "w",  "cl", "tr", "at", "t0",
-                                     "t1", "cancel", "bd",  "xp", "sh", "ml", "tp"};
+                                     "t1", "cancel", "bd",  "xp", "sh", "ml", "tp", "ky"};
 enum {
     F_EP,
     F_REQUEST,
@@ -26,6 +26,7 @@ enum {
     F_SHRUNK,
     F_MODELS,
     F_TRACE,
+    F_KEY,
     F_COUNT
 };
 _Static_assert(sizeof(fields) / sizeof(fields[0]) == F_COUNT, "one place for each field");
@@ -40,8 +41,8 @@ struct run {
     struct store_grant grant;
     struct call *call;
     bool cancelled; /* before the call was made */
-    struct buf body, usage, error;
-    char code[16], tries[16];
+    struct buf body, error;
+    char code[16], tries[16], usage[CALL_USAGE_BYTES];
 };
 
 static void run_free(struct run *r)
@@ -52,7 +53,6 @@ static void run_free(struct run *r)
         scheduler_count_job(r->jobs->scheduler, -1);
     }
     buf_release(&r->body);
-    buf_release(&r->usage);
     buf_release(&r->error);
     free(r);
 }
@@ -81,7 +81,6 @@ static size_t on_result(void *arg, const struct call_failure *failure, struct st
 {
     struct run *r = arg;
     size_t n = 0;
-    const struct wire_usage *u = call_usage(r->call);
     (void)snprintf(r->tries, sizeof(r->tries), "%" PRId64, call_tries(r->call));
     out[n++] = (struct store_field){"tr", r->tries, strlen(r->tries)};
     const char *decision = call_decision(r->call);
@@ -97,14 +96,8 @@ static size_t on_result(void *arg, const struct call_failure *failure, struct st
         out[n++] = (struct store_field){"er", r->error.data, r->error.len};
         return n;
     }
-    if (u->known) {
-        buf_clear(&r->usage);
-        (void)buf_addf(&r->usage,
-                       "{\"input_tokens\":%" PRId64 ",\"output_tokens\":%" PRId64
-                       ",\"cached_tokens\":%" PRId64 "}",
-                       u->input, u->output, u->cache_read);
-        out[n++] = (struct store_field){"us", r->usage.data, r->usage.len};
-    }
+    if (call_usage_json(r->call, r->usage))
+        out[n++] = (struct store_field){"us", r->usage, strlen(r->usage)};
     if (call_status(r->call) > 0) {
         (void)snprintf(r->code, sizeof(r->code), "%d", call_status(r->call));
         out[n++] = (struct store_field){"rc", r->code, strlen(r->code)};
@@ -197,6 +190,7 @@ static void begin(struct run *r, const struct store_turn *turn)
         .tenant = text_at(turn, F_TENANT, NULL),
         .weight = int_at(turn, F_WEIGHT, 1),
         .models = text_at(turn, F_MODELS, NULL),
+        .key = text_at(turn, F_KEY, NULL),
         .class = (enum pool_class)int_at(turn, F_CLASS, 1),
         .max_wait_ms = INT64_MAX / 4,
         .headers = &trace,
@@ -228,7 +222,9 @@ static void begin(struct run *r, const struct store_turn *turn)
     };
     past.explained = text_at(turn, F_EXPLAINED, &past.explained_len);
     r->call = call_new(r->jobs->scheduler, &spec, &sink, r, &f);
-    if (!r->call)
+    if (!r->call && f.code && strcmp(f.code, CALL_MONEY_HELD) == 0)
+        hand_back(r, TICKET_QUEUED); /* until what runs has ended and tells what is left */
+    else if (!r->call)
         fail_run(r, &f);
     else
         call_start_granted(r->call, &r->grant, &past);
@@ -260,7 +256,6 @@ void job_run(void *arg, struct pool_agent *agent, const struct store_grant *gran
     }
     *r = (struct run){.jobs = j, .agent = agent, .grant = *grant};
     buf_init(&r->body, UPSTREAM_MAX_BODY_BYTES);
-    buf_init(&r->usage, NOTE_BYTES);
     buf_init(&r->error, NOTE_BYTES);
     list_init(&r->link);
     list_add_last(&j->runs, &r->link);

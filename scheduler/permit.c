@@ -296,7 +296,7 @@ static void on_submitted(void *arg, struct store_pool *pool, const struct store_
 static void submit(struct permit *p)
 {
     struct store_ticket t;
-    struct store_field fields[6];
+    struct store_field fields[7];
     const struct profile_estimate *e = call_estimate(p->call);
     const char *path = wire_path(call_endpoint(p->call)), *model = call_model(p->call);
     char estimate[NUMBER_BYTES * 4], ttl[NUMBER_BYTES], asked[NUMBER_BYTES];
@@ -312,6 +312,7 @@ static void submit(struct permit *p)
     fields[3] = (struct store_field){"est", estimate, strlen(estimate)};
     fields[4] = (struct store_field){"tl", ttl, strlen(ttl)};
     fields[5] = (struct store_field){"cr", asked, strlen(asked)};
+    fields[6] = (struct store_field){"ky", call_key(p->call), strlen(call_key(p->call))};
     t.id = p->id;
     t.lease_ms = p->ttl_ms;
     t.fields = fields;

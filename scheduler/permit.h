@@ -10,7 +10,7 @@
  *
  * Fields that a permit keeps in its record beside those of storage/lua/lib.lua:
  *   ten tenant    mdl model     pe endpoint path    est "INPUT OUTPUT MAX_OUTPUT BYTES" reserved
- *   tl ttl, ms    cr asked at, wall ms
+ *   tl ttl, ms    cr asked at, wall ms    ky id of the access key that asked for it; "" none
  * and from its settlement:
  *   fp "INPUT OUTPUT CACHED STATUS OUTCOME", where INPUT is -1 when the usage was not told
  *
@@ -50,6 +50,7 @@ struct permit_record {
     const char *id;
     enum permit_status status;
     const char *tenant, *model, *endpoint, *pool;
+    const char *key; /* that asked for it; "" none */
     int64_t left_ms; /* of its lease, while granted */
     int64_t ttl_ms;
     int64_t asked_ms; /* wall clock */

@@ -32,6 +32,7 @@ struct work {
     char *text;
     struct wire_answer answer; /* judged of result, as usage and fingerprint are */
     struct wire_usage usage;
+    struct permit_whose whose;
     char fingerprint[FINGERPRINT_BYTES];
     permit_fn fn;
     void *arg;
@@ -166,6 +167,7 @@ static void count_settle(struct work *w)
     quantile_add(&w->pool->output, w->usage.output);
     pool_stats_add(stats, COUNT_tokens_input, w->usage.input);
     pool_stats_add(stats, COUNT_tokens_output, w->usage.output);
+    permit_count_cost(w->all->scheduler, &w->whose, &w->usage);
 }
 
 static enum wire_endpoint endpoint_of(const struct permit_record *r)
@@ -235,6 +237,7 @@ static void settle(struct work *w, const struct permit_record *r)
     char news[STORE_NEWS_BYTES];
     judge(w, r);
     const struct wire_usage *u = &w->usage;
+    permit_whose_read(r, w->pool, &w->whose);
     struct store_field field = {"fp", w->fingerprint, strlen(w->fingerprint)};
     struct profile_usage used = {.input = u->input,
                                  .cache_read = u->cache_read,

@@ -8,8 +8,20 @@
 
 /* What is read of a record, in this order behind the three words of the script, and behind them
  * the cost of each dimension. */
-static const char *const fields[] = {"ten", "mdl", "pe", "est", "tl", "cr", "t0", "t1", "fp"};
-enum { F_TENANT, F_MODEL, F_ENDPOINT, F_ESTIMATE, F_TTL, F_ASKED, F_T0, F_T1, F_RESULT, F_COUNT };
+static const char *const fields[] = {"ten", "mdl", "pe", "est", "tl", "cr", "t0", "t1", "fp", "ky"};
+enum {
+    F_TENANT,
+    F_MODEL,
+    F_ENDPOINT,
+    F_ESTIMATE,
+    F_TTL,
+    F_ASKED,
+    F_T0,
+    F_T1,
+    F_RESULT,
+    F_KEY,
+    F_COUNT
+};
 _Static_assert(sizeof(fields) / sizeof(fields[0]) == F_COUNT, "one place for each field");
 #define LOOK_WORDS 3
 
@@ -94,6 +106,7 @@ bool permit_read(const struct store_turn *turn, struct pool_view *pool, const ch
         .tenant = text_at(turn, F_TENANT),
         .model = text_at(turn, F_MODEL),
         .endpoint = text_at(turn, F_ENDPOINT),
+        .key = text_at(turn, F_KEY),
         .pool = ret->pool,
         .left_ms = left_ms > 0 ? left_ms : 0,
         .ttl_ms = int_at(turn, F_TTL),

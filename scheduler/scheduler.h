@@ -26,6 +26,7 @@ struct call;
 struct gauge;
 struct price_table;
 struct scheduler;
+struct spending;
 struct summaries;
 struct summary_store;
 struct tally;
@@ -36,6 +37,7 @@ struct scheduler_options {
     struct job_store *jobs;
     struct summary_store *summaries;        /* NULL: they are kept in memory only */
     struct calibration_store *calibrations; /* NULL: what is learned of counts stays here */
+    struct spending *spending;              /* NULL: no money is counted */
     struct http_client *http;
     struct tally *tally; /* NULL: nobody wants to know of tenants and models */
     const char *instance;

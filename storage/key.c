@@ -4,6 +4,7 @@
 #include "common/rand.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -147,4 +148,14 @@ bool key_id_hash(const char *id, char ret[POOL_HASH_BYTES])
         return false;
     (void)snprintf(ret, POOL_HASH_BYTES, "%.8s", digits);
     return true;
+}
+
+struct key key_cost_day(const char *date)
+{
+    return make("sluice:{cost}:d:%s", date);
+}
+
+struct key key_cost_budget(const char *who, int64_t start_s)
+{
+    return make("sluice:{cost}:b:%zu:%s:%" PRId64, strlen(who), who, start_s);
 }

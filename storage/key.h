@@ -27,6 +27,9 @@
  *   sluice:SET:T         HASH id -> JSON record of a tenant's files, batches, or cancels of
  * batches; SET "open", without a tenant: batches that are not at their end -> tenant. Owner: who
  * made it; removed by its DELETE. sluice:lease:ID      who runs a batch. TTL 5 s, renewed by it.
+ *   sluice:{cost}:d:DAY    HASH what was spent on a day (storage/cost_store.h). TTL: 400 days.
+ *   sluice:{cost}:b:W:S    HASH what a budget W has spent since S. TTL: a day behind the end of its
+ *                        period; without an end: 400 days from the last change.
  *   sluice:access        HASH id -> record of an access key (see storage/access_store.h). Owner:
  *                        who administers them; never removed by itself.
  *   sluice:access:changed channel: load the access keys again
@@ -43,6 +46,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define KEY_BYTES          320
 #define KEY_POOLS          "sluice:pools"
@@ -69,6 +73,9 @@ struct key key_summary(const char *tenant, const char *digest); /* hex */
 struct key key_history(const char *tenant, const char *part);
 struct key key_tally(const char *kind);
 struct key key_records(const char *set, const char *tenant);
+struct key key_cost_day(const char *date); /* "2026-11-21" */
+/* who: "all", or of one letter and a name: "t:NAME" of a tenant, "k:ID" of an access key */
+struct key key_cost_budget(const char *who, int64_t start_s);
 struct key key_lease(const char *id);
 struct key key_instance(const char *instance);
 struct key key_instance_channel(const char *instance);

@@ -38,6 +38,7 @@ static const struct {
     [SCRIPT_PROBE] = {"probe", lua_probe_lua},
     [SCRIPT_HISTORY] = {"history", lua_history_lua},
     [SCRIPT_TALLY] = {"tally", lua_tally_lua},
+    [SCRIPT_COST] = {"cost", lua_cost_lua},
 };
 
 /* One call and, behind the struct, the copies of its arguments. */

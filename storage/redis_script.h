@@ -43,6 +43,7 @@ enum script {
     SCRIPT_PROBE,
     SCRIPT_HISTORY,
     SCRIPT_TALLY,
+    SCRIPT_COST,
     SCRIPT_COUNT,
 };
 

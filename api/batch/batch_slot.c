@@ -73,7 +73,9 @@ static void refused(struct batch_slot *s, const struct call_failure *f)
                            .param = f->param && *f->param ? f->param : NULL,
                            .message = f->message};
     struct buf body;
-    if (f->status >= 500 || f->status == 429) {
+    /* A budget that begins anew in days would keep the batch open until it expires. */
+    bool no_money = e.code && strcmp(e.code, CALL_NO_MONEY) == 0;
+    if (f->status >= 500 || (f->status == 429 && !no_money)) {
         s->state = SLOT_AGAIN;
         return;
     }
@@ -165,6 +167,7 @@ static void submit(struct batch_slot *s)
                             .tenant = r->tenant,
                             .weight = json_integer_value(json_object_get(r->record, "weight")),
                             .models = json_string_value(json_object_get(r->record, "models")),
+                            .key = json_string_value(json_object_get(r->record, "key")),
                             .class = CLASS_BATCH,
                             .class_given = true,
                             .idempotency_key = key};

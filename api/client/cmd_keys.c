@@ -12,8 +12,18 @@
 
 #define MAX_EXPIRE_S (10 * 366 * 86400LL)
 #define MAX_GRACE_S  (30 * 86400)
+#define BUDGET_BYTES 64
 
-enum { OPT_NAME = ARGS_NO_CHAR, OPT_TENANT, OPT_SCOPES, OPT_MODELS, OPT_EXPIRES, OPT_GRACE };
+enum {
+    OPT_NAME = ARGS_NO_CHAR,
+    OPT_TENANT,
+    OPT_SCOPES,
+    OPT_MODELS,
+    OPT_EXPIRES,
+    OPT_GRACE,
+    OPT_BUDGET,
+    OPT_DURATION
+};
 
 static const struct args_option options[] = {
     CLIENT_OPTIONS,
@@ -22,6 +32,8 @@ static const struct args_option options[] = {
     {OPT_SCOPES, "scopes", "LIST", "create: of proxy,jobs,permits,stats,admin (proxy,jobs)"},
     {OPT_MODELS, "models", "LIST", "create: names or patterns such as gpt-4o*; left out: all"},
     {OPT_EXPIRES, "expires-in", "S", "create: it holds for so many seconds; left out: for ever"},
+    {OPT_BUDGET, "max-budget", "USD", "create: it may spend so much; left out: without a limit"},
+    {OPT_DURATION, "budget-duration", "TIME", "create: in so long, such as 1d, 7d, 1mo (for ever)"},
     {OPT_GRACE, "grace", "S", "rotate: the old key still holds for so many seconds (0)"},
     {0},
 };
@@ -34,6 +46,7 @@ static const struct args_command command = {
     .most = 2,
     .options = options,
     .example = "  sluice keys create --name ci --tenant research --scopes proxy,jobs\n"
+               "  sluice keys create --name intern --max-budget 10 --budget-duration 1mo\n"
                "  sluice keys ls\n"
                "  sluice keys rotate key_5f0c1d2e3a4b5c6d --grace 3600\n",
 };
@@ -87,10 +100,22 @@ static void print_time(const json_t *key, const char *name, char *out, size_t si
         (void)strftime(out, size, "%Y-%m-%d %H:%M", &tm);
 }
 
+/* "$10.00 in 30d" */
+static const char *budget_text(const json_t *key, char out[BUDGET_BYTES])
+{
+    const json_t *most = json_object_get(key, "max_budget");
+    const char *duration = text_of(key, "budget_duration");
+    (void)snprintf(out, BUDGET_BYTES, "-");
+    if (json_is_number(most))
+        (void)snprintf(out, BUDGET_BYTES, "$%.2f%s%s", json_number_value(most),
+                       *duration ? " in " : "", duration);
+    return out;
+}
+
 static int print_keys(const json_t *list)
 {
-    static const char *const titles[] = {"ID",     "KEY",    "NAME",         "TENANT",
-                                         "SCOPES", "MODELS", "EXPIRES (UTC)"};
+    static const char *const titles[] = {"ID",     "KEY",    "NAME",   "TENANT",
+                                         "SCOPES", "MODELS", "BUDGET", "EXPIRES (UTC)"};
     struct terminal out;
     struct table t;
     size_t i;
@@ -99,7 +124,7 @@ static int print_keys(const json_t *list)
     table_init(&t, titles, sizeof(titles) / sizeof(titles[0]));
     json_array_foreach(data, i, key)
     {
-        char scopes[64], models[256], expires[32];
+        char scopes[64], models[256], expires[32], budget[BUDGET_BYTES];
         join(json_object_get(key, "scopes"), scopes, sizeof(scopes));
         join(json_object_get(key, "models"), models, sizeof(models));
         print_time(key, "expires_at", expires, sizeof(expires));
@@ -110,6 +135,7 @@ static int print_keys(const json_t *list)
         table_add(&t, text_of(key, "tenant"));
         table_add(&t, scopes);
         table_add(&t, *models ? models : "all");
+        table_add(&t, budget_text(key, budget));
         table_add(&t, expires);
     }
     if (json_array_size(data) == 0 && out.rich)
@@ -222,6 +248,10 @@ static void take(struct request *r, struct args *a, int id)
     else if (id == OPT_EXPIRES && args_number(a, 1, MAX_EXPIRE_S, &number))
         (void)json_object_set_new(r->wish, "expires_at",
                                   json_integer((json_int_t)(time(NULL) + number)));
+    else if (id == OPT_BUDGET)
+        (void)json_object_set_new(r->wish, "max_budget", json_string(a->value));
+    else if (id == OPT_DURATION)
+        (void)json_object_set_new(r->wish, "budget_duration", json_string(a->value));
     else if (id == OPT_GRACE)
         (void)args_number(a, 0, MAX_GRACE_S, &r->grace_s);
 }

@@ -224,7 +224,9 @@ static void assert_same_field(const struct config_row *row, const void *a, const
     switch (row->type) {
     case CONFIG_TEXT:
     case CONFIG_WORD:
-        same = strcmp(*(char *const *)x, *(char *const *)y) == 0;
+        same = row->required && !*(char *const *)x &&
+               !*(char *const *)y; /* its section is not there */
+        same = same || strcmp(*(char *const *)x, *(char *const *)y) == 0;
         break;
     case CONFIG_CHOICE:
         same = *(const int *)x == *(const int *)y;

@@ -51,6 +51,20 @@ static const struct {
     {"log: {level: wran}\n", "log.level must be one of debug, info, warn, error, not \"wran\" (did "
                              "you mean \"warn\"?)"},
     {"redis: {on_outage: shut}\n", "must be one of local, closed, open, not \"shut\""},
+    /* money */
+    {P("  - {name: m, price: {input: 1}}\n"), "providers[].models[].price.output is missing"},
+    {P("  - {name: m, price: {input: 1, output: -1}}\n"), "price.output must be US dollars for a"},
+    {P("  - {name: m, price: {input: 0.0000001, output: 1}}\n"), "with at most six decimals"},
+    {P("  - {name: m, price: {input: 1000001, output: 1}}\n"), "price.input must be US dollars"},
+    {"tenants: [{name: a, max_budget: ten}]\n", "t:1:21: tenants[].max_budget must be US dollars"},
+    {"tenants: [{name: a, max_budget: 1000000001}]\n", "must be at most 1000000000 US dollars"},
+    {"tenants: [{name: a, max_budget: 1, budget_duration: 1w}]\n",
+     "tenants[].budget_duration must be a number and one of s, m, h, d or mo"},
+    {"tenants: [{name: a, max_budget: 1, budget_duration: 3661d}]\n", "of at most ten years"},
+    {"tenants: [{name: a}, {name: b, budget_duration: 1d}]\n",
+     "budget_duration does nothing without max_budget"},
+    {"costs: {alert_usd: -5}\n", "costs.alert_usd must be US dollars"},
+    {"costs: {default_price: {output: 5}}\n", "costs.default_price.input is missing"},
     /* ranges */
     {"queue: {max_depth: 0}\n", "queue.max_depth is 0 and must be 1 to 10000000 requests"},
     {"queue: {max_depth: 10000001}\n", "is 10000001 and must be 1 to 10000000"},

@@ -9,4 +9,5 @@ import './faults.mjs';
 import './limits.mjs';
 import './passing.mjs';
 import './keys.mjs';
+import './costs.mjs';
 import './batches.mjs';
