@@ -109,23 +109,25 @@ const MANY = [
   ...Array.from({ length: 10 }, () => ["o3-mini", "normal", 700]),
 ];
 
-// Callers (model, class, most words), each with one call after the other until it is stopped.
+// Callers (model, class, most words), each with one call after the other until it is stopped, in
+// turn for the tenants.
 export class Load {
-  constructor(base, seed, callers = MANY) {
+  constructor(base, seed, callers = MANY, tenants = []) {
     this.base = base;
     this.left = new AbortController();
     setMaxListeners(0, this.left.signal); // every call listens
-    callers.forEach((caller, i) => this.call(...caller, new Random(seed + i)));
+    callers.forEach((caller, i) => this.call(...caller, new Random(seed + i),
+      tenants.length > 0 ? { "x-sluice-tenant": tenants[i % tenants.length] } : {}));
   }
 
-  async call(model, priority, size, random) {
+  async call(model, priority, size, random, more) {
     await sleep(random.below(1500));
     while (!this.left.signal.aborted) {
       const body = chat(model, {
         messages: [{ role: "user", content: "many words ".repeat(random.between(10, size)) }],
         max_tokens: random.between(50, 400),
       });
-      await post(this.base, "/v1/chat/completions", body, { "x-sluice-priority": priority },
+      await post(this.base, "/v1/chat/completions", body, { "x-sluice-priority": priority, ...more },
         this.left.signal).catch(() => {});
       await sleep(random.below(600));
     }
