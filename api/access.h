@@ -17,8 +17,8 @@
  *   SCOPE_PROXY    model calls, counting and trimming
  *   SCOPE_JOBS     durable jobs
  *   SCOPE_PERMITS  permits and the admission check
- *   SCOPE_STATS    statistics, metrics, the dashboard's data
- *   SCOPE_ADMIN    keys, limits and settings; holds all others
+ *   SCOPE_STATS    statistics, metrics, the dashboard's data; to look at settings
+ *   SCOPE_ADMIN    keys, and changes of limits and settings; holds all others
  *
  *   units      wall clock ms since the epoch
  *   ownership  opaque; a struct access_key is borrowed until the next turn of the loop.

@@ -1,6 +1,9 @@
 #include "api/client/cmd_costs.h"
+#include "api/client/cmd_drain.h"
 #include "api/client/cmd_jobs.h"
 #include "api/client/cmd_keys.h"
+#include "api/client/cmd_limits.h"
+#include "api/client/cmd_settings.h"
 #include "api/client/cmd_stats.h"
 #include "api/client/cmd_submit.h"
 #include "api/cmd_check.h"
@@ -30,6 +33,9 @@ static const struct command {
     {"jobs", cmd_jobs, "list, show, wait for or cancel jobs"},
     {"stats", cmd_stats, "show what waits, why and for how long"},
     {"costs", cmd_costs, "show what was spent, saved and is left of budgets"},
+    {"settings", cmd_settings, "show and change what holds for a model"},
+    {"limits", cmd_limits, "show and change the limits of pools"},
+    {"drain", cmd_drain, "take an instance out of service"},
     {"keys", cmd_keys, "list, make, rotate and remove access keys"},
     {"simulate", cmd_simulate, "run a metered stand-in for a provider"},
     {"tokens", cmd_tokens, "count the tokens of files"},

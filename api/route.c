@@ -64,6 +64,11 @@ static const struct route routes[] = {
     {"GET", "/v1/admin/keys/{id}", route_keys_get, SCOPE_ADMIN},
     {"POST", "/v1/admin/keys/{id}/rotate", route_keys_rotate, SCOPE_ADMIN},
     {"DELETE", "/v1/admin/keys/{id}", route_keys_remove, SCOPE_ADMIN},
+    {"GET", "/v1/settings", route_settings_list, SCOPE_STATS},
+    {"GET", "/v1/settings/{provider}/{model}", route_settings_get, SCOPE_STATS},
+    {"PUT", "/v1/settings/{provider}/{model}", route_settings_put, SCOPE_ADMIN},
+    {"DELETE", "/v1/settings/{provider}/{model}", route_settings_delete, SCOPE_ADMIN},
+    {"POST", "/v1/admin/drain", route_drain, SCOPE_ADMIN},
     {"GET", "/healthz", route_healthz, SCOPE_OPEN},
     {"GET", "/health/liveliness", route_healthz, SCOPE_OPEN},
     {"GET", "/readyz", route_readyz, SCOPE_OPEN},
@@ -79,22 +84,24 @@ const struct route *route_at(size_t index)
     return index < ROUTES ? &routes[index] : NULL;
 }
 
-/* Whether path fits the pattern; the segment of "{id}" goes to id. */
-static bool matches(const char *pattern, const char *path, char id[ROUTE_ID_BYTES])
+/* Whether path fits the pattern; what stands for "{…}" goes to id, of a second one to rest. */
+static bool matches(const char *pattern, const char *path, struct route_request *r)
 {
-    id[0] = '\0';
+    char *to = r->id;
+    r->id[0] = r->rest[0] = '\0';
     for (; *pattern; pattern++) {
         if (*pattern != '{') {
             if (*pattern != *path++)
                 return false;
             continue;
         }
-        size_t len = strcspn(path, "/");
+        size_t len = to == r->id ? strcspn(path, "/") : strlen(path);
         if (len == 0 || len >= ROUTE_ID_BYTES)
             return false;
-        (void)snprintf(id, ROUTE_ID_BYTES, "%.*s", (int)len, path);
+        (void)snprintf(to, ROUTE_ID_BYTES, "%.*s", (int)len, path);
         path += len;
         pattern = strchr(pattern, '}');
+        to = r->rest;
     }
     return *path == '\0';
 }
@@ -145,7 +152,7 @@ void route_dispatch(void *arg, struct exchange *x)
 
     echo_request_id(x);
     for (size_t i = 0; i < ROUTES && !found; i++) {
-        if (!matches(routes[i].pattern, path, r.id))
+        if (!matches(routes[i].pattern, path, &r))
             continue;
         if (method_fits(routes[i].method, method))
             found = &routes[i];

@@ -1,8 +1,9 @@
 /*
  * route: the table of paths, and the way from a request to its handler.
  *
- * A pattern's "{id}" matches one segment, which the handler gets as id. The table is the only
- * list of routes: the OpenAPI document is tested against it.
+ * A pattern's "{id}" matches one segment, which the handler gets as id; a second one, at the end,
+ * matches all that is left, slashes and all, and is rest. The table is the only list of routes: the
+ * OpenAPI document is tested against it.
  */
 #ifndef API_ROUTE_H
 #define API_ROUTE_H
@@ -17,7 +18,8 @@ struct route_request {
     struct service *service;
     struct exchange *exchange;
     struct caller caller;
-    char id[ROUTE_ID_BYTES]; /* of "{id}"; "" none */
+    char id[ROUTE_ID_BYTES];   /* of "{id}"; "" none */
+    char rest[ROUTE_ID_BYTES]; /* of a second one */
 };
 
 struct route {
@@ -83,7 +85,12 @@ void route_sessions_delete(const struct route_request *r);
 void route_sessions_post(const struct route_request *r); /* route_session_post.c */
 void route_costs(const struct route_request *r);         /* route_costs.c */
 void route_budgets(const struct route_request *r);       /* route_budgets.c */
-void route_keys_list(const struct route_request *r);     /* route_keys.c */
+void route_settings_list(const struct route_request *r); /* route_settings.c */
+void route_settings_get(const struct route_request *r);
+void route_settings_put(const struct route_request *r);
+void route_settings_delete(const struct route_request *r);
+void route_drain(const struct route_request *r);     /* route_drain.c */
+void route_keys_list(const struct route_request *r); /* route_keys.c */
 void route_keys_create(const struct route_request *r);
 void route_keys_get(const struct route_request *r);
 void route_keys_rotate(const struct route_request *r);

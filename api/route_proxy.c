@@ -125,6 +125,9 @@ static void set_own_headers(struct proxied *p)
     char cut[CALL_CUT_BYTES];
     if (call_cut(p->call, cut))
         set(x, "x-sluice-trim", cut);
+    char saved[CALL_SETTINGS_BYTES];
+    if (call_settings_applied(p->call, saved))
+        set(x, "x-sluice-settings", saved);
     if (call_lowered_output(p->call) >= 0)
         set_number(x, "x-sluice-max-tokens", call_lowered_output(p->call));
     set_number(x, "x-sluice-attempts", call_attempts(p->call));

@@ -21,6 +21,7 @@
 #include "scheduler/prompt/count.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/session.h"
+#include "scheduler/settings.h"
 #include "scheduler/spending.h"
 #include "storage/calibration_store.h"
 #include "storage/history_store.h"
@@ -106,12 +107,27 @@ static void on_durable(void *arg, bool up, const char *reason)
         log_write(LOG_WARN, "redis connection for jobs lost", "reason", reason, NULL);
 }
 
+static void on_settings(void *arg)
+{
+    struct service *s = arg;
+    if (!s->scheduler || !s->linked)
+        return;
+    scheduler_apply_limits(s->scheduler, false);
+    if (!scheduler_is_connected(s->scheduler))
+        scheduler_connected(s->scheduler, true);
+}
+
 static void on_redis(void *arg, bool up, const char *reason)
 {
     struct service *s = arg;
     log_write(up ? LOG_INFO : LOG_WARN, up ? "redis connected" : "redis connection lost", "reason",
               reason, NULL);
-    scheduler_connected(s->scheduler, up);
+    s->linked = up;
+    settings_connected(s->settings, up);
+    /* The first time the pools are told to Redis once the saved limits are known: for a moment
+     * they would be the configured ones, and what was learned of the others would be forgotten. */
+    if (!up || settings_is_known(s->settings))
+        scheduler_connected(s->scheduler, up);
     if (s->presence)
         instance_connected(s->presence, up);
     if (s->access)
@@ -130,6 +146,7 @@ static void on_channel(void *arg, bool up, const char *reason)
     /* What was published meanwhile is gone: whoever watches a job asks again. */
     scheduler_channel_back(s->scheduler);
     access_changed(s->access);
+    settings_load(s->settings);
     jobs_channel_back(s->jobs);
 }
 
@@ -141,6 +158,10 @@ static void on_message(void *arg, const char *channel, const char *payload, size
         jobs_event(s->jobs, payload);
     else if (strcmp(channel, KEY_ACCESS_CHANGED) == 0)
         access_changed(s->access);
+    else if (strcmp(channel, KEY_SETTINGS_CHANGED) == 0)
+        settings_load(s->settings);
+    else if (strcmp(payload, SERVICE_DRAIN_MESSAGE) == 0)
+        service_drain(s);
     else
         scheduler_message(s->scheduler, payload);
 }
@@ -177,7 +198,8 @@ static int connect_redis(struct service *s, const struct config *c, const char *
     struct key mine = key_instance_channel(s->instance);
     if (redis_link_subscribe(s->channel, mine.text) < 0 ||
         redis_link_subscribe(s->channel, KEY_EVENTS) < 0 ||
-        redis_link_subscribe(s->channel, KEY_ACCESS_CHANGED) < 0)
+        redis_link_subscribe(s->channel, KEY_ACCESS_CHANGED) < 0 ||
+        redis_link_subscribe(s->channel, KEY_SETTINGS_CHANGED) < 0)
         return error_set(e, -ENOMEM, "out of memory");
     return 0;
 }
@@ -205,16 +227,10 @@ static void on_drain_tick(evutil_socket_t fd, short what, void *arg)
     evtimer_add(s->drain_tick, &tv);
 }
 
-static void on_stop(evutil_socket_t fd, short what, void *arg)
+void service_drain(struct service *s)
 {
-    struct service *s = arg;
-    (void)fd;
-    (void)what;
-    if (s->draining) {
-        log_write(LOG_WARN, "second signal: stopping now", NULL);
-        event_base_loopexit(s->base, NULL);
+    if (s->draining)
         return;
-    }
     log_write(LOG_INFO, "draining: running requests finish, new ones are refused", NULL);
     s->draining = true;
     s->idle_since_ms = clock_mono_ms();
@@ -223,6 +239,19 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
     scheduler_drain(s->scheduler);
     server_drain(s->server);
     on_drain_tick(-1, 0, s);
+}
+
+static void on_stop(evutil_socket_t fd, short what, void *arg)
+{
+    struct service *s = arg;
+    (void)fd;
+    (void)what;
+    if (!s->draining) {
+        service_drain(s);
+        return;
+    }
+    log_write(LOG_WARN, "second signal: stopping now", NULL);
+    event_base_loopexit(s->base, NULL);
 }
 
 /* A listener that was plain stays so, and the other way round, until the next start. */
@@ -299,9 +328,10 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     options.spending = service_make_spending(s, store.timeout_ms);
     s->presence = instance_new(s->base, s->link, s->instance);
     s->access = access_new(s->base, s->link);
+    options.settings = s->settings = settings_new(s->base, s->link, on_settings, s);
     if (!s->store || !s->job_store || !s->session_store || !s->calibrations || !s->summaries ||
         !s->history_store || !s->tally_store || !s->spending || !s->http || !s->presence ||
-        !s->access || access_configure(s->access, config) < 0) {
+        !s->access || !s->settings || access_configure(s->access, config) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
     }
@@ -464,6 +494,7 @@ static void stop(struct service *s)
         spending_stop(s->spending);
     if (s->scheduler)
         flush(s);
+    s->linked = false;
     redis_link_free(s->channel);
     redis_link_free(s->durable);
     redis_link_free(s->link);
@@ -487,6 +518,7 @@ void service_free(struct service *s)
     if (s->http)
         http_client_free(s->http);
     access_free(s->access);
+    settings_free(s->settings);
     scheduler_free(s->scheduler);
     spending_free(s->spending);
     cost_store_free(s->costs);

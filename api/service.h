@@ -30,6 +30,8 @@ struct tally_store;
 struct loop_lag;
 struct stats;
 struct access;
+struct redis_link;
+struct settings;
 struct batches;
 struct spending;
 
@@ -67,12 +69,17 @@ struct history_store *service_history(const struct service *s);
 struct tally_store *service_tallies(const struct service *s);
 struct loop_lag *service_loop_lag(const struct service *s);
 struct spending *service_spending(const struct service *s);
+struct redis_link *service_link(const struct service *s);
 struct access *service_access(const struct service *s);
+struct settings *service_settings(const struct service *s);
 const struct config *service_config(const struct service *s);
 const char *service_instance(const struct service *s);
 /* Not draining, and calls are taken: Redis is up, or redis.on_outage is not `closed`. */
 bool service_is_ready(const struct service *s, const char **ret_why);
 bool service_is_draining(const struct service *s);
+/* Told to an instance's own channel: it is to drain. */
+#define SERVICE_DRAIN_MESSAGE "drain"
+void service_drain(struct service *s);               /* as SIGTERM does; again: nothing */
 int64_t service_started_ms(const struct service *s); /* wall clock */
 size_t service_open_exchanges(const struct service *s);
 

@@ -4,6 +4,7 @@
 #include "api/server.h"
 
 #include "scheduler/scheduler.h"
+#include "scheduler/settings.h"
 
 const char *service_scheme(const struct service *s)
 {
@@ -90,6 +91,16 @@ struct access *service_access(const struct service *s)
     return s->access;
 }
 
+struct redis_link *service_link(const struct service *s)
+{
+    return s->link;
+}
+
+struct settings *service_settings(const struct service *s)
+{
+    return s->settings;
+}
+
 const struct config *service_config(const struct service *s)
 {
     return scheduler_plan(s->scheduler)->config;
@@ -110,11 +121,14 @@ bool service_is_ready(const struct service *s, const char **ret_why)
         *ret_why = "redis is not reachable";
     else if (!access_is_known(s->access))
         *ret_why = "the access keys are not read yet";
+    else if (scheduler_is_connected(s->scheduler) && !settings_is_known(s->settings))
+        *ret_why = "the saved settings are not read yet";
     else
         *ret_why = scheduler_is_connected(s->scheduler)
                        ? "ready"
                        : "ready for calls, not for jobs: redis is not reachable";
-    return !s->draining && outage.serves && access_is_known(s->access);
+    return !s->draining && outage.serves && access_is_known(s->access) &&
+           (settings_is_known(s->settings) || !scheduler_is_connected(s->scheduler));
 }
 
 bool service_is_draining(const struct service *s)

@@ -49,11 +49,13 @@ struct service {
     struct access *access;
     struct cost_store *costs;
     struct spending *spending;
+    struct settings *settings;
     struct record_store *records;
     struct batches *batches;
     struct event *on_term, *on_int, *on_hup, *drain_tick;
     int64_t started_ms, drain_until_ms, idle_since_ms;
     bool draining;
+    bool linked; /* Redis is there */
     int exit_code;
 };
 

@@ -150,6 +150,11 @@
 #define BATCH_MAX_RUNNING     8   /* batches that one instance runs at once */
 #define BATCH_MAX_RECORD      (64 * KIB)
 
+/* Settings that are saved while the service runs */
+#define SETTINGS_MAX_ENTRIES  1000
+#define SETTINGS_RECORD_BYTES (2 * KIB) /* of one, as it is kept and as it is sent */
+#define SETTINGS_NAME_BYTES   (PROVIDER_NAME_BYTES + MODEL_NAME_BYTES + 2) /* provider/model */
+
 /* Permits */
 #define PERMIT_LEAST_TTL_MS     1000     /* of one that is asked for or renewed */
 #define PERMIT_MAX_TTL_MS       21600000 /* 6 h */

@@ -148,6 +148,10 @@ const char *call_cut_policy(const struct call *c); /* "balanced"; NULL: nothing 
  * nothing when nothing was cut. 0 or what buf_add() gives. */
 int call_cut_json(const struct call *c, struct buf *out) MUST_CHECK;
 int64_t call_lowered_output(const struct call *c); /* its new maximum; -1: it is as it came */
+/* "max_output_tokens=8192, temperature=0.7": what was saved and is in the request now; NULL:
+ * nothing is. */
+#define CALL_SETTINGS_BYTES 160
+const char *call_settings_applied(const struct call *c, char out[CALL_SETTINGS_BYTES]);
 bool call_is_shrunk(const struct call *c);
 /* What a job is to keep in place of the body that was given: what was cut is left out, and the
  * model is named as it came. Borrowed; 0 or -ENOMEM. */

@@ -75,7 +75,9 @@ static const char *wanted_policy(const struct call *c)
     const char *of_tenant = trim_of_tenant(c->plan->config, c->spec.tenant);
     if (c->spec.trim)
         return c->spec.trim;
-    return of_tenant ? of_tenant : c->row->trim;
+    if (of_tenant)
+        return of_tenant;
+    return *c->settings.trim ? c->settings.trim : c->row->trim;
 }
 
 static bool may_trim(const struct call *c)

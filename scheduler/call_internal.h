@@ -9,6 +9,7 @@
  *   call_prepare.c    of these, a summary that it waits for
  *   call_submit.c     its ticket on the way to the queue, and what the queue answers
  *   call_given.c      instead of these, an answer that another one gives
+ *   call_settings.c   what is saved for its model
  *   call_tools.c      caps of tool calls, in the request and in the answer
  *   call_request.c    what is sent to the provider
  *   call_accrue.c     of these, output that is charged while it streams
@@ -25,6 +26,7 @@
 
 #include "scheduler/call.h"
 #include "scheduler/call_given.h"
+#include "scheduler/call_settings.h"
 #include "scheduler/call_tools.h"
 #include "scheduler/gauge.h"
 #include "scheduler/news.h"
@@ -103,6 +105,7 @@ struct call {
     struct config_tool_calls asked_caps; /* spec.tool_calls and .facts point here, or are NULL */
     struct session_facts facts;
     struct call_tools tools;
+    struct call_settings settings;
     struct call_fit fit;
     struct summary_order *order; /* it waits for this one; NULL: none */
     struct summary_wait summary;

@@ -77,7 +77,8 @@ static bool is_better(struct call *c, const struct choice *at, const struct choi
 static bool is_wide_enough(const struct call *c, const struct config_model *row)
 {
     int64_t input = c->fit.size.tokens;
-    int64_t output = c->request.max_output_tokens > 0 ? c->request.max_output_tokens : 0;
+    bool asked = c->request.max_output_tokens > 0 && !c->settings.added_output;
+    int64_t output = asked ? c->request.max_output_tokens : 0;
     bool fits = row->context_window <= 0 || input + output <= row->context_window;
     return input == 0 ||
            (fits && (row->max_output_tokens <= 0 || output <= row->max_output_tokens));
@@ -132,7 +133,8 @@ static int take_way(struct call *c, const struct choice *to)
     if (c->pool)
         c->pool->users--;
     c->pool = to->pool;
-    return call_rename_model(c, c->row->upstream_model ? c->row->upstream_model : c->model);
+    int rc = call_rename_model(c, c->row->upstream_model ? c->row->upstream_model : c->model);
+    return rc < 0 ? rc : call_settings_again(c);
 }
 
 /* ---- before it has a ticket */

@@ -104,9 +104,11 @@ static int price(struct call *c, struct call_failure *f)
 }
 
 /* In the order of the design: each stage may change the body, by call_replace_body(), or refuse the
- * request. The usage option comes last before the price, so that no stage sees what is ours. */
+ * request. What is saved comes behind the counting of tool calls, which it bounds, and before the
+ * request is measured. The usage option comes last before the price, so that no stage sees what is
+ * ours. */
 static int (*const stages[])(struct call *c, struct call_failure *failure) = {
-    call_route, take_priority, call_tools_read, call_fit, ask_usage, price,
+    call_route, take_priority, call_tools_read, call_settings_read, call_fit, ask_usage, price,
 };
 
 /* From the stage on that has to be done again: the first that may have to wait. */

@@ -129,15 +129,6 @@ static void data_lost(void *arg, struct pool_agent *agent)
     scheduler_channel_back(arg);
 }
 
-static const struct config_account *find_account(const struct config_provider *p, const char *name)
-{
-    for (size_t i = 0; i < p->key_count; i++) {
-        if (strcmp(p->keys[i].name, name) == 0)
-            return &p->keys[i];
-    }
-    return NULL;
-}
-
 /* Job ids lead to their pools by this. The pools of callers' keys hold no jobs, and would only grow
  * a hash that nobody trims. */
 static void register_pool(struct scheduler *s, const struct pool_view *v)
@@ -175,8 +166,7 @@ static struct pool_view *add_pool(struct scheduler *s, const struct config_provi
                                   const struct config_model *row, const char *account,
                                   const char *id)
 {
-    const struct config_account *key = find_account(provider, account);
-    struct config_limits merged = config_limits_of(row, key);
+    struct config_limits merged = scheduler_limits(s, provider, row, account);
     struct pool_view *v = calloc(1, sizeof(*v));
     struct pool_agent_hooks hooks = {.on_grant = hand_out,
                                      .on_lost = lost,
@@ -206,7 +196,7 @@ static struct pool_view *add_pool(struct scheduler *s, const struct config_provi
         return NULL;
     }
     pool_agent_use_outage(v->agent, &s->outage);
-    v->transient = !key && strcmp(account, "default") != 0;
+    v->transient = !scheduler_find_account(provider, account) && strcmp(account, "default") != 0;
     if (s->connected) {
         register_pool(s, v);
         pool_agent_connected(v->agent, true);
@@ -495,30 +485,6 @@ struct plan *scheduler_plan(struct scheduler *s)
     return s->plan;
 }
 
-/* Known pools take the limits of the row that now leads to them; one without a row keeps its own
- * until nobody uses it. */
-static void reconfigure(struct scheduler *s, const struct config_provider *p,
-                        const struct config_model *row)
-{
-    size_t at = 0;
-    for (struct pool_view *v = map_next(&s->pools, &at); v; v = map_next(&s->pools, &at)) {
-        struct budget budget;
-        struct config_limits merged = config_limits_of(row, find_account(p, v->account));
-        if (strcmp(v->provider, p->name) != 0 || strcmp(v->group, row->pool) != 0)
-            continue;
-        v->profile = scheduler_profile(p);
-        if (budget_make(s->plan->config, v->profile, &merged, &budget) < 0) {
-            log_write(LOG_ERROR, "no memory for a pool's new limits; the old ones stay", "pool",
-                      pool_agent_pool(v->agent)->id, NULL);
-            continue;
-        }
-        pool_agent_pool(v->agent)->finished_ttl_ms = s->plan->config->jobs.result_ttl_s * 1000;
-        pool_agent_configure(v->agent, &budget.limits);
-        free(v->tenants);
-        v->tenants = budget.tenants;
-    }
-}
-
 static void use_outage(struct scheduler *s)
 {
     s->outage.mode = s->plan->config->redis.on_outage;
@@ -535,11 +501,7 @@ void scheduler_reload(struct scheduler *s, struct config *config)
     plan_drop(s->plan);
     s->plan = fresh;
     use_outage(s);
-    for (size_t i = 0; i < config->provider_count; i++) {
-        const struct config_provider *p = &config->providers[i];
-        for (size_t k = 0; k < p->model_count; k++)
-            reconfigure(s, p, &p->models[k]);
-    }
+    scheduler_apply_limits(s, true);
     add_configured_pools(s);
 }
 

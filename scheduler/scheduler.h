@@ -27,6 +27,7 @@ struct gauge;
 struct price_table;
 struct scheduler;
 struct spending;
+struct settings;
 struct summaries;
 struct summary_store;
 struct tally;
@@ -38,6 +39,7 @@ struct scheduler_options {
     struct summary_store *summaries;        /* NULL: they are kept in memory only */
     struct calibration_store *calibrations; /* NULL: what is learned of counts stays here */
     struct spending *spending;              /* NULL: no money is counted */
+    struct settings *settings;              /* NULL: nothing is ever saved */
     struct http_client *http;
     struct tally *tally; /* NULL: nobody wants to know of tenants and models */
     const char *instance;
@@ -54,6 +56,15 @@ void scheduler_free(struct scheduler *s);
  * the limits of known pools change at once. */
 void scheduler_reload(struct scheduler *s, struct config *config);
 struct plan *scheduler_plan(struct scheduler *s);
+/* Known pools take their limits anew: the configuration's, and in place of them what is saved. all:
+ * also those whose own limits stay as they are, for their tenants' sake. In scheduler_limits.c, as
+ * the next two. */
+void scheduler_apply_limits(struct scheduler *s, bool all);
+struct config_limits scheduler_limits(const struct scheduler *s, const struct config_provider *p,
+                                      const struct config_model *row, const char *account);
+/* NULL: the provider has no key of that name. */
+const struct config_account *scheduler_find_account(const struct config_provider *p,
+                                                    const char *name);
 
 void scheduler_connected(struct scheduler *s, bool up);
 /* The instance's channel is up again: what was published meanwhile is gone. */

@@ -33,6 +33,10 @@
  *   sluice:access        HASH id -> record of an access key (see storage/access_store.h). Owner:
  *                        who administers them; never removed by itself.
  *   sluice:access:changed channel: load the access keys again
+ *   sluice:{settings}    HASH PROVIDER/MODEL -> saved settings, and a count of all changes (see
+ *                        storage/settings_store.h). Owner: who administers them; never removed by
+ *                        itself.
+ *   sluice:settings:changed channel: load the settings again
  *   sluice:i:ID          channel: grants and cancels for one instance
  *   sluice:events        channel: state changes of durable jobs
  *
@@ -48,13 +52,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KEY_BYTES          320
-#define KEY_POOLS          "sluice:pools"
-#define KEY_INSTANCES      "sluice:{insts}"
-#define KEY_EVENTS         "sluice:events"
-#define KEY_ACCESS         "sluice:access"
-#define KEY_ACCESS_CHANGED "sluice:access:changed"
-#define POOL_HASH_BYTES    9 /* 8 hex digits of SHA-256 and a NUL */
+#define KEY_BYTES            320
+#define KEY_POOLS            "sluice:pools"
+#define KEY_INSTANCES        "sluice:{insts}"
+#define KEY_EVENTS           "sluice:events"
+#define KEY_ACCESS           "sluice:access"
+#define KEY_ACCESS_CHANGED   "sluice:access:changed"
+#define KEY_SETTINGS         "sluice:{settings}"
+#define KEY_SETTINGS_CHANGED "sluice:settings:changed"
+#define POOL_HASH_BYTES      9 /* 8 hex digits of SHA-256 and a NUL */
 
 struct key {
     char text[KEY_BYTES];

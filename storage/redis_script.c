@@ -39,6 +39,7 @@ static const struct {
     [SCRIPT_HISTORY] = {"history", lua_history_lua},
     [SCRIPT_TALLY] = {"tally", lua_tally_lua},
     [SCRIPT_COST] = {"cost", lua_cost_lua},
+    [SCRIPT_SETTINGS] = {"settings", lua_settings_lua},
 };
 
 /* One call and, behind the struct, the copies of its arguments. */

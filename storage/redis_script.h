@@ -44,6 +44,7 @@ enum script {
     SCRIPT_HISTORY,
     SCRIPT_TALLY,
     SCRIPT_COST,
+    SCRIPT_SETTINGS,
     SCRIPT_COUNT,
 };
 
