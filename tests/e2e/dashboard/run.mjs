@@ -9,6 +9,7 @@ import { getJson, until } from "../../support/program.mjs";
 import { Browser, CORPUS, WAIT_MS, closeClean, isLive } from "./browser.mjs";
 import { Load, Stack, chat, post } from "./stack.mjs";
 import "./pages.mjs";
+import "./settings.mjs";
 
 const KEY = "sk-dashboard-0123456789abcdef";
 let browser, stack;
