@@ -109,6 +109,25 @@ describe("pages", () => {
     await closeClean(page);
   });
 
+  test("costs on the page are those of /v1/costs, by model, tenant and key", async () => {
+    for (const model of ["gpt-4o", "gpt-4o-mini"])
+      assert.equal((await post(stack.url, "/v1/chat/completions", chat(model), auth(ADMIN))).status, 200);
+    const page = await enter(ADMIN, "#/costs");
+    for (const [by, title] of [["model", "Models"], ["tenant", "Tenants"], ["key", "Keys"]]) {
+      await page.getByRole("button", { name: title, exact: true }).click();
+      await until(`the costs by ${by}`, WAIT_MS, async () => {
+        const { data, total } = await ask(`/v1/costs?group_by=${by}`);
+        const rows = await page.locator("section", { hasText: "By whom" }).locator("tbody tr").allTextContents();
+        return data.length > 0 && rows.length === data.length &&
+          data.every((one, i) => rows[i].startsWith(one[by] ?? "without a key") && rows[i].includes(String(one.requests))) &&
+          (await page.locator(".stats").textContent()).includes(`Requests${total.requests}`);
+      });
+    }
+    const { data } = await ask("/v1/costs/budgets");
+    assert.equal(await page.locator("section", { hasText: "Budgets" }).locator("tbody tr").count(), data.length);
+    await closeClean(page);
+  });
+
   test("a key without the scope admin reads, and is told why it may not write", async () => {
     const page = await enter(READER, "#/keys");
     await page.getByText("Read only: your key has not the scope “admin”.").waitFor();
