@@ -39,6 +39,16 @@ static void on_opened(void *arg, enum redis_status status, const char *text, siz
     show(a);
 }
 
+void batch_ask_wants(struct record_ask *a, char *webhook)
+{
+    if (webhook && a->record &&
+        json_object_set_new(a->record, "webhook", json_string(webhook)) < 0) {
+        json_decref(a->record); /* rather none than one whose end is not told */
+        a->record = NULL;
+    }
+    free(webhook);
+}
+
 /* The record goes out before the note that it is open, over one connection: whoever finds the note
  * finds the record. */
 void batch_ask_open(struct record_ask *a, const struct batch_shape *shape)

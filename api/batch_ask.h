@@ -20,6 +20,8 @@ struct batch_shape {
 };
 
 bool batch_ask_is_ended(const json_t *record);
+/* Who hears of its end (webhook_json.h; given, may be NULL), into a->record. */
+void batch_ask_wants(struct record_ask *a, char *webhook);
 /* Keeps a new batch, a->record, under a->id and answers with it. */
 void batch_ask_open(struct record_ask *a, const struct batch_shape *shape);
 /* Reads the record of the request's id for view. */

@@ -81,15 +81,16 @@ json_t *job_json(const struct job_record *r)
                   "attempts", (json_int_t)r->attempts);
     if (!job)
         return NULL;
-    json_t *rest = json_pack(
-        "{s:o, s:o, s:s?, s:s?, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "position",
-        waits ? json_integer(r->ahead + 1) : json_null(), "eta_ms",
-        waits ? json_integer(r->eta_ms) : json_null(), "binding_limit",
-        *r->binding ? r->binding : NULL, "decision",
-        r->decision && *r->decision ? r->decision : NULL, "input_tokens",
-        (json_int_t)r->input_tokens, "trimmed_tokens", (json_int_t)r->trimmed_tokens, "trim",
-        parsed_text(r->cut), "usage", parsed_text(r->usage), "response", response(r), "error",
-        parsed_text(r->error), "metadata", parsed_text(r->metadata), "explain", explained(r));
+    json_t *rest =
+        json_pack("{s:o, s:o, s:s?, s:s?, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "position",
+                  waits ? json_integer(r->ahead + 1) : json_null(), "eta_ms",
+                  waits ? json_integer(r->eta_ms) : json_null(), "binding_limit",
+                  *r->binding ? r->binding : NULL, "decision",
+                  r->decision && *r->decision ? r->decision : NULL, "input_tokens",
+                  (json_int_t)r->input_tokens, "trimmed_tokens", (json_int_t)r->trimmed_tokens,
+                  "trim", parsed_text(r->cut), "usage", parsed_text(r->usage), "response",
+                  response(r), "error", parsed_text(r->error), "metadata", parsed_text(r->metadata),
+                  "webhook", parsed_text(r->webhook), "explain", explained(r));
     if (!rest || json_object_update(job, rest) < 0 || add_rare(job, r) < 0) {
         json_decref(job);
         job = NULL;
@@ -179,6 +180,7 @@ static int read_fields(struct json_span job, struct job_input *ret, struct call_
     ret->spec.body = strndup(body.at, body.len);
     ret->spec.body_len = body.len;
     ret->spec.metadata = ret->metadata;
+    ret->webhook = json_get(job, "webhook");
     if (!ret->spec.body) {
         free(ret->metadata);
         return no_memory(f);

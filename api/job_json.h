@@ -5,6 +5,7 @@
 #define API_JOB_JSON_H
 
 #include "api/auth.h"
+#include "common/json_scan.h"
 #include "scheduler/job.h"
 
 #include <jansson.h>
@@ -15,10 +16,11 @@ json_t *job_json(const struct job_record *r);
 struct job_input {
     struct job_spec spec; /* body is malloc'd and to be given on */
     char *metadata;
+    struct json_span webhook; /* as it stands in the text (webhook_json.h); none: left out */
 };
 
-/* {"endpoint", "body", "priority", "deadline_ms", "metadata"}. The body keeps its own bytes.
- * -EINVAL with the field, what was found and what is wanted; -ENOMEM. */
+/* {"endpoint", "body", "priority", "deadline_ms", "metadata", "webhook"}. The body keeps its own
+ * bytes. -EINVAL with the field, what was found and what is wanted; -ENOMEM. */
 int job_input_read(const char *text, size_t len, const struct caller *caller, struct job_input *ret,
                    struct call_failure *f) MUST_CHECK;
 void job_input_release(struct job_input *in); /* leaves the body alone */

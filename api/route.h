@@ -50,8 +50,8 @@ void route_jobs_submit(const struct route_request *r);   /* route_jobs.c */
 void route_jobs_list(const struct route_request *r);
 void route_jobs_get(const struct route_request *r);
 void route_jobs_cancel(const struct route_request *r);
-void route_jobs_retry(const struct route_request *r);
 void route_jobs_events(const struct route_request *r);
+void route_jobs_retry(const struct route_request *r); /* route_job_retry.c */
 void route_files_upload(const struct route_request *r); /* route_files.c */
 void route_files_list(const struct route_request *r);
 void route_files_get(const struct route_request *r);
@@ -67,6 +67,9 @@ void route_message_batches_get(const struct route_request *r);
 void route_message_batches_delete(const struct route_request *r);
 void route_message_batches_results(const struct route_request *r);
 void route_message_batches_cancel(const struct route_request *r);
+void route_webhooks_list(const struct route_request *r); /* route_webhooks.c */
+void route_webhooks_get(const struct route_request *r);
+void route_webhooks_redeliver(const struct route_request *r);
 void route_permits_ask(const struct route_request *r); /* route_permits.c */
 void route_permits_get(const struct route_request *r);
 void route_permits_release(const struct route_request *r);

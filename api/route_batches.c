@@ -1,5 +1,6 @@
 /* route_batches: batches of requests in OpenAI's shape: create, look, list, cancel. */
 #include "api/batch_ask.h"
+#include "api/webhook_json.h"
 
 #include "common/clock.h"
 #include "common/json_scan.h"
@@ -116,8 +117,18 @@ void route_batches_create(const struct route_request *r)
         record_ask_refuse(a, 400, "invalid_value", why);
         return;
     }
-    json_t *record = new_batch(endpoint, input, json_object_get(asked, "metadata"), &r->caller);
-    a->all = record ? json_pack("[o]", record) : NULL;
+    struct call_failure f;
+    char *webhook = NULL;
+    struct json_span given = json_get(json_span_of(text, len), "webhook");
+    if (webhook_json_field(r->service, r->caller.tenant, given, &webhook, &f) < 0) {
+        json_decref(asked);
+        record_ask_refuse(a, f.status, f.code, f.message);
+        return;
+    }
+    a->record = new_batch(endpoint, input, json_object_get(asked, "metadata"), &r->caller);
+    batch_ask_wants(a, webhook);
+    a->all = a->record ? json_pack("[o]", a->record) : NULL;
+    a->record = NULL;
     (void)snprintf(a->id, sizeof(a->id), "%s", input);
     json_decref(asked);
     a->view = on_input;

@@ -5,6 +5,7 @@
 #include "api/job_json.h"
 #include "api/request_options.h"
 #include "api/route.h"
+#include "api/webhook_json.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -36,6 +37,24 @@ static void take_cutting(const struct route_request *r, struct job_spec *spec)
         return;
     spec->trim = options.trim;
     spec->never_shrink = options.never_shrink;
+}
+
+/* A job out of its text, with what else the request says of it. Nothing is kept on failure. */
+static int read_job(const struct route_request *r, struct json_span text, struct job_input *ret,
+                    char **ret_webhook, struct call_failure *f)
+{
+    int rc = job_input_read(text.at, text.len, &r->caller, ret, f);
+    if (rc < 0)
+        return rc;
+    rc = webhook_json_field(r->service, r->caller.tenant, ret->webhook, ret_webhook, f);
+    if (rc < 0) {
+        free(ret->spec.body);
+        job_input_release(ret);
+        return rc;
+    }
+    ret->spec.webhook = *ret_webhook;
+    take_cutting(r, &ret->spec);
+    return 0;
 }
 
 /* ---- submit one */
@@ -83,7 +102,8 @@ static void submit_single(const struct route_request *r, const char *text, size_
     struct call_failure f;
     char trace[TRACE_PARENT_BYTES];
     struct single *s = calloc(1, sizeof(*s));
-    if (!s || job_input_read(text, len, &r->caller, &in, &f) < 0) {
+    char *webhook = NULL;
+    if (!s || read_job(r, (struct json_span){text, len}, &in, &webhook, &f) < 0) {
         if (!s)
             call_failure_set(&f, 503, "out_of_memory", "Sluice is out of memory.");
         free(s);
@@ -91,38 +111,12 @@ static void submit_single(const struct route_request *r, const char *text, size_
         return;
     }
     in.spec.idempotency_key = exchange_header(r->exchange, "idempotency-key");
-    take_cutting(r, &in.spec);
     take_trace(r, &in.spec, trace);
     s->exchange = r->exchange;
     exchange_on_gone(r->exchange, on_gone_single, s);
     job_submit(service_jobs(r->service), &in.spec, on_submitted, s);
     job_input_release(&in);
-}
-
-void route_jobs_retry(const struct route_request *r)
-{
-    struct single *s = calloc(1, sizeof(*s));
-    struct job_retry retry = {.id = r->id,
-                              .tenant = r->caller.tenant,
-                              .models = r->caller.models,
-                              .key = r->caller.key_id,
-                              .weight = r->caller.weight};
-    struct call_failure f;
-    if (!s || strlen(r->id) >= TICKET_ID_BYTES || service_is_draining(r->service)) {
-        if (!s)
-            call_failure_set(&f, 503, "out_of_memory", "Sluice is out of memory.");
-        else if (strlen(r->id) >= TICKET_ID_BYTES)
-            call_failure_set(&f, 404, "job_not_found", "There is no job of this id here.");
-        else
-            call_failure_set(&f, 503, "draining",
-                             "This instance is shutting down and takes no new jobs; try again.");
-        free(s);
-        fail(r, &f);
-        return;
-    }
-    s->exchange = r->exchange;
-    exchange_on_gone(r->exchange, on_gone_single, s);
-    job_retry(service_jobs(r->service), &retry, on_submitted, s);
+    free(webhook);
 }
 
 /* ---- submit many: every line for itself, answers in the order of the lines */
@@ -238,18 +232,19 @@ static void submit_line(const struct route_request *r, struct many *m, const str
         free(l);
         return;
     }
-    if (job_input_read(at->text, at->len, &r->caller, &in, &f) < 0) {
+    char *webhook = NULL;
+    if (read_job(r, (struct json_span){at->text, at->len}, &in, &webhook, &f) < 0) {
         set_line(m, index, line_error(at->number, &f));
         free(l);
         return;
     }
     *l = (struct line){m, index, at->number};
     in.spec.idempotency_key = line_key(m, at->number, key, sizeof(key));
-    take_cutting(r, &in.spec);
     take_trace(r, &in.spec, trace);
     m->open++;
     job_submit(service_jobs(r->service), &in.spec, on_line, l);
     job_input_release(&in);
+    free(webhook);
 }
 
 static void submit_many(const struct route_request *r, const char *text, size_t len)

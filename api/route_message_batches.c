@@ -8,6 +8,8 @@
 #include "api/batch/batch_result.h"
 #include "api/batch_ask.h"
 #include "api/file_send.h"
+#include "api/message_batch_json.h"
+#include "api/webhook_json.h"
 
 #include "common/clock.h"
 #include "common/limits.h"
@@ -17,82 +19,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#define PREFIX     "msgbatch_"
-#define WINDOW_S   INT64_C(86400)
-#define TIME_BYTES 40
-#define URL_BYTES  512
+#define PREFIX    "msgbatch_"
+#define WINDOW_S  INT64_C(86400)
+#define URL_BYTES 512
 
 /* ---- the object */
 
-static json_t *time_text(const json_t *at)
-{
-    char text[TIME_BYTES];
-    struct tm tm;
-    time_t when = (time_t)json_integer_value(at);
-    if (!json_is_integer(at) || !gmtime_r(&when, &tm) ||
-        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-        return json_null();
-    return json_string(text);
-}
-
-static const json_t *ended_at(const json_t *batch)
-{
-    static const char *const keys[] = {"completed_at", "cancelled_at", "expired_at", "failed_at"};
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-        if (json_is_integer(json_object_get(batch, keys[i])))
-            return json_object_get(batch, keys[i]);
-    return NULL;
-}
-
-static json_int_t count(const json_t *record, size_t which)
-{
-    return json_integer_value(json_array_get(json_object_get(record, "counts"), which));
-}
-
-static json_t *counts(const json_t *record)
-{
-    json_t *batch = json_object_get(record, "batch");
-    json_int_t total =
-        json_integer_value(json_object_get(json_object_get(batch, "request_counts"), "total"));
-    json_int_t done = count(record, BATCH_OK) + count(record, BATCH_FAILED) +
-                      count(record, BATCH_CANCELLED) + count(record, BATCH_EXPIRED);
-    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "processing", total > done ? total - done : 0,
-                     "succeeded", count(record, BATCH_OK), "errored", count(record, BATCH_FAILED),
-                     "canceled", count(record, BATCH_CANCELLED), "expired",
-                     count(record, BATCH_EXPIRED));
-}
-
-static json_t *results_url(const struct record_ask *a, const json_t *record, const char *id)
-{
-    char url[URL_BYTES];
-    const char *host = exchange_header(a->exchange, "host");
-    const char *outside = exchange_header(a->exchange, "x-forwarded-proto");
-    if (!batch_ask_is_ended(record))
-        return json_null();
-    (void)snprintf(url, sizeof(url), "%s://%.256s/v1/messages/batches/%s/results",
-                   outside && strcmp(outside, "https") == 0 ? "https" : "http",
-                   host ? host : "localhost", id);
-    return json_string(url);
-}
-
 static json_t *message_batch(const struct record_ask *a, const json_t *record)
 {
-    json_t *batch = json_object_get(record, "batch");
-    const char *id = json_string_value(json_object_get(batch, "id"));
-    const json_t *cancelled = json_object_get(batch, "cancelling_at");
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:n, s:o, s:o}", "id", id, "type",
-                     "message_batch", "processing_status",
-                     batch_ask_is_ended(record)   ? "ended"
-                     : json_is_integer(cancelled) ? "canceling"
-                                                  : "in_progress",
-                     "request_counts", counts(record), "ended_at", time_text(ended_at(batch)),
-                     "created_at", time_text(json_object_get(batch, "created_at")), "expires_at",
-                     time_text(json_object_get(batch, "expires_at")), "archived_at",
-                     "cancel_initiated_at", time_text(cancelled), "results_url",
-                     results_url(a, record, id));
+    char origin[URL_BYTES];
+    const char *host = exchange_header(a->exchange, "host");
+    const char *outside = exchange_header(a->exchange, "x-forwarded-proto");
+    (void)snprintf(origin, sizeof(origin), "%s://%.256s",
+                   outside && strcmp(outside, "https") == 0 ? "https" : "http",
+                   host ? host : "localhost");
+    return message_batch_json(record, origin);
 }
 
 static const struct batch_shape shape = {
@@ -197,8 +140,18 @@ static int check_file(const char *path, struct error *e)
 }
 
 static void keep(struct record_ask *a, const char *input, json_int_t total,
-                 const struct caller *caller)
+                 const struct route_request *r)
 {
+    const struct caller *caller = &r->caller;
+    size_t len;
+    const char *text = exchange_body(a->exchange, &len);
+    struct call_failure f;
+    char *webhook = NULL;
+    struct json_span given = json_get(json_span_of(text, len), "webhook");
+    if (webhook_json_field(r->service, caller->tenant, given, &webhook, &f) < 0) {
+        record_ask_refuse(a, f.status, "invalid_request_error", f.message);
+        return;
+    }
     json_int_t now_s = clock_wall_ms() / 1000;
     a->record = json_pack(
         "{s:s, s:I, s:s, s:s, s:[i, i, i, i], s:{s:s, s:s, s:s, s:s, s:I, s:I, s:{s:I, s:i, s:i}}}",
@@ -207,6 +160,7 @@ static void keep(struct record_ask *a, const char *input, json_int_t total,
         "input_file_id", input, "status", "validating", "created_at", now_s, "expires_at",
         now_s + (json_int_t)WINDOW_S, "request_counts", "total", total, "completed", 0, "failed",
         0);
+    batch_ask_wants(a, webhook);
     batch_ask_open(a, &shape);
 }
 
@@ -238,7 +192,7 @@ void route_message_batches_create(const struct route_request *r)
         rc = check_file(path, &e);
     buf_release(&lines);
     if (rc == 0) {
-        keep(a, input, total, &r->caller);
+        keep(a, input, total, r);
         return;
     }
     if (kept)

@@ -20,6 +20,7 @@
 #include "common/metrics.h"
 #include "common/process_facts.h"
 #include "scheduler/job.h"
+#include "scheduler/webhook.h"
 #include "storage/pool_store.h"
 
 #include <stdio.h>
@@ -369,6 +370,24 @@ static void process(struct buf *out, int64_t started_ms)
     }
 }
 
+static void webhooks(struct buf *out, const struct webhook_totals *t)
+{
+    static const char name[] = "sluice_webhook_deliveries_total";
+    const struct {
+        const char *status;
+        int64_t count;
+    } rows[] = {{"delivered", t->delivered}, {"failed", t->failed}, {"dropped", t->dropped}};
+    metrics_family(out, name, METRICS_COUNTER, "Webhook events at their end.");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct metrics_label labels[] = {{"status", rows[i].status}, {NULL, NULL}};
+        metrics_int(out, name, labels, rows[i].count);
+    }
+    one(out, "sluice_webhook_failed_attempts_total", METRICS_COUNTER,
+        "Attempts to deliver a webhook event that failed.", (double)t->attempts_failed);
+    one(out, "sluice_webhook_deliveries_waiting", METRICS_GAUGE,
+        "Webhook events that are not delivered yet.", (double)t->waiting);
+}
+
 static void whole(struct buf *out, struct service *s, const struct stats_view *view)
 {
     const struct metrics_label version[] = {{"version", SLUICE_VERSION}, {NULL, NULL}};
@@ -388,6 +407,7 @@ static void whole(struct buf *out, struct service *s, const struct stats_view *v
         (double)service_open_exchanges(s));
     one(out, "sluice_jobs_running", METRICS_GAUGE, "Durable jobs that run here.",
         (double)jobs_running(service_jobs(s)));
+    webhooks(out, webhooks_totals(service_webhooks(s)));
     latency(out, pool_store_latency(service_store(s)));
     loop(out, loop_lag_counts(service_loop_lag(s)));
     process(out, service_started_ms(s));

@@ -10,6 +10,7 @@
 #include "api/server.h"
 #include "api/stats.h"
 #include "api/tls.h"
+#include "api/webhook_json.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -23,6 +24,7 @@
 #include "scheduler/session.h"
 #include "scheduler/settings.h"
 #include "scheduler/spending.h"
+#include "scheduler/webhook.h"
 #include "storage/calibration_store.h"
 #include "storage/history_store.h"
 #include "storage/instance.h"
@@ -148,6 +150,7 @@ static void on_channel(void *arg, bool up, const char *reason)
     access_changed(s->access);
     settings_load(s->settings);
     jobs_channel_back(s->jobs);
+    webhooks_look(s->webhooks);
 }
 
 static void on_message(void *arg, const char *channel, const char *payload, size_t len)
@@ -158,6 +161,8 @@ static void on_message(void *arg, const char *channel, const char *payload, size
         jobs_event(s->jobs, payload);
     else if (strcmp(channel, KEY_ACCESS_CHANGED) == 0)
         access_changed(s->access);
+    else if (strcmp(channel, KEY_WEBHOOKS) == 0)
+        webhooks_event(s->webhooks, payload);
     else if (strcmp(channel, KEY_SETTINGS_CHANGED) == 0)
         settings_load(s->settings);
     else if (strcmp(payload, SERVICE_DRAIN_MESSAGE) == 0)
@@ -199,6 +204,7 @@ static int connect_redis(struct service *s, const struct config *c, const char *
     if (redis_link_subscribe(s->channel, mine.text) < 0 ||
         redis_link_subscribe(s->channel, KEY_EVENTS) < 0 ||
         redis_link_subscribe(s->channel, KEY_ACCESS_CHANGED) < 0 ||
+        redis_link_subscribe(s->channel, KEY_WEBHOOKS) < 0 ||
         redis_link_subscribe(s->channel, KEY_SETTINGS_CHANGED) < 0)
         return error_set(e, -ENOMEM, "out of memory");
     return 0;
@@ -353,14 +359,47 @@ static int make_scheduler(struct service *s, struct config *config, struct error
                : error_set(e, -ENOMEM, "out of memory");
 }
 
+static void on_budget_alert(void *arg, const char *tenant, const char *json)
+{
+    struct service *s = arg;
+    struct webhook_event event = {.tenant = tenant, .type = "budget.alert", .data = json};
+    if (webhooks_send(s->webhooks, &event, NULL, NULL) < 0)
+        log_write(LOG_WARN, "no memory to send a budget alert", "tenant", tenant, NULL);
+}
+
+static int make_webhooks(struct service *s, struct error *e)
+{
+    struct webhooks_options options = {.base = s->base,
+                                       .scheduler = s->scheduler,
+                                       .jobs = s->jobs,
+                                       .seed = rand_system_seed(),
+                                       .job_data = webhook_json_job};
+    options.store = s->webhook_store =
+        webhook_store_new(s->link, (int)service_config(s)->redis.command_timeout_ms);
+    s->webhooks = s->webhook_store ? webhooks_new(&options) : NULL;
+    if (s->webhooks)
+        spending_on_alert(s->spending, on_budget_alert, s);
+    return s->webhooks ? 0 : error_set(e, -ENOMEM, "out of memory");
+}
+
+static int on_batch_ended(void *arg, const struct batch_end *end)
+{
+    struct service *s = arg;
+    return webhook_json_batch(s->webhooks, end);
+}
+
 static int make_batches(struct service *s, struct error *e)
 {
     char folder[BATCH_PATH_MAX];
     int rc = batches_make_folder(service_config(s)->data_dir, folder, e);
     if (rc < 0)
         return rc;
-    struct batches_options options = {
-        .base = s->base, .jobs = s->jobs, .folder = folder, .instance = s->instance};
+    struct batches_options options = {.base = s->base,
+                                      .jobs = s->jobs,
+                                      .folder = folder,
+                                      .instance = s->instance,
+                                      .ended = on_batch_ended,
+                                      .arg = s};
     options.store = s->records =
         record_store_new(s->link, (int)service_config(s)->redis.command_timeout_ms);
     s->batches = s->records ? batches_new(&options) : NULL;
@@ -437,8 +476,8 @@ struct service *service_new(const struct service_options *options, struct config
         service_free(s);
         return NULL;
     }
-    if (make_scheduler(s, config, e) < 0 || make_batches(s, e) < 0 || watch_signals(s) < 0 ||
-        listen_on(s, options, e) < 0) {
+    if (make_scheduler(s, config, e) < 0 || make_webhooks(s, e) < 0 || make_batches(s, e) < 0 ||
+        watch_signals(s) < 0 || listen_on(s, options, e) < 0) {
         service_free(s);
         return NULL;
     }
@@ -484,6 +523,8 @@ static void stop(struct service *s)
     s->loop_lag = NULL;
     if (s->batches)
         batches_stop(s->batches);
+    if (s->webhooks)
+        webhooks_stop(s->webhooks);
     if (s->jobs)
         jobs_stop(s->jobs);
     if (s->scheduler)
@@ -511,6 +552,8 @@ void service_free(struct service *s)
     free_event(s->on_hup);
     free_event(s->drain_tick);
     stop(s);
+    webhooks_free(s->webhooks);
+    webhook_store_free(s->webhook_store);
     jobs_free(s->jobs);
     batches_free(s->batches);
     record_store_free(s->records);

@@ -33,6 +33,7 @@ struct access;
 struct redis_link;
 struct settings;
 struct batches;
+struct webhooks;
 struct spending;
 
 struct service_options {
@@ -58,6 +59,7 @@ struct event_base *service_base(const struct service *s);
 struct scheduler *service_scheduler(const struct service *s);
 struct jobs *service_jobs(const struct service *s);
 struct batches *service_batches(const struct service *s);
+struct webhooks *service_webhooks(const struct service *s);
 struct permits *service_permits(const struct service *s);
 struct pool_store *service_store(const struct service *s);
 struct job_store *service_job_store(const struct service *s);

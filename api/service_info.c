@@ -36,6 +36,11 @@ struct batches *service_batches(const struct service *s)
     return s->batches;
 }
 
+struct webhooks *service_webhooks(const struct service *s)
+{
+    return s->webhooks;
+}
+
 struct permits *service_permits(const struct service *s)
 {
     return s->permits;

@@ -52,6 +52,8 @@ struct service {
     struct settings *settings;
     struct record_store *records;
     struct batches *batches;
+    struct webhook_store *webhook_store;
+    struct webhooks *webhooks;
     struct event *on_term, *on_int, *on_hup, *drain_tick;
     int64_t started_ms, drain_until_ms, idle_since_ms;
     bool draining;

@@ -5,6 +5,7 @@
 
 #include "common/config.h"
 #include "scheduler/job.h"
+#include "scheduler/webhook.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -136,6 +137,16 @@ static json_t *outage_of(struct scheduler *s)
                      (json_int_t)o.uncharged);
 }
 
+static json_t *webhooks_of(struct service *service)
+{
+    const struct webhooks *w = service_webhooks(service);
+    const struct webhook_totals *t = webhooks_totals(w);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "waiting", (json_int_t)t->waiting,
+                     "in_flight_here", (json_int_t)webhooks_in_flight(w), "delivered",
+                     (json_int_t)t->delivered, "attempts_failed", (json_int_t)t->attempts_failed,
+                     "failed", (json_int_t)t->failed, "dropped", (json_int_t)t->dropped);
+}
+
 static json_t *stats_json(struct service *service, const struct stats_view *view,
                           const char *tenant)
 {
@@ -145,10 +156,11 @@ static json_t *stats_json(struct service *service, const struct stats_view *view
         (void)json_array_append_new(pools,
                                     pool_json(service_config(service), &view->pools[i], totals));
     return json_pack(
-        "{s:s, s:I, s:{s:b, s:o}, s:O, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:I, s:I}}", "object",
+        "{s:s, s:I, s:{s:b, s:o}, s:O, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:I, s:I}}", "object",
         "stats", "created_at", (json_int_t)(view->at_ms / 1000), "redis", "up", view->redis_up,
         "latency_us", view->redis_us >= 0 ? json_integer(view->redis_us) : json_null(), "instances",
-        view->instances, "outage", outage_of(service_scheduler(service)), "pools", pools, "tenants",
+        view->instances, "outage", outage_of(service_scheduler(service)), "webhooks",
+        webhooks_of(service), "pools", pools, "tenants",
         stats_tenants(service_config(service), view, tenant), "models", stats_models(view),
         "totals", "counts", counters(totals, REQUESTS), "tokens", counters(totals, TOKENS),
         "jobs_running_here", (json_int_t)jobs_running(service_jobs(service)), "requests_open_here",

@@ -103,6 +103,11 @@ struct config_provider {
     int64_t max_attempts; /* of one request, rate refusals not counted; default 4 */
 };
 
+struct config_webhook {
+    char *url;    /* of events that name none; NULL: they are not sent */
+    char *secret; /* "whsec_…", several parted by blanks: all sign; NULL: none */
+};
+
 struct config_tenant {
     char *name;
     int64_t weight; /* 1..1000, default 1 */
@@ -110,10 +115,11 @@ struct config_tenant {
     char *trim; /* goes before the model's; NULL: none of its own */
     /* Its own, in each pool, beside the pool's; algorithm is not used. */
     struct config_limits limits;
-    double max_share;      /* of each limit of a pool; 0: not limited */
-    int64_t max_queue;     /* requests that wait in a pool; CONFIG_ABSENT */
-    char *max_budget;      /* US dollars; NULL: no budget */
-    char *budget_duration; /* common/period.h; NULL: for ever */
+    double max_share;              /* of each limit of a pool; 0: not limited */
+    int64_t max_queue;             /* requests that wait in a pool; CONFIG_ABSENT */
+    struct config_webhook webhook; /* goes before that of all, each part for itself */
+    char *max_budget;              /* US dollars; NULL: no budget */
+    char *budget_duration;         /* common/period.h; NULL: for ever */
 };
 
 struct config_key {
@@ -183,6 +189,15 @@ struct config {
         int64_t max_messages; /* of one that is kept here */
         int64_t max_bytes;    /* as well */
     } sessions;
+    struct {
+        struct config_webhook all;
+        bool allow_private;       /* URLs may lead to private and local addresses */
+        int64_t timeout_ms;       /* of one attempt: 15000 */
+        int64_t first_retry_ms;   /* the others are multiples of it: 5000 */
+        int64_t max_in_flight;    /* of this instance: 32 */
+        int64_t max_per_endpoint; /* of all instances: 4 */
+        int64_t kept_s;           /* deliveries that have ended: 259200 */
+    } webhooks;
     struct {
         int64_t history_every_ms; /* 10000 */
     } stats;

@@ -381,6 +381,24 @@ static int check_tenants(const struct check *k, const struct config *c)
     return 0;
 }
 
+/* An event without a signature is never sent, so a URL alone would do nothing. */
+static int check_webhooks(const struct check *k, const struct config *c)
+{
+    const struct yaml_tree *at = yaml_tree_get(k->root, "webhooks");
+    const struct yaml_tree *tenants = yaml_tree_get(k->root, "tenants");
+    if (c->webhooks.all.secret)
+        return 0;
+    if (c->webhooks.all.url)
+        return yaml_tree_error(k->name, key_of(at, "url"), -EINVAL, k->e,
+                               "webhooks.url needs webhooks.secret: events are signed");
+    at = tenants ? tenants->first : NULL;
+    for (size_t i = 0; i < c->tenant_count; i++, at = at ? at->next : NULL)
+        if (c->tenants[i].webhook.url && !c->tenants[i].webhook.secret)
+            return yaml_tree_error(k->name, key_of(at, "webhook"), -EINVAL, k->e,
+                                   "tenants[].webhook needs a secret, its own or webhooks.secret");
+    return 0;
+}
+
 static int check_keys(const struct check *k, const struct config *c)
 {
     const struct yaml_tree *list = yaml_tree_get(yaml_tree_get(k->root, "auth"), "keys");
@@ -456,6 +474,8 @@ int config_check(const char *name, const struct yaml_tree *root, const struct co
         err = check_keys(&k, c);
     if (!err)
         err = check_tenants(&k, c);
+    if (!err)
+        err = check_webhooks(&k, c);
     if (!err)
         err = check_budgets(&k, c);
     if (!err)

@@ -1,5 +1,7 @@
 #include "common/config_text.h"
 
+#include "common/base64.h"
+#include "common/limits.h"
 #include "common/money.h"
 #include "common/period.h"
 
@@ -118,6 +120,42 @@ const char *config_text_url(const char *text)
     if (memchr(host, '@', strcspn(host, "/")))
         return "must not hold a user or a password";
     return NULL;
+}
+
+const char *config_text_webhook(const char *text)
+{
+    char bare[WEBHOOK_MAX_URL_BYTES + 1];
+    size_t len = strcspn(text, "?");
+    if (len >= sizeof(bare))
+        return "is too long";
+    memcpy(bare, text, len);
+    bare[len] = '\0';
+    const char *why = config_text_url(bare);
+    if (why)
+        return why;
+    for (const char *c = text + len; *c; c++)
+        if ((unsigned char)*c <= 0x20 || (unsigned char)*c >= 0x7f || *c == '#')
+            return "holds a character that its query cannot have";
+    return NULL;
+}
+
+const char *config_text_webhook_secret(const char *text)
+{
+    unsigned char key[WEBHOOK_MAX_SECRET_BYTES];
+    size_t count = 0;
+    for (const char *at = text + strspn(text, " "); *at; at += strspn(at, " ")) {
+        size_t len = strcspn(at, " "), skip = strlen(WEBHOOK_SECRET_PREFIX);
+        if (!starts_with(at, WEBHOOK_SECRET_PREFIX))
+            return "must begin with whsec_";
+        int n = base64_decode(at + skip, len - skip, key, sizeof(key));
+        explicit_bzero(key, sizeof(key));
+        if (n < WEBHOOK_LEAST_SECRET)
+            return "must be whsec_ and base64 of 24 to 64 random bytes";
+        if (++count > WEBHOOK_MAX_SECRETS)
+            return "must not hold more than 4 secrets";
+        at += len;
+    }
+    return count > 0 ? NULL : "must not be empty";
 }
 
 const char *config_text_redis(const char *text)

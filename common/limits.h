@@ -150,6 +150,22 @@
 #define BATCH_MAX_RUNNING     8   /* batches that one instance runs at once */
 #define BATCH_MAX_RECORD      (64 * KIB)
 
+/* Webhooks */
+#define WEBHOOK_MAX_URL_BYTES     2048
+#define WEBHOOK_SECRET_PREFIX     "whsec_"
+#define WEBHOOK_LEAST_SECRET      24 /* bytes of a secret, decoded: Standard Webhooks */
+#define WEBHOOK_MAX_SECRET_BYTES  64
+#define WEBHOOK_MAX_SECRETS       4
+#define WEBHOOK_MAX_EVENTS        16         /* names in one `webhook` field */
+#define WEBHOOK_MAX_FIELD_BYTES   (4 * KIB)  /* of the field, as it is kept with a job */
+#define WEBHOOK_MAX_ANSWER_BYTES  (8 * KIB)  /* of a job's answer inside an event */
+#define WEBHOOK_MAX_PAYLOAD_BYTES (32 * KIB) /* of an event; what is too much is left out */
+#define WEBHOOK_MAX_REPLY_BYTES   (64 * KIB) /* of a receiver's answer, which is not kept */
+#define WEBHOOK_MAX_WAITING       10000      /* deliveries of a tenant; further ones are dropped */
+#define WEBHOOK_MAX_ENDED         1000       /* of a tenant that are kept, of each outcome */
+#define WEBHOOK_MAX_TAKEN         16         /* of one script call */
+#define WEBHOOK_MAX_OWED          32         /* ended jobs of a pool, of one script call */
+#define WEBHOOK_ID_BYTES          96         /* msg_ and the id of its object */
 /* Settings that are saved while the service runs */
 #define SETTINGS_MAX_ENTRIES  1000
 #define SETTINGS_RECORD_BYTES (2 * KIB) /* of one, as it is kept and as it is sent */

@@ -63,6 +63,8 @@ struct http_client {
     size_t running_count, idle_count;
     const struct http_transfer *reporting; /* its on_done is on the stack */
     char *ca_file;                         /* NULL: the system's */
+    http_address_fn is_allowed;            /* NULL: every address is */
+    void *allowed_arg;
 };
 
 const char *http_result_name(enum http_result r)
@@ -200,6 +202,8 @@ static const char *detail_of(const struct http_transfer *t, enum http_result res
     default:
         if (t->verdict == HTTP_BROKEN)
             return "the connection ended before a reply came";
+        if (t->easy.barred)
+            return "its address is private, local or reserved, which is not allowed";
         return t->detail[0] ? t->detail : curl_easy_strerror(t->code);
     }
 }
@@ -425,7 +429,7 @@ static struct http_transfer *transfer_new(struct http_client *c)
     buf_init(&t->reply, UPSTREAM_MAX_HEADER_BYTES);
     event_assign(&t->timer, c->base, -1, 0, on_transfer_timer, t);
     if (!http_easy_init(&t->easy, c->ca_file) || !http_loop_adopt(c->loop, t->easy.curl) ||
-        !set_callbacks(t)) {
+        !set_callbacks(t) || !http_easy_guard(&t->easy, c->is_allowed, c->allowed_arg)) {
         transfer_free(t);
         return NULL;
     }
@@ -540,6 +544,12 @@ struct http_client *http_client_new(struct event_base *base)
         return NULL;
     }
     return c;
+}
+
+void http_client_guard(struct http_client *c, http_address_fn is_allowed, void *arg)
+{
+    c->is_allowed = is_allowed;
+    c->allowed_arg = arg;
 }
 
 int http_client_trust(struct http_client *c, const char *ca_file)

@@ -85,6 +85,12 @@ struct http_client *http_client_new(struct event_base *base);
  * now on. To be called before the first transfer. 0 or -ENOMEM; a file that cannot be read
  * makes every TLS transfer end as HTTP_NOT_SENT. There is no switch to trust anything. */
 int http_client_trust(struct http_client *c, const char *ca_file) MUST_CHECK;
+/* Asked for each address that a connection is about to be made to, after its name was resolved:
+ * one that is not allowed ends as HTTP_NOT_SENT, if no other address of the name is. To be called
+ * before the first transfer. */
+struct sockaddr;
+typedef bool (*http_address_fn)(void *arg, const struct sockaddr *address);
+void http_client_guard(struct http_client *c, http_address_fn is_allowed, void *arg);
 /* Cancels what runs (without calls), closes the pool. Not inside a handler. */
 void http_client_free(struct http_client *c);
 size_t http_client_running(const struct http_client *c);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #define CONNECT_MS        5000
 #define CONNECTION_LIFE_S 300L               /* certificates and DNS answers are looked at again */
@@ -86,6 +87,27 @@ bool http_easy_init(struct http_easy *h, const char *ca_file)
            curl_easy_setopt(h->curl, CURLOPT_REDIR_PROTOCOLS_STR, "https") == CURLE_OK &&
            curl_easy_setopt(h->curl, CURLOPT_PROXY, "") == CURLE_OK &&
            (!ca_file || curl_easy_setopt(h->curl, CURLOPT_CAINFO, ca_file) == CURLE_OK);
+}
+
+/* Libcurl connects to the address that is given here and to no other, so there is no moment between
+ * the look and the connection at which a name could come to mean something else. */
+static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct http_easy *h = arg;
+    (void)purpose;
+    if (!h->is_allowed(h->allowed_arg, &address->addr)) {
+        h->barred = true;
+        return CURL_SOCKET_BAD;
+    }
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+bool http_easy_guard(struct http_easy *h, http_address_fn fn, void *arg)
+{
+    h->is_allowed = fn;
+    h->allowed_arg = arg;
+    return !fn || (curl_easy_setopt(h->curl, CURLOPT_OPENSOCKETFUNCTION, on_socket) == CURLE_OK &&
+                   curl_easy_setopt(h->curl, CURLOPT_OPENSOCKETDATA, (void *)h) == CURLE_OK);
 }
 
 void http_easy_release(struct http_easy *h)
@@ -232,6 +254,7 @@ static int set_method(struct http_easy *h, const struct http_request *r, struct 
 
 int http_easy_set(struct http_easy *h, const struct http_request *r, struct error *e)
 {
+    h->barred = false;
     int rc = set_url(h, r->url, e);
     if (rc == 0)
         rc = set_headers(h, r, e);

@@ -30,12 +30,17 @@ struct http_easy {
     const char *body; /* what is still to be given to libcurl; unused for a short body */
     size_t body_len, body_at;
     bool stopped;
+    http_address_fn is_allowed;
+    void *allowed_arg;
+    bool barred; /* an address of the request was not allowed */
     struct curl_slist nodes[UPSTREAM_MAX_REQUEST_HEADERS + HTTP_EASY_OWN_LINES];
 };
 
 /* ca_file NULL: the system's certificates. False without memory, or when libcurl lacks an
  * option; release it then, too. */
 bool http_easy_init(struct http_easy *h, const char *ca_file) MUST_CHECK;
+/* As http_client_guard(); fn NULL: every address. */
+bool http_easy_guard(struct http_easy *h, http_address_fn fn, void *arg) MUST_CHECK;
 void http_easy_release(struct http_easy *h);
 void http_easy_shrink(struct http_easy *h); /* gives large buffers back */
 

@@ -18,7 +18,7 @@
 #define INDEX_TTL_MS           (INT64_C(31) * 86400000)
 #define NUMBER_BYTES           24
 #define CUT_BYTES              1024
-#define FINGERPRINT_TEXT_BYTES 384
+#define FINGERPRINT_TEXT_BYTES 512
 
 /* One job on its way into the queue. */
 struct submission {
@@ -26,7 +26,7 @@ struct submission {
     struct jobs *jobs;
     struct call *call; /* never started: it has read, routed and priced the request */
     char id[TICKET_ID_BYTES], retry_of[TICKET_ID_BYTES];
-    char *metadata, *key;
+    char *metadata, *key, *webhook;
     char trace[TRACE_PARENT_BYTES];
     const char *body; /* that is kept: as it came, or with less in it; the call's */
     size_t body_len;
@@ -80,6 +80,7 @@ static void submission_free(struct submission *s)
         event_free(s->again);
     buf_release(&s->cut);
     free(s->metadata);
+    free(s->webhook);
     free(s->key);
     free(s);
 }
@@ -290,6 +291,8 @@ static void submit(struct submission *s)
         fields[n++] = field("ky", call_key(s->call), strlen(call_key(s->call)));
     if (s->metadata)
         fields[n++] = field("md", s->metadata, strlen(s->metadata));
+    if (s->webhook)
+        fields[n++] = field("wh", s->webhook, strlen(s->webhook));
     t.id = s->id;
     t.is_job = true;
     t.deadline_in_ms = s->deadline_ms;
@@ -427,12 +430,15 @@ static void take_fingerprint(struct submission *s, const struct job_spec *spec, 
 {
     char of_body[DIGEST_HEX_BYTES], of_metadata[DIGEST_HEX_BYTES], text[FINGERPRINT_TEXT_BYTES];
     const char *metadata = spec->metadata ? spec->metadata : "";
+    char of_webhook[DIGEST_HEX_BYTES] = "";
+    if (spec->webhook && strlen(spec->webhook) > 2) /* "{}" is what is configured */
+        digest_hex(spec->webhook, strlen(spec->webhook), of_webhook, DIGEST_HEX_BYTES - 1);
     digest_hex(body, len, of_body, DIGEST_HEX_BYTES - 1);
     digest_hex(metadata, strlen(metadata), of_metadata, DIGEST_HEX_BYTES - 1);
     int n =
-        snprintf(text, sizeof(text), "%s %s %" PRId64 " %s %s %.*s %d", wire_path(spec->endpoint),
+        snprintf(text, sizeof(text), "%s %s %" PRId64 " %s %s %.*s %d%s", wire_path(spec->endpoint),
                  pool_class_name(spec->class), spec->deadline_ms, of_body, of_metadata,
-                 TRIM_NAME_BYTES, spec->trim ? spec->trim : "", spec->never_shrink);
+                 TRIM_NAME_BYTES, spec->trim ? spec->trim : "", spec->never_shrink, of_webhook);
     assert(n > 0 && (size_t)n < sizeof(text));
     digest_hex(text, (size_t)n, s->fingerprint, DIGEST_HEX_BYTES - 1);
 }
@@ -503,7 +509,10 @@ static bool fill(struct submission *s, const struct job_spec *spec, size_t body_
     (void)snprintf(s->trace, sizeof(s->trace), "%s", spec->trace ? spec->trace : "");
     s->metadata = spec->metadata ? strdup(spec->metadata) : NULL;
     s->key = spec->idempotency_key ? strdup(spec->idempotency_key) : NULL;
+    s->webhook = spec->webhook && *spec->webhook ? strdup(spec->webhook) : NULL;
     take_fingerprint(s, spec, body, body_len);
+    if (spec->webhook && *spec->webhook && !s->webhook)
+        return false;
     return s->again && (!spec->metadata || s->metadata) && (!spec->idempotency_key || s->key);
 }
 
@@ -535,57 +544,4 @@ void job_submit(struct jobs *j, const struct job_spec *spec, job_fn fn, void *ar
         on_ready(s, NULL);
     else
         call_make_ready(c, on_ready, s);
-}
-
-/* ---- changes */
-
-bool job_status_is_final(const char *status)
-{
-    return strcmp(status, "queued") != 0 && strcmp(status, "running") != 0 &&
-           strcmp(status, "retrying") != 0;
-}
-
-void job_watch(struct jobs *j, struct job_watch *w)
-{
-    list_add_last(&j->watches, &w->link);
-}
-
-void job_unwatch(struct job_watch *w)
-{
-    list_remove(&w->link);
-}
-
-/* Watches may leave, and others join, while they are told: each walk takes the list off and puts
- * every watch back before it is told. */
-static void tell(struct jobs *j, const char *id, const char *state)
-{
-    struct list batch;
-    list_init(&batch);
-    for (struct list *at = j->watches.next, *next; at != &j->watches; at = next) {
-        next = at->next;
-        struct job_watch *w = LIST_ITEM(at, struct job_watch, link);
-        if (id && strcmp(w->id, id) != 0)
-            continue;
-        list_remove(at);
-        list_add_last(&batch, at);
-    }
-    while (!list_is_empty(&batch)) {
-        struct job_watch *w = LIST_ITEM(batch.next, struct job_watch, link);
-        list_remove(&w->link);
-        list_add_last(&j->watches, &w->link);
-        w->fn(w->arg, state);
-    }
-}
-
-void jobs_event(struct jobs *j, const char *payload)
-{
-    char id[TICKET_ID_BYTES], state[16];
-    if (!list_is_empty(&j->watches) && sscanf(payload, "%47s %15s", id, state) == 2)
-        tell(j, id, state);
-}
-
-void jobs_channel_back(struct jobs *j)
-{
-    tell(j, NULL, "");
-    job_strays_look(j);
 }

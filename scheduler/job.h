@@ -44,6 +44,7 @@ struct job_record {
     const char *hint;       /* which limits its answer moved, and how, for people; "" none */
     const char *explain;    /* JSON of call_explain(), of the last attempt */
     const char *retry_of;   /* id of the job that it repeats; "" none */
+    const char *webhook;    /* who hears of its end (webhook_field.h); "" nobody */
     bool is_call;           /* a proxied call, which has ended */
     const char *durability; /* of one just accepted: how safe it is; else NULL */
     int64_t replicas;       /* that have it, with "replicated" */
@@ -67,6 +68,7 @@ struct job_spec {
     bool class_given;            /* else a priority inside the body holds */
     int64_t deadline_ms;         /* from now; 0 none */
     const char *metadata;        /* JSON text; NULL none */
+    const char *webhook;         /* as webhook_field_read() wrote it; NULL or "": nobody */
     const char *idempotency_key; /* NULL none */
     const char *trim;            /* as of struct call_spec */
     bool never_shrink;

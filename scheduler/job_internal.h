@@ -1,7 +1,8 @@
 /*
  * job_internal: what scheduler/job*.c share.
  *
- *   job.c         submit, watch
+ *   job.c         submit
+ *   job_watch.c   who is told of changes
  *   job_look.c    records: get, list, cancel
  *   job_retry.c   the request of one that has ended, once more
  *   job_run.c     a granted job as a call
@@ -12,6 +13,7 @@
  *   ep endpoint path   rq request body     ten tenant     mdl model      md metadata (JSON)
  *   cr created, µs     in input estimate   tr attempts    rs answer      rc its status code
  *   us usage (JSON)    er error (JSON)     dc decision    bd limit it waits for at its submit
+ *   wh who hears of its end (webhook_field.h)
  *   tp traceparent for the provider
  *   xp call_explain()  kt ms that a finished call is kept
  *
@@ -47,7 +49,7 @@ void job_run(void *arg, struct pool_agent *agent, const struct store_grant *gran
 void job_run_cancel(void *arg, const char *id);
 void job_runs_drop(struct jobs *j);
 
-/* job_look.c: reads one record of a pool. */
+/* job_look.c: reads one record of a pool; of any tenant with NULL. */
 void job_look(struct jobs *j, struct store_pool *pool, const char *tenant, const char *id,
               job_fn fn, void *arg);
 

@@ -10,7 +10,7 @@
 /* What is read of a record, in this order behind the four words of peek. */
 static const char *const fields[] = {
     "ep", "mdl", "cl", "ten", "cr", "t1", "t2", "tr", "in", "rc",   "rs", "us",
-    "er", "md",  "dc", "at",  "xp", "kd", "bd", "tt", "ct", "hint", "ry",
+    "er", "md",  "dc", "at",  "xp", "kd", "bd", "tt", "ct", "hint", "ry", "wh",
 };
 enum {
     F_EP,
@@ -36,6 +36,7 @@ enum {
     F_CUT,
     F_HINT,
     F_RETRY_OF,
+    F_WEBHOOK,
     F_COUNT,
 };
 _Static_assert(sizeof(fields) / sizeof(fields[0]) == F_COUNT, "one place for each field");
@@ -112,6 +113,7 @@ static void read_record(const struct store_turn *turn, const char *id, struct jo
         .hint = text_at(turn, F_HINT, NULL),
         .retry_of = text_at(turn, F_RETRY_OF, NULL),
         .explain = text_at(turn, F_EXPLAIN, NULL),
+        .webhook = text_at(turn, F_WEBHOOK, NULL),
         .is_call = strcmp(text_at(turn, F_KIND, NULL), "call") == 0,
     };
     if (!*r->binding)
@@ -122,6 +124,7 @@ static void read_record(const struct store_turn *turn, const char *id, struct jo
 struct look {
     char id[TICKET_ID_BYTES];
     char tenant[TENANT_NAME_BYTES + 1];
+    bool of_any;
     job_fn fn;
     void *arg;
 };
@@ -141,7 +144,7 @@ static void on_looked(void *arg, struct store_pool *pool, const struct store_tur
         /* A proxied call has a record too, but no endpoint before its end. */
         read_record(turn, l->id, &record);
         bool ours = strcmp(turn->result, "none") != 0 && *record.endpoint &&
-                    strcmp(record.tenant, l->tenant) == 0;
+                    (l->of_any || strcmp(record.tenant, l->tenant) == 0);
         if (!ours)
             job_not_found(&f, l->id);
         l->fn(l->arg, ours ? &record : NULL, false, ours ? NULL : &f);
@@ -160,7 +163,8 @@ void job_look(struct jobs *j, struct store_pool *pool, const char *tenant, const
         return;
     }
     (void)snprintf(l->id, sizeof(l->id), "%s", id);
-    (void)snprintf(l->tenant, sizeof(l->tenant), "%s", tenant);
+    (void)snprintf(l->tenant, sizeof(l->tenant), "%s", tenant ? tenant : "");
+    l->of_any = !tenant;
     l->fn = fn;
     l->arg = arg;
     struct store_look look = {l->id, fields, F_COUNT, NULL};

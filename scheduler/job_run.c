@@ -161,7 +161,7 @@ static void hand_back(struct run *r, enum ticket_state state)
         .id = r->grant.id,
         .fence = r->grant.fence,
         .state = state,
-        .delay_ms = 1000,
+        .delay_ms = pool_agent_hand_back_ms(r->agent),
         .unsent = true,
         .fair_actual = -1,
     };
@@ -242,6 +242,8 @@ static void on_record(void *arg, struct store_pool *pool, const struct store_tur
         run_free(r); /* taken back meanwhile, and perhaps granted anew */
     else if (r->cancelled || int_at(turn, F_CANCEL, 0) != 0)
         hand_back(r, TICKET_CANCELLED);
+    else if (scheduler_is_draining(r->jobs->scheduler))
+        hand_back(r, TICKET_QUEUED); /* nothing was sent: another instance starts it sooner */
     else
         begin(r, turn);
 }

@@ -13,6 +13,7 @@
 #define TICK_BUSY_MS 1000
 #define TICK_IDLE_MS 2500 /* with the lease, the longest that a dead instance is not noticed */
 #define FLUSH_MS     2000
+#define HAND_BACK_MS 1000
 
 void pool_agent_arm(struct event *timer, int64_t ms)
 {
@@ -77,6 +78,11 @@ int pool_agent_room(const struct pool_agent *a)
 {
     int most = a->hooks.room(a->hooks.arg);
     return most > 0 || a->waiting == 0 ? most : 1;
+}
+
+int64_t pool_agent_hand_back_ms(const struct pool_agent *a)
+{
+    return pool_agent_room(a) > 0 ? HAND_BACK_MS : 0;
 }
 
 /* The queue may hold tickets of ours that no reply has told of: one in its backoff is not in it. */

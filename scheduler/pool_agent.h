@@ -129,6 +129,9 @@ void pool_agent_cancel(struct pool_agent *a, const char *id, pool_store_fn fn, v
 /* Takes out a ticket of a call, whose submit may or may not have arrived: one that was granted
  * meanwhile is given back. Repeated like a settle. */
 void pool_agent_abandon(struct pool_agent *a, const char *id);
+/* How long a job that is handed back stays away from the queue. A settle is also a look at the
+ * queue: where it may grant something here, the job would come back at once, and so for ever. */
+int64_t pool_agent_hand_back_ms(const struct pool_agent *a);
 /* Looks at the queue now. */
 void pool_agent_wake(struct pool_agent *a);
 size_t pool_agent_unsettled(const struct pool_agent *a);

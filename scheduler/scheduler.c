@@ -20,7 +20,6 @@
 #define MAX_POOLS       4096
 #define FIRST_OUTPUT    512 /* output foreseen before anything was learned, tokens */
 #define OUTPUT_QUANTILE 0.95
-#define HAND_BACK_MS    1000
 
 struct scheduler {
     struct scheduler_options options;
@@ -76,7 +75,7 @@ static void hand_out(void *arg, struct pool_agent *agent, const struct store_gra
         .id = grant->id,
         .fence = grant->fence,
         .state = grant->is_job ? TICKET_QUEUED : TICKET_CANCELLED,
-        .delay_ms = HAND_BACK_MS,
+        .delay_ms = pool_agent_hand_back_ms(agent),
         .unsent = true,
         .is_call = !grant->is_job,
         .fair_actual = -1,

@@ -25,14 +25,14 @@ struct instance {
     bool up;
 };
 
-static void command(struct instance *i, int argc, const char *const *argv, redis_reply_fn fn,
+static void command(struct redis_link *link, int argc, const char *const *argv, redis_reply_fn fn,
                     void *arg)
 {
     size_t lens[MAX_LISTED + 4];
     for (int k = 0; k < argc; k++)
         lens[k] = strlen(argv[k]);
     struct redis_args args = {.argc = argc, .argv = argv, .lens = lens};
-    redis_link_command(i->link, &args, TIMEOUT_MS, fn, arg);
+    redis_link_command(link, &args, TIMEOUT_MS, fn, arg);
 }
 
 static void tell(struct instance *i)
@@ -51,9 +51,9 @@ static void tell(struct instance *i)
     const char *set[] = {"SET", key.text, note, "PX", TTL_MS};
     const char *add[] = {"ZADD", KEY_INSTANCES, now, i->id};
     const char *trim[] = {"ZREMRANGEBYSCORE", KEY_INSTANCES, "-inf", old};
-    command(i, 5, set, NULL, NULL);
-    command(i, 4, add, NULL, NULL);
-    command(i, 4, trim, NULL, NULL);
+    command(i->link, 5, set, NULL, NULL);
+    command(i->link, 4, add, NULL, NULL);
+    command(i->link, 4, trim, NULL, NULL);
 }
 
 static void on_beat(evutil_socket_t fd, short what, void *arg)
@@ -92,8 +92,8 @@ void instance_free(struct instance *i)
         struct key key = key_instance(i->id);
         const char *del[] = {"DEL", key.text};
         const char *leave[] = {"ZREM", KEY_INSTANCES, i->id};
-        command(i, 2, del, NULL, NULL);
-        command(i, 3, leave, NULL, NULL);
+        command(i->link, 2, del, NULL, NULL);
+        command(i->link, 3, leave, NULL, NULL);
     }
     event_free(i->beat);
     free(i);
@@ -106,9 +106,10 @@ void instance_connected(struct instance *i, bool up)
         tell(i);
 }
 
-/* Two steps: who told of itself and when, then what each wrote. */
+/* Two steps: who told of itself and when, then what each wrote. The instance may be freed between
+ * them, but never the link, which gives the answers. */
 struct listing {
-    struct instance *owner;
+    struct redis_link *link;
     instance_fn fn;
     void *arg;
     int count;
@@ -147,7 +148,7 @@ static void on_ids(void *arg, enum redis_status status, const struct redisReply 
     if (l->count == 0)
         on_notes(l, REDIS_DOWN, NULL);
     else
-        command(l->owner, l->count + 1, argv, on_notes, l);
+        command(l->link, l->count + 1, argv, on_notes, l);
 }
 
 void instance_list(struct instance *i, instance_fn fn, void *arg)
@@ -158,6 +159,6 @@ void instance_list(struct instance *i, instance_fn fn, void *arg)
         fn(arg, NULL, 0, NULL);
         return;
     }
-    *l = (struct listing){.owner = i, .fn = fn, .arg = arg};
-    command(i, 5, range, on_ids, l);
+    *l = (struct listing){.link = i->link, .fn = fn, .arg = arg};
+    command(i->link, 5, range, on_ids, l);
 }

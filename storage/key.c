@@ -96,6 +96,18 @@ struct key key_lease(const char *id)
     return make("sluice:lease:%.128s", id);
 }
 
+struct key key_webhook(const char *part)
+{
+    return make("sluice:{wh}:%s", part);
+}
+
+struct key key_webhook_list(const char *tenant, const char *status)
+{
+    if (!tenant)
+        return make("sluice:{wh}:i:*:%s", status);
+    return make("sluice:{wh}:i:%zu:%s:%s", strlen(tenant), tenant, status);
+}
+
 struct key key_instance(const char *instance)
 {
     return make("sluice:{insts}:%s", instance);

@@ -14,6 +14,10 @@
  *   sluice:sessions:T    ZSET ids of a tenant's kept conversations by last use, SESSION_MAX_LISTED
  *                        at most. TTL: as theirs.
  *   sluice:{POOL}:w      written ahead of WAIT, never read; TTL 1 min.
+ *   sluice:{POOL}:wh     ZSET ids of ended jobs whose webhook event is not in the outbox yet.
+ *                        Owner: the pool; empties itself.
+ *   sluice:{wh}:…        the outbox of webhook events (storage/lua/webhook.lua). TTL of what
+ *                        has ended: webhooks.kept_s.
  *   sluice:pools         HASH short hash -> pool id. Owner: never removed; one field a pool.
  *   sluice:idem:T:H      an Idempotency-Key of a tenant. TTL: of job results.
  *   sluice:cal:P:H       what was learned of a provider's model. TTL: 30 days from the last change.
@@ -39,6 +43,7 @@
  *   sluice:settings:changed channel: load the settings again
  *   sluice:i:ID          channel: grants and cancels for one instance
  *   sluice:events        channel: state changes of durable jobs
+ *   sluice:webhooks      channel: a job with a webhook has ended
  *
  * Names that users give never stand bare: a tenant is LENGTH:NAME, an Idempotency-Key is hashed.
  */
@@ -60,6 +65,7 @@
 #define KEY_ACCESS_CHANGED   "sluice:access:changed"
 #define KEY_SETTINGS         "sluice:{settings}"
 #define KEY_SETTINGS_CHANGED "sluice:settings:changed"
+#define KEY_WEBHOOKS         "sluice:webhooks"
 #define POOL_HASH_BYTES      9 /* 8 hex digits of SHA-256 and a NUL */
 
 struct key {
@@ -85,6 +91,8 @@ struct key key_cost_budget(const char *who, int64_t start_s);
 struct key key_lease(const char *id);
 struct key key_instance(const char *instance);
 struct key key_instance_channel(const char *instance);
+struct key key_webhook(const char *part);                            /* "ends", "d:ID", … */
+struct key key_webhook_list(const char *tenant, const char *status); /* tenant NULL: of all */
 struct key key_tenant(const char *tenant); /* LENGTH:NAME, as the scripts want it */
 
 /* First 8 hex digits of SHA-256 of the pool's id: stands in every job id, so that a job is

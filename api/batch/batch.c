@@ -64,7 +64,7 @@ void batches_stop(struct batches *b)
     for (struct list *l = b->runs.next, *next; l != &b->runs; l = next) {
         struct batch_run *r = LIST_ITEM(l, struct batch_run, link);
         next = l->next;
-        if (!r->over && r->phase >= RUN_READING)
+        if (!r->over && !r->late && r->phase >= RUN_READING)
             record_store_unlease(b->options.store, r->id);
         batch_run_stop(r);
     }

@@ -30,14 +30,25 @@
 
 struct batches;
 
+/* record: as it is kept, {"shape", "batch", "webhook", ...}. told: true when whoever wants to know
+ * will hear of it. */
+struct batch_end {
+    const char *tenant;
+    const json_t *record;
+    void (*told)(void *arg, bool kept);
+    void *arg;
+};
+
 struct batches_options {
     struct event_base *base;
     struct jobs *jobs;
     struct record_store *store;
     const char *folder;   /* of files; copied */
     const char *instance; /* copied */
-    /* A batch is at its end and its record stands. May be NULL. */
-    void (*ended)(void *arg, const char *tenant, const json_t *batch);
+    /* A batch is at its end and its record stands. 0: end->told follows, and until it says yes the
+     * batch stays in the list of open ones, so that a crash before that has it told again. Else
+     * nobody is to be told (1), or it cannot be done now (negative). May be NULL. */
+    int (*ended)(void *arg, const struct batch_end *end);
     void *arg;
 };
 

@@ -25,7 +25,15 @@ struct batches {
     bool draining, stopped;
 };
 
-enum batch_phase { RUN_LOOKING, RUN_TAKING, RUN_READING, RUN_CHECKING, RUN_RUNNING, RUN_SAVING };
+enum batch_phase {
+    RUN_LOOKING,
+    RUN_TAKING,
+    RUN_READING,
+    RUN_CHECKING,
+    RUN_RUNNING,
+    RUN_SAVING,
+    RUN_TELLING,
+};
 
 enum slot_state { SLOT_FREE, SLOT_ASKED, SLOT_WAITING, SLOT_AGAIN };
 
@@ -60,7 +68,8 @@ struct batch_run {
     size_t busy;  /* slots that are not free */
     size_t asked; /* calls without an answer; the run stays until they are in */
     struct event *tick, *soon;
-    bool cancelling, expiring, over, changed, saving;
+    bool cancelling, expiring, over, changed, saving, telling;
+    bool late; /* it had ended before, under another lease */
 };
 
 /* batch_run.c */

@@ -117,22 +117,51 @@ static void save(struct batch_run *r, record_fn fn)
     free(text);
 }
 
+/* ---- its end */
+
+static void close_batch(struct batch_run *r)
+{
+    struct record_at open = at(r, SET_OPEN), cancel = at(r, SET_CANCELS);
+    record_store_remove(r->all->options.store, &open, NULL, NULL);
+    record_store_remove(r->all->options.store, &cancel, NULL, NULL);
+    if (!r->late)
+        record_store_unlease(r->all->options.store, r->id);
+    batch_run_stop(r);
+}
+
+static void on_told(void *arg, bool kept)
+{
+    struct batch_run *r = arg;
+    r->telling = false;
+    if (!answered(r) && kept)
+        close_batch(r); /* else the next tick tries again */
+}
+
+/* Before it leaves the list of open ones: who finds it there tells it again. */
+static void tell_end(struct batch_run *r)
+{
+    const struct batches_options *o = &r->all->options;
+    struct batch_end end = {r->tenant, r->record, on_told, r};
+    r->phase = RUN_TELLING;
+    if (r->telling)
+        return;
+    int rc = o->ended ? o->ended(o->arg, &end) : 1;
+    r->telling = rc == 0;
+    r->asked += rc == 0;
+    if (rc > 0)
+        close_batch(r);
+}
+
 static void on_end_saved(void *arg, enum redis_status status, const char *text, size_t len)
 {
     struct batch_run *r = arg;
-    struct record_at open = at(r, SET_OPEN), cancel = at(r, SET_CANCELS);
     (void)text;
     (void)len;
     r->saving = false;
     if (answered(r) || status != REDIS_OK)
         return; /* the next tick tries again */
-    record_store_remove(r->all->options.store, &open, NULL, NULL);
-    record_store_remove(r->all->options.store, &cancel, NULL, NULL);
-    record_store_unlease(r->all->options.store, r->id);
     log_write(LOG_INFO, "batch ended", "batch", r->id, "status", text_of(r, "status"), NULL);
-    if (r->all->options.ended)
-        r->all->options.ended(r->all->options.arg, r->tenant, r->batch);
-    batch_run_stop(r);
+    tell_end(r);
 }
 
 static void save_end(struct batch_run *r)
@@ -309,11 +338,17 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     if (r->over)
         return;
     rest_until_tick(r);
+    if (r->late) {
+        tell_end(r);
+        return;
+    }
     r->asked += 2;
     record_store_lease(r->all->options.store, r->id, r->all->instance, LEASE_MS, on_renewed, r);
     record_store_get(r->all->options.store, &cancel, on_cancel, r);
     if (r->phase == RUN_SAVING)
         save_end(r);
+    if (r->phase == RUN_TELLING)
+        tell_end(r);
     if (r->phase != RUN_RUNNING)
         return;
     if (expires_s > 0 && clock_wall_ms() / 1000 >= expires_s)
@@ -456,9 +491,13 @@ static void on_record(void *arg, enum redis_status status, const char *text, siz
         return;
     if (status != REDIS_OK || (text && !read_record(r, text))) {
         batch_run_stop(r);
-    } else if (!text || batch_is_final(text_of(r, "status"))) {
+    } else if (!text) {
         record_store_remove(r->all->options.store, &open, NULL, NULL);
         batch_run_stop(r);
+    } else if (batch_is_final(text_of(r, "status"))) {
+        r->late = r->phase != RUN_READING;
+        rest_until_tick(r);
+        tell_end(r);
     } else if (r->phase == RUN_READING) {
         start_checking(r);
     } else if (batches_path(r->all, text_of(r, "input_file_id"), path) < 0) {

@@ -9,6 +9,8 @@ const LEAST_MS = 15000; // a rate over less time would jump
 
 const sum = (list, value) => list.reduce((total, one) => total + (value(one) ?? 0), 0);
 const tokensOf = (tokens) => tokens.input + tokens.output;
+// Of a limit that was learned, the lower one holds.
+const holding = (limit) => (limit ? Math.min(limit.configured, limit.learned ?? Infinity) : 0);
 const granted = (counts) =>
   counts.admitted + counts.delayed + counts.shrunk + counts.batched + counts.cached;
 
@@ -49,7 +51,7 @@ export class History {
       avoided: counts.delayed,
       refused: counts.provider_429,
       failed: counts.failed + counts.expired,
-      budget: sum(stats.pools, (pool) => sum(PER_MINUTE, (name) => pool.limits[name]?.configured)),
+      budget: sum(stats.pools, (pool) => sum(PER_MINUTE, (name) => holding(pool.limits[name]))),
       depth: CLASSES.map((name) => sum(stats.pools, (pool) => pool.queue[name].depth)),
       waits: waitsOf(stats.pools),
       pools: new Map(stats.pools.map((pool) => [pool.pool, {

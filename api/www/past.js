@@ -16,7 +16,8 @@ const METRICS = ["tokens_input", "tokens_output", "tokens_reserved", "wait_p50",
 
 const plus = (a, b) => (a === null || b === null ? null : a + b);
 
-// Points that are not over yet are left out: their sums would look like a fall.
+// Points that are not over yet are left out, for their sums would look like a fall; so are those
+// of which nobody told anything.
 export function samplesOf({ step, times, series }, now) {
   const perMin = (n) => (n === null ? null : n * 60 / step);
   const of = (name, i) => series[name]?.[i] ?? null;
@@ -29,7 +30,7 @@ export function samplesOf({ step, times, series }, now) {
     depth: DEPTHS.map((name) => of(name, i)),
     p50: of("wait_p50", i),
     p95: of("wait_p95", i),
-  })).filter(({ end }) => end <= now - LATE_MS);
+  })).filter(({ end, tokensPerMin }) => end <= now - LATE_MS && tokensPerMin !== null);
 }
 
 export class Past {

@@ -29,6 +29,7 @@
 --   inf      ZSET  ticket -> ms when its lease ends; ZCARD is the slots in use
 --   inb      SET   those of the class batch among them
 --   chg:OWNER STRING number of the last charge of an instance (see charge.lua)
+--   wh       ZSET  ticket that has ended and whose webhook event is still to be made -> ms
 --   own      ZSET  instance -> ms until which it counts as alive; 'b:' instance -> the same by its
 --                  heartbeats alone
 --   j:ID     HASH  a ticket: st state, kd call|job|permit MS (a lease of its own, at whose end it
@@ -37,7 +38,8 @@
 --                  cost charged in busy period fb, ac 'otpm 200;…' charged beyond the cost
 --                  (accrue.lua), ow owner, seq, x (see adapt.lua), t0 t1 t2 ms of
 --                  submit, last grant, end; bd the limit that a job waited for at its submit; kt ms
---                  that a finished call is kept; hint what its answer moved; other fields are the
+--                  that a finished call is kept; wh there: its end is noted for a webhook event;
+--                  hint what its answer moved; other fields are the
 --                  caller's, never read here
 --
 -- ARGV begins with: owner (instance id), the most grants, dimensions as 'rpm,tpm'. A tenant is
@@ -66,6 +68,7 @@ local MAX_SCAN = 16 -- flows looked at past a held head
 local MAX_DROPS = 64 -- tickets past their deadline that one call takes out
 local ETA_FLOWS = 64 -- flows that an ETA looks at
 local PERMIT_KEPT = 3600000 -- ms that an ended permit can be looked at
+local OWED_KEPT = 86400000 -- ms that an ended job is there at least until its webhook event is made
 local POOL_TTL = 2592000000 -- 30 days without a heartbeat
 
 -- nil when the pool was never configured or its data are gone: the caller configures it.
@@ -331,6 +334,11 @@ local function finish(p, t, state)
     ttl = PERMIT_KEPT
   elseif t.kd == 'call' then
     ttl = math.min(ttl, tonumber(redis.call('HGET', key, 'kt') or '300000'))
+  elseif t.kd == 'job' and redis.call('HEXISTS', key, 'wh') == 1 then
+    -- in the same step as the end, or a crash after it would lose the event
+    ttl = math.max(ttl, OWED_KEPT)
+    redis.call('ZADD', p.pre .. 'wh', int(p.ms), t.id)
+    redis.call('PUBLISH', 'sluice:webhooks', t.id)
   end
   redis.call('PEXPIRE', key, int(ttl))
   tell(p, t.id, t.kd, state)

@@ -32,14 +32,20 @@ struct rig {
     char text[4096]; /* of the last record; "" there was none */
     bool answered;
     json_t *ended; /* the batch as it was told of */
+    bool keeps;    /* someone wants to know, and has not said yet that he will */
+    unsigned told;
+    struct batch_end end;
 };
 
-static void on_ended(void *arg, const char *tenant, const json_t *batch)
+static int on_ended(void *arg, const struct batch_end *end)
 {
     struct rig *r = arg;
-    assert_string_equal(tenant, TENANT);
-    assert_null(r->ended);
-    r->ended = json_deep_copy(batch);
+    assert_string_equal(end->tenant, TENANT);
+    r->told++;
+    r->end = *end;
+    json_decref(r->ended);
+    r->ended = json_deep_copy(json_object_get(end->record, "batch"));
+    return r->keeps ? 0 : 1;
 }
 
 static int set_up(void **state)
@@ -201,6 +207,44 @@ static void a_batch_that_another_instance_runs_goes_on_without_its_input(void **
     assert_null(r->ended);
 }
 
+static bool was_told_twice(void *arg)
+{
+    const struct rig *r = arg;
+    return r->told >= 2;
+}
+
+static bool is_closed(void *arg)
+{
+    struct rig *r = arg;
+    return !*get(r, &the_note);
+}
+
+/* Who runs it dies in between, and another instance finds it at its end, but still in the list. */
+static void a_batch_stays_open_until_its_end_was_told(void **state)
+{
+    struct rig *r = *state;
+    open_batch(r, "validating");
+    r->keeps = true;
+    start(r);
+    assert_true(wait_loop(r->probe.base, has_ended, r));
+    assert_string_equal(get(r, &the_note), TENANT);
+    assert_non_null(strstr(get(r, &the_batch), "failed"));
+    r->end.told(r->end.arg, false);
+    assert_true(wait_loop(r->probe.base, was_told_twice, r));
+    assert_string_equal(get(r, &the_note), TENANT);
+
+    batches_stop(r->batches);
+    r->end.told(r->end.arg, true);
+    assert_string_equal(get(r, &the_note), TENANT); /* and Redis has answered all of the first */
+    batches_free(r->batches);
+    json_decref(r->ended);
+    r->ended = NULL;
+    start(r);
+    assert_true(wait_loop(r->probe.base, has_ended, r));
+    r->end.told(r->end.arg, true);
+    assert_true(wait_loop(r->probe.base, is_closed, r));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +253,8 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             a_batch_that_another_instance_runs_goes_on_without_its_input, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_batch_stays_open_until_its_end_was_told, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,8 +77,12 @@ static void every_route_is_described(void **state)
         if (!operation)
             fail_msg("%s %s is not in openapi.yaml", r->method, r->pattern);
         const yaml_node_t *security = member(operation, "security");
-        if (r->scope != SCOPE_OPEN && !access_scope_name(r->scope))
+        const yaml_node_t *scope = member(operation, "x-sluice-scope");
+        const char *needed = r->scope == SCOPE_OPEN ? "open" : access_scope_name(r->scope);
+        if (!needed)
             fail_msg("%s %s has no scope", r->method, r->pattern);
+        if (!scope || strcmp((const char *)scope->data.scalar.value, needed) != 0)
+            fail_msg("%s %s: x-sluice-scope is to be %s", r->method, r->pattern, needed);
         bool open =
             security && security->data.sequence.items.start == security->data.sequence.items.top;
         if (open != (r->scope == SCOPE_OPEN))

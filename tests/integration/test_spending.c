@@ -155,6 +155,8 @@ static void the_next_period_begins_with_nothing_spent(void **state)
     assert_false(spending_allows(spendings[0], &l, &s));
     assert_int_equal(s.end_s, now_ms / 1000 + 1);
     now_ms++;
+    assert_true(spending_allows(spendings[0], &l, &s)); /* before anybody is asked */
+    assert_int_equal(s.spent, 0);
     assert_true(until_allows(0, &l, true, 0));
     assert_true(until_allows(1, &l, true, 0));
     spend(1, &l, CENT);

@@ -61,8 +61,8 @@ static const struct {
     {"tenants: [{name: a, max_budget: 1, budget_duration: 1w}]\n",
      "tenants[].budget_duration must be a number and one of s, m, h, d or mo"},
     {"tenants: [{name: a, max_budget: 1, budget_duration: 3661d}]\n", "of at most ten years"},
-    {"tenants: [{name: a}, {name: b, budget_duration: 1d}]\n",
-     "budget_duration does nothing without max_budget"},
+    {"tenants: [{name: a}, {name: b, budget_duration: 1d}]\n" P("  - {name: m}\n"),
+     "t:1:32: budget_duration does nothing without max_budget"},
     {"costs: {alert_usd: -5}\n", "costs.alert_usd must be US dollars"},
     {"costs: {default_price: {output: 5}}\n", "costs.default_price.input is missing"},
     /* ranges */

@@ -30,11 +30,12 @@ function stop({ child }) {
 }
 
 // Two requests of the model "slow" fit at once, so a third one waits.
-const config = (sim, dir) => `
+// more: further top-level keys.
+const config = (sim, dir, more) => `
 listen: 127.0.0.1:0
 data_dir: ${dir}/data
 log: {level: warn}
-providers:
+${more}providers:
   - name: sim
     format: openai
     base_url: ${sim}/v1
@@ -51,11 +52,11 @@ providers:
       - {name: "claude-*", pool: claude, rpm: 60, itpm: 30000, otpm: 8000}
 `;
 
-export async function withStack(use) {
+export async function withStack(use, more = "") {
   const dir = await mkdtemp(join(tmpdir(), "sluice-openapi-"));
   const sim = await start(["simulate", "--listen", "127.0.0.1:0", "--latency-ms", "1"]);
   try {
-    await writeFile(join(dir, "sluice.yaml"), config(sim.url, dir));
+    await writeFile(join(dir, "sluice.yaml"), config(sim.url, dir, more));
     const serve = await start(["serve", "--config", join(dir, "sluice.yaml")]);
     try {
       await use(serve);
