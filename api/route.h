@@ -51,7 +51,7 @@ void route_jobs_list(const struct route_request *r);
 void route_jobs_get(const struct route_request *r);
 void route_jobs_cancel(const struct route_request *r);
 void route_jobs_events(const struct route_request *r);
-void route_jobs_retry(const struct route_request *r); /* route_job_retry.c */
+void route_jobs_retry(const struct route_request *r);   /* route_job_retry.c */
 void route_files_upload(const struct route_request *r); /* route_files.c */
 void route_files_list(const struct route_request *r);
 void route_files_get(const struct route_request *r);

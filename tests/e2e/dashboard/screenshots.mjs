@@ -84,7 +84,7 @@ async function throttled(camera) {
   const stack = await Stack.start({ models: LIMITED, sim: ["--rpm", "60", "--tpm", "60000"] });
   const load = new Load(stack.url, 3);
   try {
-    await camera.shoot(stack.url, "throttled", { wait: 45000, height: 900 });
+    await camera.shoot(stack.url, "throttled", { wait: 45000, height: 960 });
   } finally {
     load.stop();
     await stack.stop();
@@ -103,11 +103,11 @@ async function busy(camera) {
     for (const [i, name] of ["light", "dark"].entries()) {
       await camera.keep(pages[i], `full-${name}`);
       await camera.keep(pages[i], `overview-${name}`, 840);
-      await camera.shoot(`${stack.url}/#/settings/openai/gpt-4o`, `settings-${name}`, { colorScheme: name, steps: changeSettings, height: 940 });
+      await camera.shoot(`${stack.url}/#/settings/openai/gpt-4o`, `settings-${name}`, { colorScheme: name, steps: changeSettings });
     }
     await pages[0].locator(".chart .plot").first().hover();
     await camera.keep(pages[0], "cursor");
-    await camera.shoot(stack.url, "phone", { viewport: PHONE, colorScheme: "dark", height: 1080 });
+    await camera.shoot(stack.url, "phone", { viewport: PHONE, colorScheme: "dark", height: 1080, wait: 25000 });
     await fillWithJobs(stack.url, 9);
     for (const name of ["pools", "jobs", "sessions", "costs"]) await camera.shoot(`${stack.url}/#/${name}`, name, { wait: 2500 });
     await camera.shoot(`${stack.url}/#/jobs/${ids[0]}`, "job", { colorScheme: "dark" });
