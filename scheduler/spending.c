@@ -26,6 +26,7 @@ struct account {
     int64_t known;   /* as Redis told last */
     int64_t unsent;  /* on top of it, not sent */
     int64_t sending; /* sent, without an answer */
+    unsigned turn;   /* which period: what was sent in another one is not of this one */
     int64_t reserved;
     int64_t looked_ms;
     bool looking;
@@ -151,8 +152,9 @@ static void roll(struct account *a, const struct period *p, int64_t now_s)
         return;
     a->start_s = start_s;
     a->end_s = period_end_s(p, now_s);
-    a->known = 0;
+    a->known = a->sending = 0;
     a->looked_ms = 0;
+    a->turn++;
 }
 
 /* The account of a budget as it is now; NULL: no memory, or too many. */
@@ -180,14 +182,15 @@ static struct account *account_of(struct spending *s, const struct spending_limi
 /* A question or an addition that Redis has not answered. */
 struct asked {
     struct account *account;
-    int64_t start_s, amount;
+    unsigned turn;
+    int64_t amount;
 };
 
 static void on_looked(void *arg, enum redis_status status, int64_t sum)
 {
     struct asked *q = arg;
     q->account->looking = false;
-    if (status == REDIS_OK && q->start_s == q->account->start_s)
+    if (status == REDIS_OK && q->turn == q->account->turn)
         q->account->known = sum;
     free(q);
 }
@@ -203,7 +206,7 @@ static void look(struct account *a)
     q = malloc(sizeof(*q));
     if (!q)
         return;
-    *q = (struct asked){.account = a, .start_s = a->start_s};
+    *q = (struct asked){.account = a, .turn = a->turn};
     a->looking = true;
     a->looked_ms = now_ms;
     cost_store_spent(s->options.store, &(struct cost_period){a->limit.who, a->start_s, a->end_s},
@@ -291,8 +294,9 @@ static void on_spent(void *arg, enum redis_status status, int64_t sum)
 {
     struct asked *q = arg;
     struct account *a = q->account;
-    bool same = q->start_s == a->start_s;
-    a->sending -= q->amount;
+    bool same = q->turn == a->turn;
+    if (same)
+        a->sending -= q->amount;
     if (status == REDIS_DOWN || status == REDIS_BUSY_LOCAL) {
         a->unsent = money_add(a->unsent, q->amount);
         arm(a->owner, AWAY_MS);
@@ -314,7 +318,7 @@ static void send_account(struct account *a)
     struct asked *q = a->unsent > 0 ? malloc(sizeof(*q)) : NULL;
     if (!q)
         return;
-    *q = (struct asked){a, a->start_s, a->unsent};
+    *q = (struct asked){.account = a, .turn = a->turn, .amount = a->unsent};
     a->sending = money_add(a->sending, a->unsent);
     a->unsent = 0;
     cost_store_spend(a->owner->options.store,

@@ -9,7 +9,9 @@
 // meanwhile. E2E_KEEP=1 keeps the folder with the logs, the configuration and the data.
 import { test as nodeTest, describe, before, after } from 'node:test';
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Program, getJson, simulatorCalls, sleep, until } from '../../support/program.mjs';
@@ -123,10 +125,45 @@ export class Stand {
     else assert.equal(code, 0, `the service ended with ${code ?? by}:\n${this.logged(0)}`);
   }
 
+  // What the service shows of itself to those who look on.
+  async #shown() {
+    const pages = [
+      '/metrics', '/v1/stats', '/v1/stats/history', '/v1/models', '/v1/costs', '/v1/settings', '/', '/ui/app.js',
+    ];
+    const texts = pages.map(async (path) => {
+      const answer = await fetch(`${this.url}${path}`, { headers: this.options.headers ?? {} });
+      return `${path}: ${await answer.text()}`;
+    });
+    return (await Promise.all(texts)).join('\n');
+  }
+
+  // All files below data_dir: what Redis keeps on the disk, and batches.
+  #kept() {
+    const folder = join(this.folder, 'data');
+    if (!existsSync(folder)) return [];
+    return readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
+  }
+
+  // Prompts are in Redis while a job needs them; keys never are.
+  #checkKept() {
+    for (const path of this.#kept()) {
+      const text = readFileSync(path, 'latin1');
+      assert.ok(!text.includes(PROVIDER_KEY), `${path} holds a provider's key`);
+      assert.doesNotMatch(text, /sk-sluice-[0-9a-f]{48}/, `${path} holds an access key`);
+    }
+  }
+
   // Both processes are gone afterwards, whatever went wrong before.
   async stop() {
+    let shown = '';
     try {
-      if (this.service?.alive()) await this.stopService();
+      if (this.service?.alive()) {
+        shown = await this.#shown();
+        await this.stopService();
+      }
+      this.#checkKept();
     } finally {
       await this.options.finish?.(this);
       const [code] = this.simulator ? await this.simulator.end() : [0];
@@ -137,6 +174,7 @@ export class Stand {
       assert.equal(code, 0, `the simulator ended with ${code}:\n${simulated}`);
       for (const secret of this.secrets) {
         assert.ok(!text.includes(secret), `a log of the service holds "${secret}"`);
+        assert.ok(!shown.includes(secret), `a page of the service holds "${secret}"`);
       }
     }
   }
