@@ -107,6 +107,8 @@ int request_options_read(const struct config *c, const struct exchange *x,
     if (fallback && !ret->no_fallback && strcmp(fallback, "allow") != 0)
         return error_set(e, -EINVAL, "x-sluice-fallback is '%.40s'; it must be allow or never.",
                          fallback);
+    const char *batch = exchange_header(x, "x-sluice-batch");
+    ret->no_batch = batch && strcmp(batch, "off") == 0;
     int rc = wait ? read_ms("x-sluice-max-wait-ms", wait, &ret->max_wait_ms, e) : 0;
     if (rc == 0)
         rc = read_deadline(x, ret, e);

@@ -17,6 +17,7 @@ struct request_options {
     bool class_given;
     int64_t max_wait_ms;
     bool no_fallback;    /* x-sluice-fallback: never */
+    bool no_batch;       /* x-sluice-batch: off */
     int64_t deadline_ms; /* until it is granted; 0: none */
     const char *trim;    /* NULL: not said. Borrowed from the exchange, as the next */
     const char *session; /* NULL: not said */

@@ -262,6 +262,8 @@ static const struct counter_row permits[] = {
 };
 static const struct counter_row retries[] = {{COUNT_retries, NULL}};
 static const struct counter_row losses[] = {{COUNT_leases_lost, NULL}};
+static const struct counter_row batches[] = {{COUNT_batches, NULL}};
+static const struct counter_row spared[] = {{COUNT_inputs_deduplicated, NULL}};
 static const struct counter_row dropped[] = {{COUNT_tool_calls_dropped, NULL}};
 
 #define ROWS(rows) rows, sizeof(rows) / sizeof((rows)[0])
@@ -269,6 +271,9 @@ static const struct counter_row dropped[] = {{COUNT_tool_calls_dropped, NULL}};
 static const struct counter_family families[] = {
     {"sluice_tool_calls_dropped_total", "Tool calls taken out of answers by a cap.", NULL,
      ROWS(dropped)},
+    {"sluice_batches_total", "Requests that were sent in place of several.", NULL, ROWS(batches)},
+    {"sluice_inputs_deduplicated_total", "Inputs of embeddings that an equal one was sent for.",
+     NULL, ROWS(spared)},
     {"sluice_decisions_total", "How requests were let through, or not.", "decision",
      ROWS(decisions)},
     {"sluice_requests_total", "Requests that ended, by how.", "outcome", ROWS(outcomes)},

@@ -116,6 +116,8 @@ static void set_own_headers(struct proxied *p)
     struct exchange *x = p->exchange;
     char text[32];
     set(x, "x-sluice-decision", call_decision(p->call));
+    if (call_batch_size(p->call) > 0)
+        set_number(x, "x-sluice-batch-size", (int64_t)call_batch_size(p->call));
     set_number(x, "x-sluice-queue-ms", call_queue_ms(p->call));
     (void)snprintf(text, sizeof(text), "%.3f", (double)call_overhead_us(p->call) / 1000);
     set(x, "x-sluice-overhead-ms", text);
@@ -496,6 +498,7 @@ static void begin_call(struct proxied *p, const struct session_facts *facts)
         .session = *p->session ? p->session : NULL,
         .never_shrink = p->options.never_shrink,
         .no_fallback = p->options.no_fallback,
+        .no_batch = p->options.no_batch,
         .headers = headers.lines,
         .header_count = headers.count,
         .caller_key = p->caller.provider_key,

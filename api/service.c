@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/rand.h"
+#include "scheduler/batch/embedder.h"
 #include "scheduler/gauge.h"
 #include "scheduler/http_client.h"
 #include "scheduler/job.h"
@@ -331,13 +332,14 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     tally_init(&s->tally, options.seed);
     options.tally = &s->tally;
     options.http = s->http = http_client_new(s->base);
+    options.embedder = s->embedder = embedder_new(s->base);
     options.spending = service_make_spending(s, store.timeout_ms);
     s->presence = instance_new(s->base, s->link, s->instance);
     s->access = access_new(s->base, s->link);
     options.settings = s->settings = settings_new(s->base, s->link, on_settings, s);
     if (!s->store || !s->job_store || !s->session_store || !s->calibrations || !s->summaries ||
-        !s->history_store || !s->tally_store || !s->spending || !s->http || !s->presence ||
-        !s->access || !s->settings || access_configure(s->access, config) < 0) {
+        !s->history_store || !s->tally_store || !s->spending || !s->http || !s->embedder ||
+        !s->presence || !s->access || !s->settings || access_configure(s->access, config) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
     }
@@ -527,6 +529,7 @@ static void stop(struct service *s)
         webhooks_stop(s->webhooks);
     if (s->jobs)
         jobs_stop(s->jobs);
+    embedder_stop(s->embedder);
     if (s->scheduler)
         scheduler_stop(s->scheduler);
     instance_free(s->presence);
@@ -561,6 +564,7 @@ void service_free(struct service *s)
     if (s->http)
         http_client_free(s->http);
     access_free(s->access);
+    embedder_free(s->embedder);
     settings_free(s->settings);
     scheduler_free(s->scheduler);
     spending_free(s->spending);

@@ -33,6 +33,7 @@ struct service {
     struct sessions *sessions;
     struct instance *presence;
     struct http_client *http;
+    struct embedder *embedder;
     struct scheduler *scheduler;
     struct jobs *jobs;
     struct calibration_store *calibrations;

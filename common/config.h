@@ -190,6 +190,13 @@ struct config {
         int64_t max_bytes;    /* as well */
     } sessions;
     struct {
+        struct {
+            bool enabled;
+            int64_t wait_ms;
+            int64_t max_inputs, max_tokens; /* CONFIG_ABSENT: by the provider's profile */
+        } embeddings;
+    } batcher;
+    struct {
         struct config_webhook all;
         bool allow_private;       /* URLs may lead to private and local addresses */
         int64_t timeout_ms;       /* of one attempt: 15000 */

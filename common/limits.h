@@ -126,6 +126,14 @@
 #define REQUEST_ID_BYTES        128
 #define JOB_MAX_LINES           10000 /* of one NDJSON body */
 
+/* Batches of embeddings */
+#define EMBED_MAX_INPUTS      2048      /* of one request to a provider */
+#define EMBED_MAX_CALL_INPUTS 65536     /* of one call, which is sent in parts */
+#define EMBED_BATCH_BYTES     (8 * MIB) /* of all inputs of a batch */
+#define EMBED_ANSWER_BYTES    (UPSTREAM_MAX_BODY_BYTES / 8 * 7) /* expected of a batch */
+#define EMBED_HELD_BYTES      (64 * MIB) /* of inputs in all batches that are not answered */
+#define EMBED_MAX_KEYS        4096       /* kinds of requests for which a batch grows or waits */
+
 /* Conversations */
 #define SESSION_ID_BYTES        SESSION_NAME_BYTES
 #define SESSION_MAX_LISTED      10000

@@ -256,6 +256,8 @@ void call_requeue(struct call *c)
     call_enter(c, CALL_QUEUED);
     call_reply_reset(c);
     call_enter_queue(c);
+    if (c->sink.requeued)
+        c->sink.requeued(c->arg);
 }
 
 /* ---- grants */
@@ -291,6 +293,8 @@ void call_granted(struct call *c, int64_t fence)
     if (c->attempts + c->refusals == 0)
         call_count_grant(c);
     call_enter(c, CALL_SENDING);
+    if (c->sink.granted)
+        c->sink.granted(c->arg);
     send_request(c);
 }
 

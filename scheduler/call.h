@@ -42,6 +42,7 @@ struct call_sink {
     void (*queued)(void *arg, int64_t eta_ms, const char *binding);
     /* The answer begins; call_status() and call_reply_headers() tell of it. */
     void (*start)(void *arg);
+    /* An answer that does not stream comes at once, and stays until end() has returned. */
     void (*data)(void *arg, const char *bytes, size_t len);
     void (*end)(void *arg);
     /* Instead of start, or in the middle of a stream after it. Borrowed. NULL (jobs only): it is
@@ -50,6 +51,10 @@ struct call_sink {
     /* Before a settle: fields for the ticket's record (jobs); failure is NULL unless it failed.
      * Borrowed until it returns to the caller of the sink. May be NULL. */
     size_t (*result)(void *arg, const struct call_failure *failure, struct store_field *fields);
+    /* Its budget is there, and it is sent when this returns; and: it waits again, after an attempt
+     * that is to be repeated. May be NULL. */
+    void (*granted)(void *arg);
+    void (*requeued)(void *arg);
 };
 
 struct call_spec {
@@ -76,6 +81,8 @@ struct call_spec {
     bool was_shrunk;
     bool is_job;
     bool no_fallback;       /* only the model that was asked for */
+    bool no_batch;          /* it is not joined with others */
+    bool is_batch;          /* of others, who are counted in its place; never joined itself */
     struct pool_view *pool; /* jobs: the pool that granted it; NULL: by routing */
 
     /* of a request that the caller sends itself (scheduler/permit.h) */
@@ -135,6 +142,7 @@ const char *call_reply_header(const struct call *c, const char *name);
 void call_reply_headers(const struct call *c,
                         void (*fn)(void *arg, const char *name, const char *value), void *arg);
 const char *call_decision(const struct call *c); /* admitted, delayed, shrunk */
+size_t call_batch_size(const struct call *c);    /* of calls that were answered as one; 0: alone */
 int64_t call_queue_ms(const struct call *c);     /* waited so far */
 int64_t call_upstream_ms(const struct call *c);  /* of the last attempt, to its first byte */
 int64_t call_overhead_us(const struct call *c); /* spent here, queue left out, before it was sent */

@@ -68,7 +68,7 @@ void call_bill(const struct call *c, struct call_bill *ret)
     struct price_usage used;
     struct price price;
     *ret = (struct call_bill){.known = false};
-    if (c->given.decision) { /* another one paid for it */
+    if (c->given.decision && !c->given.source) { /* another one paid for it */
         ret->known = ret->priced = true;
         return;
     }
@@ -163,7 +163,8 @@ void call_count_saved(struct call *c, const struct wire_usage *usage)
     struct price price;
     struct cost_row row;
     /* What a batch gives was paid for by the batch. */
-    if (!spending_of(c) || !usage || !usage->known || strcmp(c->given.decision, "batched") == 0)
+    if (!spending_of(c) || !usage || !usage->known || c->given.source ||
+        strcmp(c->given.decision, "batched") == 0)
         return;
     struct price_usage spared = {.input = usage->input,
                                  .cache_read = usage->cache_read,

@@ -30,7 +30,7 @@ static enum tally_counter tally_outcome(enum pool_counter counter)
     }
 }
 
-void call_count_end(struct call *c, enum pool_counter counter)
+static void count_outcome(struct call *c, enum pool_counter counter)
 {
     struct pool_stats *stats = pool_agent_stats(c->pool->agent);
     pool_stats_add(stats, counter, 1);
@@ -43,6 +43,14 @@ void call_count_end(struct call *c, enum pool_counter counter)
     add(c, TALLY_requests, 1);
     add(c, tally_outcome(counter), 1);
     add(c, TALLY_tokens_trimmed, c->fit.trimmed);
+}
+
+/* Of a batch only tokens are counted: the rest is counted of those that it is made of. */
+void call_count_end(struct call *c, enum pool_counter counter)
+{
+    struct pool_stats *stats = pool_agent_stats(c->pool->agent);
+    if (!c->spec.is_batch)
+        count_outcome(c, counter);
     if (!c->usage.known)
         return;
     pool_stats_add(stats, COUNT_tokens_input, c->usage.input);
@@ -81,8 +89,12 @@ void call_count_grant(struct call *c)
 {
     struct pool_stats *stats = pool_agent_stats(c->pool->agent);
     bool shrunk = c->fit.shrunk || c->spec.was_shrunk;
-    pool_stats_add(stats, shrunk ? COUNT_shrunk : c->waited ? COUNT_delayed : COUNT_admitted, 1);
     pool_stats_add(stats, COUNT_tokens_reserved, c->fair_cost);
+    if (c->spec.is_batch) {
+        add(c, TALLY_tokens_reserved, c->fair_cost);
+        return;
+    }
+    pool_stats_add(stats, shrunk ? COUNT_shrunk : c->waited ? COUNT_delayed : COUNT_admitted, 1);
     pool_stats_wait(stats, c->queue_ms);
     pool_details_time(&stats->details, c->spec.class, c->queue_ms);
     if (shrunk || c->waited)

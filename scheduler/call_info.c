@@ -67,14 +67,16 @@ const char *call_reply_header(const struct call *c, const char *name)
 {
     if (c->given.decision && strcmp(name, "content-type") == 0)
         return *c->given.type ? c->given.type : NULL;
-    return c->transfer ? http_reply_header(c->transfer, name) : NULL;
+    const struct http_transfer *t = c->given.source ? c->given.source->transfer : c->transfer;
+    return t ? http_reply_header(t, name) : NULL;
 }
 
 void call_reply_headers(const struct call *c,
                         void (*fn)(void *arg, const char *name, const char *value), void *arg)
 {
-    if (c->transfer)
-        http_reply_headers(c->transfer, fn, arg);
+    const struct http_transfer *t = c->given.source ? c->given.source->transfer : c->transfer;
+    if (t)
+        http_reply_headers(t, fn, arg);
 }
 
 const char *call_decision(const struct call *c)
@@ -84,6 +86,11 @@ const char *call_decision(const struct call *c)
     if (c->fit.shrunk || c->spec.was_shrunk)
         return "shrunk";
     return c->waited ? "delayed" : "admitted";
+}
+
+size_t call_batch_size(const struct call *c)
+{
+    return c->given.batch_size;
 }
 
 bool call_is_shrunk(const struct call *c)

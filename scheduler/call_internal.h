@@ -9,6 +9,7 @@
  *   call_prepare.c    of these, a summary that it waits for
  *   call_submit.c     its ticket on the way to the queue, and what the queue answers
  *   call_given.c      instead of these, an answer that another one gives
+ *   call_embed.c      of these, a batch of embeddings
  *   call_settings.c   what is saved for its model
  *   call_tools.c      caps of tool calls, in the request and in the answer
  *   call_request.c    what is sent to the provider
@@ -157,6 +158,8 @@ struct call {
         const char *decision; /* static; NULL: it was never joined, or parted */
         char type[CALL_TYPE_BYTES];
         bool paused;
+        const struct call *source; /* whose answer it is, while it is given; NULL: nobody's */
+        size_t batch_size;
     } given;
 
     /* the answer */
@@ -207,6 +210,10 @@ void call_on_timer(evutil_socket_t fd, short what, void *arg);
 /* It ends before its giver is done: the giver is told, once. */
 void call_given_leave(struct call *c);
 void call_given_too_late(struct call *c);
+
+/* call_embed.c */
+/* Instead of a submit. True: it is part of a batch now. */
+bool call_embed(struct call *c);
 
 /* call_accrue.c */
 /* More was streamed. */

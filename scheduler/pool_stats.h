@@ -23,6 +23,7 @@
     X(provider_429) X(provider_5xx) X(provider_errors) X(leases_lost) X(local_grants)      \
     X(tokens_reserved) X(tokens_input) X(tokens_output) X(tokens_trimmed) X(tokens_cached) \
     X(tokens_saved) X(waited_ms) X(tool_calls_dropped)                                     \
+    X(batches) X(inputs_deduplicated)                                                      \
     X(permits_granted) X(permits_settled) X(permits_released) X(permits_expired)
 /* clang-format on */
 

@@ -23,6 +23,7 @@
 struct event_base;
 struct http_client;
 struct call;
+struct embedder;
 struct gauge;
 struct price_table;
 struct scheduler;
@@ -41,7 +42,8 @@ struct scheduler_options {
     struct spending *spending;              /* NULL: no money is counted */
     struct settings *settings;              /* NULL: nothing is ever saved */
     struct http_client *http;
-    struct tally *tally; /* NULL: nobody wants to know of tenants and models */
+    struct embedder *embedder; /* NULL: embeddings are not joined */
+    struct tally *tally;       /* NULL: nobody wants to know of tenants and models */
     const char *instance;
     uint64_t seed;
 };

@@ -101,6 +101,7 @@ static const struct args_option table[] = {
     {WITH_VALUE + 23, "require-key", "KEY", "other keys get 401"},
     {WITH_VALUE + 24, "seed", "N", "of lengths and errors (1)"},
     {WITH_VALUE + 25, "ledger", "FILE", "written at the end (-: standard output)"},
+    {WITH_VALUE + 26, "refuse-input", "TEXT", "embeddings: an input that holds it gets 400"},
     {0, NULL, NULL, NULL},
 };
 

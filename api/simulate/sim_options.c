@@ -232,6 +232,8 @@ static int set_text(struct sim_options *o, const char *name, const char *value, 
         return copy_name(o->listen, sizeof(o->listen), value, len);
     if (strcmp(name, "require-key") == 0)
         return copy_name(o->require_key, sizeof(o->require_key), value, len);
+    if (strcmp(name, "refuse-input") == 0)
+        return copy_name(o->refuse_input, sizeof(o->refuse_input), value, len);
     if (strcmp(name, "ledger") == 0)
         return copy_name(o->ledger_path, sizeof(o->ledger_path), value, len);
     if (strcmp(name, "output-tokens") == 0)

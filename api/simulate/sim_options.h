@@ -62,6 +62,8 @@ struct sim_options {
     bool no_headers;
     bool strict_roles; /* Anthropic: two turns of one role in a row are refused */
     char require_key[SIM_NAME_BYTES];
+    char
+        refuse_input[SIM_NAME_BYTES]; /* embeddings: an input with this text is refused; "": none */
     char models[SIM_MAX_MODELS][SIM_NAME_BYTES]; /* none: every name is known */
     int model_count;
     uint64_t seed;

@@ -131,9 +131,11 @@ export class Keys extends Page {
         models: models.value.split(",").map((one) => one.trim()).filter(Boolean),
         expires_at: days.value ? Math.floor((Date.now() + Number(days.value) * DAY_MS) / 1000) : null,
       });
+      // The first key closes the service to all others, this very tab among them.
+      if (!key.get()) key.set(made.key);
       this.showMade(made);
       name.value = "";
-      if (key.get()) await this.look(); // else it closed the service to this very tab
+      await this.look();
     });
   }
 

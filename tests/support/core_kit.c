@@ -106,6 +106,7 @@ void core_kit_start(struct core_kit *k, const char *limits, const char *more)
     options.jobs = k->job_store = job_store_new(k->link, COMMAND_MS);
     options.calibrations = k->calibrations = calibration_store_new(k->link, COMMAND_MS);
     options.http = k->http = http_client_new(k->base);
+    options.embedder = k->embedder = embedder_new(k->base);
     k->scheduler = scheduler_new(&options, core_kit_config(k, limits, more));
     k->jobs = jobs_new(k->scheduler);
     redis_link_on_message(k->channel, on_message, k);
@@ -119,12 +120,14 @@ void core_kit_start(struct core_kit *k, const char *limits, const char *more)
 static void stop(struct core_kit *k)
 {
     jobs_stop(k->jobs);
+    embedder_stop(k->embedder);
     scheduler_stop(k->scheduler);
     redis_link_free(k->channel);
     redis_link_free(k->link);
     scheduler_connected(k->scheduler, false);
     jobs_free(k->jobs);
     http_client_free(k->http);
+    embedder_free(k->embedder);
     scheduler_free(k->scheduler);
     pool_store_free(k->store);
     job_store_free(k->job_store);

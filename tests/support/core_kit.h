@@ -9,6 +9,7 @@
 #define TESTS_SUPPORT_CORE_KIT_H
 
 #include "common/clock.h"
+#include "scheduler/batch/embedder.h"
 #include "scheduler/call.h"
 #include "scheduler/job.h"
 #include "storage/calibration_store.h"
@@ -39,6 +40,7 @@ struct core_kit {
     struct job_store *job_store;
     struct calibration_store *calibrations;
     struct http_client *http;
+    struct embedder *embedder;
     struct scheduler *scheduler;
     struct jobs *jobs;
     struct fake_provider *provider;

@@ -63,6 +63,23 @@ describe("pages", () => {
     await closeClean(page);
   });
 
+  test("the first key closes an open service, but not to the tab that made it", async (t) => {
+    const own = await Stack.start();
+    t.after(() => own.stop());
+    const page = await browser.open(`${own.url}/#/keys`);
+    await page.getByText("No keys: this service is open").waitFor();
+    assert.equal(await page.getByRole("checkbox", { name: /^admin/ }).isChecked(), true);
+    await page.getByLabel("Name").fill("first");
+    await page.getByRole("button", { name: "Make a key" }).click();
+    await page.locator("tbody tr").filter({ hasText: "first" }).waitFor();
+    const made = await page.locator(".secret code").textContent();
+    assert.equal((await fetch(`${own.url}/v1/stats`)).status, 401);
+    assert.equal((await fetch(`${own.url}/v1/stats`, { headers: auth(made) })).status, 200);
+    await page.reload();
+    await page.locator("tbody tr").filter({ hasText: "first" }).waitFor();
+    await closeClean(page);
+  });
+
   test("names of keys and texts of sessions with markup in them are text", async () => {
     const shown = [];
     for (const name of texts) {
