@@ -1,3 +1,4 @@
+#include "api/client/cmd_cache.h"
 #include "api/client/cmd_costs.h"
 #include "api/client/cmd_drain.h"
 #include "api/client/cmd_jobs.h"
@@ -37,6 +38,7 @@ static const struct command {
     {"limits", cmd_limits, "show and change the limits of pools"},
     {"drain", cmd_drain, "take an instance out of service"},
     {"keys", cmd_keys, "list, make, rotate and remove access keys"},
+    {"cache", cmd_cache, "show or forget kept answers"},
     {"simulate", cmd_simulate, "run a metered stand-in for a provider"},
     {"tokens", cmd_tokens, "count the tokens of files"},
     {"trim", cmd_trim, "make a request smaller"},

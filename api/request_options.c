@@ -114,5 +114,8 @@ int request_options_read(const struct config *c, const struct exchange *x,
         rc = read_deadline(x, ret, e);
     if (rc == 0)
         rc = read_caps(x, ret, e);
+    if (rc == 0)
+        rc = answer_wish_read(exchange_header(x, "x-sluice-cache"),
+                              exchange_header(x, "cache-control"), &ret->cache, e);
     return rc < 0 ? rc : request_options_cutting(x, ret, e);
 }

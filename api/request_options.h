@@ -8,6 +8,7 @@
 #include "common/config.h"
 #include "common/json_scan.h"
 #include "limiter/pool_class.h"
+#include "scheduler/answer_wish.h"
 #include "scheduler/prompt/tool_cap.h"
 
 #define REQUEST_MAX_WAIT_MS 86400000 /* a day */
@@ -16,6 +17,7 @@ struct request_options {
     enum pool_class class;
     bool class_given;
     int64_t max_wait_ms;
+    struct answer_wish cache;
     bool no_fallback;    /* x-sluice-fallback: never */
     bool no_batch;       /* x-sluice-batch: off */
     int64_t deadline_ms; /* until it is granted; 0: none */

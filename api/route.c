@@ -67,6 +67,8 @@ static const struct route routes[] = {
     {"GET", "/v1/admin/keys/{id}", route_keys_get, SCOPE_ADMIN},
     {"POST", "/v1/admin/keys/{id}/rotate", route_keys_rotate, SCOPE_ADMIN},
     {"DELETE", "/v1/admin/keys/{id}", route_keys_remove, SCOPE_ADMIN},
+    {"GET", "/v1/admin/cache", route_cache_get, SCOPE_ADMIN},
+    {"DELETE", "/v1/admin/cache", route_cache_purge, SCOPE_ADMIN},
     {"GET", "/v1/settings", route_settings_list, SCOPE_STATS},
     {"GET", "/v1/settings/{provider}/{model}", route_settings_get, SCOPE_STATS},
     {"PUT", "/v1/settings/{provider}/{model}", route_settings_put, SCOPE_ADMIN},

@@ -86,6 +86,8 @@ void route_sessions_context(const struct route_request *r);
 void route_sessions_clear(const struct route_request *r);
 void route_sessions_delete(const struct route_request *r);
 void route_sessions_post(const struct route_request *r); /* route_session_post.c */
+void route_cache_get(const struct route_request *r);     /* route_cache.c */
+void route_cache_purge(const struct route_request *r);
 void route_costs(const struct route_request *r);         /* route_costs.c */
 void route_budgets(const struct route_request *r);       /* route_budgets.c */
 void route_settings_list(const struct route_request *r); /* route_settings.c */

@@ -236,7 +236,8 @@ static void counter(const struct metrics_page *page, const struct counter_family
 
 static const struct counter_row decisions[] = {
     {COUNT_admitted, "admitted"}, {COUNT_delayed, "delayed"}, {COUNT_shrunk, "shrunk"},
-    {COUNT_batched, "batched"},   {COUNT_cached, "cached"},   {COUNT_refused, "refused"},
+    {COUNT_batched, "batched"},   {COUNT_cached, "cached"},   {COUNT_shared, "shared"},
+    {COUNT_refused, "refused"},
 };
 static const struct counter_row outcomes[] = {
     {COUNT_succeeded, "succeeded"},

@@ -116,6 +116,10 @@ static void set_own_headers(struct proxied *p)
     struct exchange *x = p->exchange;
     char text[32];
     set(x, "x-sluice-decision", call_decision(p->call));
+    if (call_cache_word(p->call))
+        set(x, "x-sluice-cache", call_cache_word(p->call));
+    if (call_answer_age_ms(p->call) > 0)
+        set_number(x, "Age", call_answer_age_ms(p->call) / 1000);
     if (call_batch_size(p->call) > 0)
         set_number(x, "x-sluice-batch-size", (int64_t)call_batch_size(p->call));
     set_number(x, "x-sluice-queue-ms", call_queue_ms(p->call));
@@ -498,6 +502,7 @@ static void begin_call(struct proxied *p, const struct session_facts *facts)
         .session = *p->session ? p->session : NULL,
         .never_shrink = p->options.never_shrink,
         .no_fallback = p->options.no_fallback,
+        .cache = p->options.cache,
         .no_batch = p->options.no_batch,
         .headers = headers.lines,
         .header_count = headers.count,

@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/rand.h"
+#include "scheduler/answers.h"
 #include "scheduler/batch/embedder.h"
 #include "scheduler/gauge.h"
 #include "scheduler/http_client.h"
@@ -149,6 +150,7 @@ static void on_channel(void *arg, bool up, const char *reason)
     /* What was published meanwhile is gone: whoever watches a job asks again. */
     scheduler_channel_back(s->scheduler);
     access_changed(s->access);
+    answers_channel_back(s->answers);
     settings_load(s->settings);
     jobs_channel_back(s->jobs);
     webhooks_look(s->webhooks);
@@ -162,6 +164,8 @@ static void on_message(void *arg, const char *channel, const char *payload, size
         jobs_event(s->jobs, payload);
     else if (strcmp(channel, KEY_ACCESS_CHANGED) == 0)
         access_changed(s->access);
+    else if (strcmp(channel, KEY_ANSWERS_PURGE) == 0)
+        answers_purged(s->answers, payload);
     else if (strcmp(channel, KEY_WEBHOOKS) == 0)
         webhooks_event(s->webhooks, payload);
     else if (strcmp(channel, KEY_SETTINGS_CHANGED) == 0)
@@ -204,6 +208,7 @@ static int connect_redis(struct service *s, const struct config *c, const char *
     struct key mine = key_instance_channel(s->instance);
     if (redis_link_subscribe(s->channel, mine.text) < 0 ||
         redis_link_subscribe(s->channel, KEY_EVENTS) < 0 ||
+        redis_link_subscribe(s->channel, KEY_ANSWERS_PURGE) < 0 ||
         redis_link_subscribe(s->channel, KEY_ACCESS_CHANGED) < 0 ||
         redis_link_subscribe(s->channel, KEY_WEBHOOKS) < 0 ||
         redis_link_subscribe(s->channel, KEY_SETTINGS_CHANGED) < 0)
@@ -326,6 +331,8 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     job_store_use_durable(s->job_store, s->durable, store.timeout_ms + store.confirm_ms);
     options.calibrations = s->calibrations = calibration_store_new(s->link, store.timeout_ms);
     options.summaries = s->summaries = summary_store_new(s->link, store.timeout_ms);
+    s->answer_store = answer_store_new(s->link, store.timeout_ms);
+    options.answers = s->answers = answers_new(s->base, s->answer_store, options.seed);
     s->session_store = session_store_new(s->link, store.timeout_ms);
     s->history_store = history_store_new(s->link, store.timeout_ms);
     s->tally_store = tally_store_new(s->link, store.timeout_ms);
@@ -338,8 +345,9 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     s->access = access_new(s->base, s->link);
     options.settings = s->settings = settings_new(s->base, s->link, on_settings, s);
     if (!s->store || !s->job_store || !s->session_store || !s->calibrations || !s->summaries ||
-        !s->history_store || !s->tally_store || !s->spending || !s->http || !s->embedder ||
-        !s->presence || !s->access || !s->settings || access_configure(s->access, config) < 0) {
+        !s->answer_store || !s->answers || !s->history_store || !s->tally_store || !s->spending ||
+        !s->http || !s->embedder || !s->presence || !s->access || !s->settings ||
+        access_configure(s->access, config) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
     }
@@ -571,6 +579,8 @@ void service_free(struct service *s)
     cost_store_free(s->costs);
     pool_store_free(s->store);
     job_store_free(s->job_store);
+    answers_free(s->answers);
+    answer_store_free(s->answer_store);
     session_store_free(s->session_store);
     history_store_free(s->history_store);
     tally_store_free(s->tally_store);

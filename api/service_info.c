@@ -96,6 +96,11 @@ struct access *service_access(const struct service *s)
     return s->access;
 }
 
+struct answers *service_answers(const struct service *s)
+{
+    return s->answers;
+}
+
 struct redis_link *service_link(const struct service *s)
 {
     return s->link;

@@ -38,6 +38,8 @@ struct service {
     struct jobs *jobs;
     struct calibration_store *calibrations;
     struct summary_store *summaries;
+    struct answer_store *answer_store;
+    struct answers *answers;
     struct permits *permits;
     struct server *server;
     struct tls *tls; /* NULL: the listener is plain */

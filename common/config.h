@@ -157,6 +157,13 @@ struct config {
         int64_t max_tokens; /* of a summary; default 1024 */
     } summaries;
     struct {
+        bool enabled;            /* answers that would be the same again are kept; default false */
+        bool redis;              /* there as well; default false */
+        int64_t memory_bytes;    /* of all, in each instance; default 64 MiB */
+        int64_t max_entry_bytes; /* of one; default 256 KiB */
+        int64_t ttl_s;           /* default 3600 */
+    } cache;
+    struct {
         char *alert_usd; /* in a calendar month, over all; "0": none. Default 100 */
         struct config_price default_price;
     } costs;

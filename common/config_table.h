@@ -62,6 +62,7 @@ extern const struct config_section config_table_model; /* struct config_model, i
 extern const struct config_section config_table_trim; /* struct config_trim */
 extern const struct config_section config_table_summaries;
 extern const struct config_section config_table_tls;
+extern const struct config_section config_table_cache;
 extern const struct config_section config_table_batcher;
 /* config_table_webhooks.c */
 extern const struct config_section config_table_webhooks;       /* inside struct config */

@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "scheduler/call_flight.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -213,7 +214,7 @@ void call_fail(struct call *c, const struct call_failure *failure)
 void call_cancel(struct call *c)
 {
     bool waiting = c->state == CALL_QUEUED || c->state == CALL_SUBMITTING;
-    if (call_state_is_final(c->state))
+    if (call_state_is_final(c->state) || call_flight_goes_on(c))
         return;
     call_given_leave(c);
     take_unsent(c);
@@ -293,6 +294,7 @@ void call_granted(struct call *c, int64_t fence)
     if (c->attempts + c->refusals == 0)
         call_count_grant(c);
     call_enter(c, CALL_SENDING);
+    call_flight_sent(c);
     if (c->sink.granted)
         c->sink.granted(c->arg);
     send_request(c);

@@ -12,6 +12,7 @@
 #ifndef SCHEDULER_CALL_H
 #define SCHEDULER_CALL_H
 
+#include "scheduler/answer_wish.h"
 #include "scheduler/call_state.h"
 #include "scheduler/http_client.h"
 #include "scheduler/provider/wire.h"
@@ -80,10 +81,11 @@ struct call_spec {
     bool prepared;       /* a job that was trimmed, and perhaps shrunk, when it was queued */
     bool was_shrunk;
     bool is_job;
-    bool no_fallback;       /* only the model that was asked for */
-    bool no_batch;          /* it is not joined with others */
-    bool is_batch;          /* of others, who are counted in its place; never joined itself */
-    struct pool_view *pool; /* jobs: the pool that granted it; NULL: by routing */
+    bool no_fallback;         /* only the model that was asked for */
+    bool no_batch;            /* it is not joined with others */
+    bool is_batch;            /* of others, who are counted in its place; never joined itself */
+    struct answer_wish cache; /* what may be answered by what is kept; scheduler/answers.h */
+    struct pool_view *pool;   /* jobs: the pool that granted it; NULL: by routing */
 
     /* of a request that the caller sends itself (scheduler/permit.h) */
     bool for_permit;
@@ -141,10 +143,12 @@ int call_status(const struct call *c);     /* of the provider's answer */
 const char *call_reply_header(const struct call *c, const char *name);
 void call_reply_headers(const struct call *c,
                         void (*fn)(void *arg, const char *name, const char *value), void *arg);
-const char *call_decision(const struct call *c); /* admitted, delayed, shrunk */
-size_t call_batch_size(const struct call *c);    /* of calls that were answered as one; 0: alone */
-int64_t call_queue_ms(const struct call *c);     /* waited so far */
-int64_t call_upstream_ms(const struct call *c);  /* of the last attempt, to its first byte */
+const char *call_decision(const struct call *c);   /* admitted, delayed, shrunk */
+const char *call_cache_word(const struct call *c); /* of x-sluice-cache; NULL: nothing to say */
+int64_t call_answer_age_ms(const struct call *c);  /* since the answer was kept; 0: it is new */
+int64_t call_queue_ms(const struct call *c);       /* waited so far */
+int64_t call_upstream_ms(const struct call *c);    /* of the last attempt, to its first byte */
+size_t call_batch_size(const struct call *c);   /* of calls that were answered as one; 0: alone */
 int64_t call_overhead_us(const struct call *c); /* spent here, queue left out, before it was sent */
 int64_t call_input_estimate(const struct call *c);
 int64_t call_trimmed(const struct call *c); /* tokens that were cut from its input */

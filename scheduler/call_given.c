@@ -46,7 +46,8 @@ void call_given_too_late(struct call *c)
 
 void call_given_sent(struct call *c)
 {
-    call_leave_queue(c);
+    if (c->state == CALL_JOINED)
+        call_leave_queue(c);
 }
 
 void call_given_waits(struct call *c)

@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/limits.h"
+#include "scheduler/call_flight.h"
 #include "scheduler/prompt/trim_policy.h"
 
 #include <errno.h>
@@ -255,14 +256,14 @@ void call_ticket(struct call *c, struct store_ticket *ret)
         c->cost[i] = ret->cost[i];
 }
 
-void call_pause(struct call *c)
+void call_hold_back(struct call *c)
 {
     c->given.paused = c->given.giver != NULL;
     if (c->transfer && !c->transfer_done)
         http_transfer_pause(c->transfer);
 }
 
-void call_resume(struct call *c)
+void call_let_flow(struct call *c)
 {
     bool given = c->given.paused && c->given.giver && c->given.giver->resume;
     c->given.paused = false;
@@ -270,4 +271,28 @@ void call_resume(struct call *c)
         c->given.giver->resume(c->given.arg);
     if (c->transfer && !c->transfer_done)
         http_transfer_resume(c->transfer);
+}
+
+void call_pause(struct call *c)
+{
+    if (!call_flight_flows(c))
+        call_hold_back(c);
+}
+
+void call_resume(struct call *c)
+{
+    if (c->shared.flight)
+        call_flight_resumed(c);
+    else
+        call_let_flow(c);
+}
+
+const char *call_cache_word(const struct call *c)
+{
+    return c->shared.word;
+}
+
+int64_t call_answer_age_ms(const struct call *c)
+{
+    return c->given.decision && c->shared.age_ms > 0 ? c->shared.age_ms : 0;
 }

@@ -329,6 +329,8 @@ void call_on_timer(evutil_socket_t fd, short what, void *arg)
 static void on_ready(void *arg, const struct call_failure *failure)
 {
     struct call *c = arg;
+    if (!failure && call_take_way(c))
+        return;
     call_enter(c, CALL_SUBMITTING);
     if (failure)
         fail_submit(c, failure);
@@ -336,19 +338,11 @@ static void on_ready(void *arg, const struct call_failure *failure)
         submit(c);
 }
 
-/* Those that may answer it in the provider's place, in this order. */
-static bool is_taken(struct call *c)
-{
-    return call_embed(c);
-}
-
 void call_start(struct call *c)
 {
     c->starting = true;
     call_reserve_cost(c);
-    if (call_is_ready(c) && is_taken(c))
-        c->starting = false;
-    else if (call_is_ready(c))
+    if (call_is_ready(c))
         on_ready(c, NULL);
     else
         call_make_ready(c, on_ready, c);

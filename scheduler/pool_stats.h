@@ -18,7 +18,7 @@
 
 /* clang-format off */
 #define POOL_COUNTERS(X)                                                                   \
-    X(admitted) X(delayed) X(shrunk) X(batched) X(cached) X(refused)                       \
+    X(admitted) X(delayed) X(shrunk) X(batched) X(cached) X(shared) X(refused)             \
     X(succeeded) X(failed) X(cancelled) X(expired) X(retries)                              \
     X(provider_429) X(provider_5xx) X(provider_errors) X(leases_lost) X(local_grants)      \
     X(tokens_reserved) X(tokens_input) X(tokens_output) X(tokens_trimmed) X(tokens_cached) \

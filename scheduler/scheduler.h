@@ -20,6 +20,7 @@
 #include "scheduler/pool_aside.h"
 #include "storage/job_store.h"
 
+struct answers;
 struct event_base;
 struct http_client;
 struct call;
@@ -42,6 +43,7 @@ struct scheduler_options {
     struct spending *spending;              /* NULL: no money is counted */
     struct settings *settings;              /* NULL: nothing is ever saved */
     struct http_client *http;
+    struct answers *answers;   /* NULL: none are kept or shared */
     struct embedder *embedder; /* NULL: embeddings are not joined */
     struct tally *tally;       /* NULL: nobody wants to know of tenants and models */
     const char *instance;

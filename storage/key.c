@@ -76,6 +76,11 @@ struct key key_summary(const char *tenant, const char *digest)
     return make("sluice:sum:%zu:%s:%.64s", strlen(tenant), tenant, digest);
 }
 
+struct key key_answer(const char *digest)
+{
+    return make("sluice:ans:%.64s", digest);
+}
+
 struct key key_history(const char *tenant, const char *part)
 {
     return make("sluice:history:%zu:%s:%s", strlen(tenant), tenant, part);

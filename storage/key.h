@@ -36,6 +36,9 @@
  *                        period; without an end: 400 days from the last change.
  *   sluice:access        HASH id -> record of an access key (see storage/access_store.h). Owner:
  *                        who administers them; never removed by itself.
+ *   sluice:ans:DIGEST    an answer that is kept (storage/answer_store.h). TTL: cache.ttl_s.
+ *   sluice:ans:purged    HASH what was purged of these -> how often. Never removed.
+ *   sluice:ans:purge     channel: forget answers in memory
  *   sluice:access:changed channel: load the access keys again
  *   sluice:{settings}    HASH PROVIDER/MODEL -> saved settings, and a count of all changes (see
  *                        storage/settings_store.h). Owner: who administers them; never removed by
@@ -63,6 +66,8 @@
 #define KEY_EVENTS           "sluice:events"
 #define KEY_ACCESS           "sluice:access"
 #define KEY_ACCESS_CHANGED   "sluice:access:changed"
+#define KEY_ANSWERS_PURGED   "sluice:ans:purged"
+#define KEY_ANSWERS_PURGE    "sluice:ans:purge"
 #define KEY_SETTINGS         "sluice:{settings}"
 #define KEY_SETTINGS_CHANGED "sluice:settings:changed"
 #define KEY_WEBHOOKS         "sluice:webhooks"
@@ -81,6 +86,7 @@ struct key key_session(const char *tenant, const char *id, const char *part);
 struct key key_sessions(const char *tenant);
 struct key key_calibration(const char *provider, const char *model);
 struct key key_summary(const char *tenant, const char *digest); /* hex */
+struct key key_answer(const char *digest);                      /* hex */
 /* tenant: "" of all; part: which chunk. */
 struct key key_history(const char *tenant, const char *part);
 struct key key_tally(const char *kind);

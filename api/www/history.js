@@ -12,7 +12,8 @@ const tokensOf = (tokens) => tokens.input + tokens.output;
 // Of a limit that was learned, the lower one holds.
 const holding = (limit) => (limit ? Math.min(limit.configured, limit.learned ?? Infinity) : 0);
 const granted = (counts) =>
-  counts.admitted + counts.delayed + counts.shrunk + counts.batched + counts.cached;
+  counts.admitted + counts.delayed + counts.shrunk + counts.batched + counts.cached +
+    counts.shared;
 
 export const PER_MINUTE = ["tpm", "itpm", "otpm"];
 

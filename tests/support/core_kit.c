@@ -63,6 +63,8 @@ static void on_message(void *arg, const char *channel, const char *payload, size
     (void)len;
     if (strcmp(channel, KEY_EVENTS) == 0)
         jobs_event(k->jobs, payload);
+    else if (strcmp(channel, KEY_ANSWERS_PURGE) == 0)
+        answers_purged(k->answers, payload);
     else
         scheduler_message(k->scheduler, payload);
 }
@@ -106,6 +108,8 @@ void core_kit_start(struct core_kit *k, const char *limits, const char *more)
     options.jobs = k->job_store = job_store_new(k->link, COMMAND_MS);
     options.calibrations = k->calibrations = calibration_store_new(k->link, COMMAND_MS);
     options.http = k->http = http_client_new(k->base);
+    k->answer_store = answer_store_new(k->link, COMMAND_MS);
+    options.answers = k->answers = answers_new(k->base, k->answer_store, 1);
     options.embedder = k->embedder = embedder_new(k->base);
     k->scheduler = scheduler_new(&options, core_kit_config(k, limits, more));
     k->jobs = jobs_new(k->scheduler);
@@ -113,6 +117,7 @@ void core_kit_start(struct core_kit *k, const char *limits, const char *more)
     struct key mine = key_instance_channel(k->instance);
     assert_int_equal(redis_link_subscribe(k->channel, mine.text), 0);
     assert_int_equal(redis_link_subscribe(k->channel, KEY_EVENTS), 0);
+    assert_int_equal(redis_link_subscribe(k->channel, KEY_ANSWERS_PURGE), 0);
     CORE_UNTIL(k, k->up && k->channel_up && configured(k));
 }
 
@@ -129,6 +134,8 @@ static void stop(struct core_kit *k)
     http_client_free(k->http);
     embedder_free(k->embedder);
     scheduler_free(k->scheduler);
+    answers_free(k->answers);
+    answer_store_free(k->answer_store);
     pool_store_free(k->store);
     job_store_free(k->job_store);
     calibration_store_free(k->calibrations);
@@ -204,6 +211,9 @@ static void on_start(void *arg)
     struct core_call *c = arg;
     c->starts++;
     c->status = call_status(c->call);
+    const char *word = call_cache_word(c->call);
+    (void)snprintf(c->decision, sizeof(c->decision), "%s", call_decision(c->call));
+    (void)snprintf(c->cache, sizeof(c->cache), "%s", word ? word : "");
     if (c->cancel_at_start)
         core_call_cancel(c);
 }

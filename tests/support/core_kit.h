@@ -9,6 +9,7 @@
 #define TESTS_SUPPORT_CORE_KIT_H
 
 #include "common/clock.h"
+#include "scheduler/answers.h"
 #include "scheduler/batch/embedder.h"
 #include "scheduler/call.h"
 #include "scheduler/job.h"
@@ -39,6 +40,8 @@ struct core_kit {
     struct pool_store *store;
     struct job_store *job_store;
     struct calibration_store *calibrations;
+    struct answer_store *answer_store;
+    struct answers *answers;
     struct http_client *http;
     struct embedder *embedder;
     struct scheduler *scheduler;
@@ -85,6 +88,7 @@ struct core_call {
     struct call_failure failure;
     int status;
     int64_t attempts;
+    char decision[16], cache[16]; /* when its answer began */
     char body[CORE_BODY_BYTES];
     size_t len, bytes;
     /* what to do */
