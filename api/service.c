@@ -398,32 +398,6 @@ static int make_webhooks(struct service *s, struct error *e)
     return s->webhooks ? 0 : error_set(e, -ENOMEM, "out of memory");
 }
 
-static int on_batch_ended(void *arg, const struct batch_end *end)
-{
-    struct service *s = arg;
-    return webhook_json_batch(s->webhooks, end);
-}
-
-static int make_batches(struct service *s, struct error *e)
-{
-    char folder[BATCH_PATH_MAX];
-    int rc = batches_make_folder(service_config(s)->data_dir, folder, e);
-    if (rc < 0)
-        return rc;
-    struct batches_options options = {.base = s->base,
-                                      .jobs = s->jobs,
-                                      .scheduler = s->scheduler,
-                                      .http = s->http,
-                                      .folder = folder,
-                                      .instance = s->instance,
-                                      .ended = on_batch_ended,
-                                      .arg = s};
-    options.store = s->records =
-        record_store_new(s->link, (int)service_config(s)->redis.command_timeout_ms);
-    s->batches = s->records ? batches_new(&options) : NULL;
-    return s->batches ? 0 : error_set(e, -ENOMEM, "out of memory");
-}
-
 static int may_upload(void *arg, const char *key, struct error *e)
 {
     const struct service *s = arg;
@@ -494,8 +468,8 @@ struct service *service_new(const struct service_options *options, struct config
         service_free(s);
         return NULL;
     }
-    if (make_scheduler(s, config, e) < 0 || make_webhooks(s, e) < 0 || make_batches(s, e) < 0 ||
-        watch_signals(s) < 0 || listen_on(s, options, e) < 0) {
+    if (make_scheduler(s, config, e) < 0 || make_webhooks(s, e) < 0 ||
+        service_make_batches(s, e) < 0 || watch_signals(s) < 0 || listen_on(s, options, e) < 0) {
         service_free(s);
         return NULL;
     }

@@ -4,6 +4,7 @@
  *   service.c       its life: start, signals, reload, drain, end
  *   service_info.c  what routes may have of it
  *   service_costs.c what money is counted with
+ *   service_batches.c files of requests
  */
 #ifndef API_SERVICE_INTERNAL_H
 #define API_SERVICE_INTERNAL_H
@@ -68,5 +69,7 @@ struct service {
 
 /* service_costs.c; NULL: no memory. s->access may be made later. */
 struct spending *service_make_spending(struct service *s, int timeout_ms);
+/* service_batches.c; negative errno with e. */
+int service_make_batches(struct service *s, struct error *e) MUST_CHECK;
 
 #endif

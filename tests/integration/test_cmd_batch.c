@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -120,6 +122,38 @@ static void a_batch_that_was_left_is_fetched_later(void **state)
     assert_int_equal(command_lines(read_text(out)), LINES);
 }
 
+/* The jobs of class batch of "slow" go two at once and then one in half a minute. */
+static void an_interrupted_batch_says_how_to_go_on(void **state)
+{
+    char log[300], *at;
+    int status = 0;
+    (void)state;
+    FILE *f = fopen(in, "w");
+    assert_non_null(f);
+    for (int i = 0; i < 5; i++)
+        (void)fprintf(f,
+                      "{\"custom_id\":\"%d\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\","
+                      "\"body\":" KIT_CHAT("slow") "}\n",
+                      i);
+    assert_int_equal(fclose(f), 0);
+    (void)snprintf(log, sizeof(log), "%s/err.txt", kit.serve.dir);
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)freopen(log, "w", stderr);
+        (void)execl(getenv("SLUICE_BINARY"), "sluice", "batch", in, (char *)NULL);
+        _exit(127);
+    }
+    assert_true(pid > 0);
+    for (int i = 0; i < 1000 && !strstr(read_text(log), "sluice batch: "); i++)
+        (void)usleep(10000); /* until it tells of its progress, and so waits */
+    assert_int_equal(kill(pid, SIGINT), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 130);
+    at = strstr(read_text(log), "sluice batch --resume batch_");
+    assert_non_null(at);
+}
+
 static void progress_is_a_bar_on_a_terminal(void **state)
 {
     (void)state;
@@ -166,6 +200,7 @@ int main(void)
         cmocka_unit_test(lines_that_failed_fail_the_command),
         cmocka_unit_test(the_providers_own_batch_gives_the_same),
         cmocka_unit_test(a_batch_that_was_left_is_fetched_later),
+        cmocka_unit_test(an_interrupted_batch_says_how_to_go_on),
         cmocka_unit_test(progress_is_a_bar_on_a_terminal),
         cmocka_unit_test(what_is_wrong_with_a_file_is_told_by_line),
         cmocka_unit_test(wrong_use_is_code_2),

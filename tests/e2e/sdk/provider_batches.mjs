@@ -263,6 +263,13 @@ suite('sdk: anthropic batches at the provider', other, (stand, test) => {
     await check((await start()).id);
   });
 
+  test('what cannot go to one account is told at once', async () => {
+    const error = await failure(anthropic(stand).messages.batches.create({ provider_batch: true,
+      requests: [{ custom_id: 'a', params: { ...message('Hello'), stream: true } }] }));
+    assert.equal(error.status, 400);
+    assert.match(error.message, /requests\.0: /);
+  });
+
   for (const [method, path, what] of ANTHROPIC_STEPS) {
     for (const when of ['before', 'after'].filter((one) => isWanted(what, one))) {
       test(`a kill ${when} ${what} leaves one batch, each line once`, async () => {
