@@ -28,13 +28,10 @@
 #include "scheduler/settings.h"
 #include "scheduler/spending.h"
 #include "scheduler/webhook.h"
-#include "storage/calibration_store.h"
 #include "storage/history_store.h"
 #include "storage/instance.h"
 #include "storage/redis_check.h"
 #include "storage/redis_server.h"
-#include "storage/summary_store.h"
-#include "storage/tally_store.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -315,28 +312,14 @@ static int watch_signals(struct service *s)
 
 static int make_scheduler(struct service *s, struct config *config, struct error *e)
 {
-    struct pool_store_options store = {
-        .link = s->link,
-        .instance = s->instance,
-        .timeout_ms = (int)config->redis.command_timeout_ms,
-        .alive_ms = config->queue.lease_ms * 2,
-        .durable = s->durable,
-        .replicas = s->replicas,
-        .confirm_ms = (int)config->jobs.replicate_ms,
-    };
     struct scheduler_options options = {
         .base = s->base, .instance = s->instance, .seed = rand_system_seed()};
-    s->store = pool_store_new(&store, e);
+    int rc = service_make_stores(s, config, e);
     options.store = s->store;
-    options.jobs = s->job_store = job_store_new(s->link, store.timeout_ms);
-    job_store_use_durable(s->job_store, s->durable, store.timeout_ms + store.confirm_ms);
-    options.calibrations = s->calibrations = calibration_store_new(s->link, store.timeout_ms);
-    options.summaries = s->summaries = summary_store_new(s->link, store.timeout_ms);
-    s->answer_store = answer_store_new(s->link, store.timeout_ms);
+    options.jobs = s->job_store;
+    options.calibrations = s->calibrations;
+    options.summaries = s->summaries;
     options.answers = s->answers = answers_new(s->base, s->answer_store, options.seed);
-    s->session_store = session_store_new(s->link, store.timeout_ms);
-    s->history_store = history_store_new(s->link, store.timeout_ms);
-    s->tally_store = tally_store_new(s->link, store.timeout_ms);
     tally_init(&s->tally, options.seed);
     options.tally = &s->tally;
     options.http = s->http = http_client_new(s->base);
@@ -344,14 +327,12 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     s->joint_board = joint_board_new();
     if (s->joint_board)
         options.joint_calls = s->joint_calls = joint_calls_new(s->base, s->joint_board);
-    options.spending = service_make_spending(s, store.timeout_ms);
+    options.spending = service_make_spending(s, (int)config->redis.command_timeout_ms);
     s->presence = instance_new(s->base, s->link, s->instance);
     s->access = access_new(s->base, s->link);
     options.settings = s->settings = settings_new(s->base, s->link, on_settings, s);
-    if (!s->store || !s->job_store || !s->session_store || !s->calibrations || !s->summaries ||
-        !s->answer_store || !s->answers || !s->history_store || !s->tally_store || !s->spending ||
-        !s->http || !s->embedder || !s->joint_calls || !s->presence || !s->access || !s->settings ||
-        access_configure(s->access, config) < 0) {
+    if (rc < 0 || !s->answers || !s->spending || !s->http || !s->embedder || !s->joint_calls ||
+        !s->presence || !s->access || !s->settings || access_configure(s->access, config) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
     }
@@ -586,17 +567,10 @@ void service_free(struct service *s)
     scheduler_free(s->scheduler);
     spending_free(s->spending);
     cost_store_free(s->costs);
-    pool_store_free(s->store);
-    job_store_free(s->job_store);
     answers_free(s->answers);
-    answer_store_free(s->answer_store);
-    session_store_free(s->session_store);
-    history_store_free(s->history_store);
-    tally_store_free(s->tally_store);
     tally_release(&s->tally);
     sessions_free(s->sessions);
-    calibration_store_free(s->calibrations);
-    summary_store_free(s->summaries);
+    service_free_stores(s);
     redis_server_stop(s->redis);
     if (s->base)
         event_base_free(s->base);

@@ -1,9 +1,10 @@
 /*
  * service_internal: the fields of struct service. Only for api/service*.c.
  *
- *   service.c       its life: start, signals, reload, drain, end
- *   service_info.c  what routes may have of it
- *   service_costs.c what money is counted with
+ *   service.c         its life: start, signals, reload, drain, end
+ *   service_info.c    what routes may have of it
+ *   service_costs.c   what money is counted with
+ *   service_stores.c  what it keeps in Redis
  */
 #ifndef API_SERVICE_INTERNAL_H
 #define API_SERVICE_INTERNAL_H
@@ -65,6 +66,11 @@ struct service {
     bool linked; /* Redis is there */
     int exit_code;
 };
+
+/* service_stores.c. The links must be there; freed when these and all users of the stores are gone.
+ * 0 or -ENOMEM. */
+int service_make_stores(struct service *s, const struct config *c, struct error *e) MUST_CHECK;
+void service_free_stores(struct service *s);
 
 /* service_costs.c; NULL: no memory. s->access may be made later. */
 struct spending *service_make_spending(struct service *s, int timeout_ms);
