@@ -164,6 +164,8 @@ static void on_time(evutil_socket_t fd, short what, void *arg)
     end_by_status(d, "no whole answer within webhooks.timeout_ms");
 }
 
+/* One timer is for all of an attempt: the transfer's own, which would race with it and tell another
+ * reason, end later. */
 static void post(struct delivery *d, const char *url, const char *signature)
 {
     static const struct http_handlers handlers = {on_headers, on_body, on_done};
@@ -184,9 +186,7 @@ static void post(struct delivery *d, const char *url, const char *signature)
                                    .header_count = sizeof(headers) / sizeof(headers[0]),
                                    .body = d->payload.data,
                                    .body_len = d->payload.len,
-                                   .connect_ms = timeout_ms,
-                                   .first_byte_ms = timeout_ms,
-                                   .idle_ms = timeout_ms,
+                                   .connect_ms = 2 * timeout_ms,
                                    .max_body_bytes = WEBHOOK_MAX_REPLY_BYTES};
     d->transfer = http_transfer_start(d->w->http, &request, &handlers, d, &e);
     if (!d->transfer) {
