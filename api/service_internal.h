@@ -1,10 +1,10 @@
 /*
  * service_internal: the fields of struct service. Only for api/service*.c.
  *
- *   service.c         its life: start, signals, reload, drain, end
- *   service_info.c    what routes may have of it
- *   service_costs.c   what money is counted with
- *   service_stores.c  what it keeps in Redis
+ *   service.c       its life: start, signals, reload, drain, end
+ *   service_make.c  its parts, in the order in which they stand on each other
+ *   service_info.c  what routes may have of it
+ *   service_costs.c what money is counted with
  */
 #ifndef API_SERVICE_INTERNAL_H
 #define API_SERVICE_INTERNAL_H
@@ -67,10 +67,8 @@ struct service {
     int exit_code;
 };
 
-/* service_stores.c. The links must be there; freed when these and all users of the stores are gone.
- * 0 or -ENOMEM. */
-int service_make_stores(struct service *s, const struct config *c, struct error *e) MUST_CHECK;
-void service_free_stores(struct service *s);
+/* service_make.c. config is given. What was made is the caller's to end, also after a failure. */
+int service_make(struct service *s, struct config *config, struct error *e) MUST_CHECK;
 
 /* service_costs.c; NULL: no memory. s->access may be made later. */
 struct spending *service_make_spending(struct service *s, int timeout_ms);
