@@ -6,6 +6,7 @@
 #include "api/client/cmd_settings.h"
 #include "api/client/cmd_stats.h"
 #include "api/client/cmd_submit.h"
+#include "api/client/cmd_top.h"
 #include "api/cmd_check.h"
 #include "api/cmd_serve.h"
 #include "api/cmd_tokens.h"
@@ -32,6 +33,7 @@ static const struct command {
     {"submit", cmd_submit, "give jobs to a running service"},
     {"jobs", cmd_jobs, "list, show, wait for or cancel jobs"},
     {"stats", cmd_stats, "show what waits, why and for how long"},
+    {"top", cmd_top, "the same, live, as a screen of bars"},
     {"costs", cmd_costs, "show what was spent, saved and is left of budgets"},
     {"settings", cmd_settings, "show and change what holds for a model"},
     {"limits", cmd_limits, "show and change the limits of pools"},
