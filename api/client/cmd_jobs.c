@@ -284,6 +284,11 @@ static void print_help(FILE *out)
     (void)fputs("\nexample:\n  sluice jobs ls\n\nEach has --help with an example.\n", out);
 }
 
+const struct args_command *cmd_jobs_usage(size_t i)
+{
+    return i < VERBS ? &verbs[i].command : NULL;
+}
+
 int cmd_jobs(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";

@@ -27,7 +27,7 @@ static const struct args_option options[] = {
     {0},
 };
 
-static const struct args_command command = {
+const struct args_command cmd_top_usage = {
     .name = "top",
     .about = "Shows queue and buckets of a running service, live.",
     .operands = "",
@@ -179,7 +179,7 @@ int cmd_top(int argc, char **argv)
     bool once = false;
     int64_t delay_s = 1;
     struct args a;
-    args_init(&a, &command, argc, argv);
+    args_init(&a, &cmd_top_usage, argc, argv);
     for (int id; (id = args_next(&a)) != ARGS_END;) {
         if (client_option(&service, id, a.value))
             continue;
