@@ -1,5 +1,6 @@
 #include "api/commands.h"
 
+#include "api/client/cmd_cache.h"
 #include "api/client/cmd_costs.h"
 #include "api/client/cmd_drain.h"
 #include "api/client/cmd_jobs.h"
@@ -34,6 +35,7 @@ const struct commands_row commands[] = {
     {"limits", cmd_limits, "show and change the limits of pools", .usage = &cmd_limits_usage},
     {"drain", cmd_drain, "take an instance out of service", .usage = &cmd_drain_usage},
     {"keys", cmd_keys, "list, make, rotate and remove access keys", .usage = &cmd_keys_usage},
+    {"cache", cmd_cache, "show or forget kept answers", .usage = &cmd_cache_usage},
     {"simulate", cmd_simulate, "run a metered stand-in for a provider",
      .usage = &cmd_simulate_usage},
     {"tokens", cmd_tokens, "count the tokens of files", .usage = &cmd_tokens_usage},

@@ -51,6 +51,11 @@ void route_jobs_list(const struct route_request *r);
 void route_jobs_get(const struct route_request *r);
 void route_jobs_cancel(const struct route_request *r);
 void route_jobs_events(const struct route_request *r);
+void route_job_groups_get(const struct route_request *r); /* route_job_groups.c */
+void route_job_groups_cancel(const struct route_request *r);
+/* The group that an NDJSON submission comes into; false: it was answered 400. key: its
+ * Idempotency-Key; NULL none. */
+bool route_job_group_of(const struct route_request *r, const char *key, char ret[GROUP_ID_BYTES]);
 void route_files_upload(const struct route_request *r); /* route_files.c */
 void route_files_list(const struct route_request *r);
 void route_files_get(const struct route_request *r);
@@ -85,6 +90,8 @@ void route_sessions_context(const struct route_request *r);
 void route_sessions_clear(const struct route_request *r);
 void route_sessions_delete(const struct route_request *r);
 void route_sessions_post(const struct route_request *r); /* route_session_post.c */
+void route_cache_get(const struct route_request *r);     /* route_cache.c */
+void route_cache_purge(const struct route_request *r);
 void route_costs(const struct route_request *r);         /* route_costs.c */
 void route_budgets(const struct route_request *r);       /* route_budgets.c */
 void route_settings_list(const struct route_request *r); /* route_settings.c */

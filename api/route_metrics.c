@@ -236,7 +236,8 @@ static void counter(const struct metrics_page *page, const struct counter_family
 
 static const struct counter_row decisions[] = {
     {COUNT_admitted, "admitted"}, {COUNT_delayed, "delayed"}, {COUNT_shrunk, "shrunk"},
-    {COUNT_batched, "batched"},   {COUNT_cached, "cached"},   {COUNT_refused, "refused"},
+    {COUNT_batched, "batched"},   {COUNT_cached, "cached"},   {COUNT_shared, "shared"},
+    {COUNT_refused, "refused"},
 };
 static const struct counter_row outcomes[] = {
     {COUNT_succeeded, "succeeded"},
@@ -262,6 +263,13 @@ static const struct counter_row permits[] = {
 };
 static const struct counter_row retries[] = {{COUNT_retries, NULL}};
 static const struct counter_row losses[] = {{COUNT_leases_lost, NULL}};
+static const struct counter_row batches[] = {{COUNT_batches, NULL}};
+static const struct counter_row joint[] = {
+    {COUNT_joint_requests, "requests"},
+    {COUNT_joint_items, "items"},
+    {COUNT_joint_alone, "alone"},
+};
+static const struct counter_row spared[] = {{COUNT_inputs_deduplicated, NULL}};
 static const struct counter_row dropped[] = {{COUNT_tool_calls_dropped, NULL}};
 
 #define ROWS(rows) rows, sizeof(rows) / sizeof((rows)[0])
@@ -269,6 +277,12 @@ static const struct counter_row dropped[] = {{COUNT_tool_calls_dropped, NULL}};
 static const struct counter_family families[] = {
     {"sluice_tool_calls_dropped_total", "Tool calls taken out of answers by a cap.", NULL,
      ROWS(dropped)},
+    {"sluice_batches_total", "Requests that were sent in place of several.", NULL, ROWS(batches)},
+    {"sluice_joint_total",
+     "Joint chat requests, what they carried, and what of it was sent again alone.", "what",
+     ROWS(joint)},
+    {"sluice_inputs_deduplicated_total", "Inputs of embeddings that an equal one was sent for.",
+     NULL, ROWS(spared)},
     {"sluice_decisions_total", "How requests were let through, or not.", "decision",
      ROWS(decisions)},
     {"sluice_requests_total", "Requests that ended, by how.", "outcome", ROWS(outcomes)},

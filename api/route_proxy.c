@@ -33,6 +33,7 @@ struct proxied {
     char *body; /* until there is a call */
     size_t body_len;
     char session[SESSION_ID_BYTES + 1]; /* "" none */
+    char batch[BATCH_GROUP_BYTES + 1];  /* "" none */
     const struct proxied_watch *watch;
     void *arg;
     struct buf held; /* the end of an answer that the watcher holds back */
@@ -116,6 +117,12 @@ static void set_own_headers(struct proxied *p)
     struct exchange *x = p->exchange;
     char text[32];
     set(x, "x-sluice-decision", call_decision(p->call));
+    if (call_cache_word(p->call))
+        set(x, "x-sluice-cache", call_cache_word(p->call));
+    if (call_answer_age_ms(p->call) > 0)
+        set_number(x, "Age", call_answer_age_ms(p->call) / 1000);
+    if (call_batch_size(p->call) > 0)
+        set_number(x, "x-sluice-batch-size", (int64_t)call_batch_size(p->call));
     set_number(x, "x-sluice-queue-ms", call_queue_ms(p->call));
     (void)snprintf(text, sizeof(text), "%.3f", (double)call_overhead_us(p->call) / 1000);
     set(x, "x-sluice-overhead-ms", text);
@@ -471,6 +478,8 @@ static struct proxied *proxied_new(const struct route_request *r, const struct p
     p->body = plan->body;
     const char *id = exchange_header(r->exchange, "x-request-id");
     (void)snprintf(p->request_id, sizeof(p->request_id), "%s", id ? id : "");
+    if (plan->options->batch)
+        (void)snprintf(p->batch, sizeof(p->batch), "%s", plan->options->batch);
     if (plan->options->session)
         (void)snprintf(p->session, sizeof(p->session), "%s", plan->options->session);
     return p;
@@ -496,6 +505,9 @@ static void begin_call(struct proxied *p, const struct session_facts *facts)
         .session = *p->session ? p->session : NULL,
         .never_shrink = p->options.never_shrink,
         .no_fallback = p->options.no_fallback,
+        .cache = p->options.cache,
+        .no_batch = p->options.no_batch,
+        .batch = *p->batch ? p->batch : NULL,
         .headers = headers.lines,
         .header_count = headers.count,
         .caller_key = p->caller.provider_key,

@@ -15,9 +15,12 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/rand.h"
+#include "scheduler/answers.h"
+#include "scheduler/batch/embedder.h"
 #include "scheduler/gauge.h"
 #include "scheduler/http_client.h"
 #include "scheduler/job.h"
+#include "scheduler/joint/joint_calls.h"
 #include "scheduler/permit.h"
 #include "scheduler/prompt/count.h"
 #include "scheduler/scheduler.h"
@@ -148,6 +151,7 @@ static void on_channel(void *arg, bool up, const char *reason)
     /* What was published meanwhile is gone: whoever watches a job asks again. */
     scheduler_channel_back(s->scheduler);
     access_changed(s->access);
+    answers_channel_back(s->answers);
     settings_load(s->settings);
     jobs_channel_back(s->jobs);
     webhooks_look(s->webhooks);
@@ -161,6 +165,8 @@ static void on_message(void *arg, const char *channel, const char *payload, size
         jobs_event(s->jobs, payload);
     else if (strcmp(channel, KEY_ACCESS_CHANGED) == 0)
         access_changed(s->access);
+    else if (strcmp(channel, KEY_ANSWERS_PURGE) == 0)
+        answers_purged(s->answers, payload);
     else if (strcmp(channel, KEY_WEBHOOKS) == 0)
         webhooks_event(s->webhooks, payload);
     else if (strcmp(channel, KEY_SETTINGS_CHANGED) == 0)
@@ -203,6 +209,7 @@ static int connect_redis(struct service *s, const struct config *c, const char *
     struct key mine = key_instance_channel(s->instance);
     if (redis_link_subscribe(s->channel, mine.text) < 0 ||
         redis_link_subscribe(s->channel, KEY_EVENTS) < 0 ||
+        redis_link_subscribe(s->channel, KEY_ANSWERS_PURGE) < 0 ||
         redis_link_subscribe(s->channel, KEY_ACCESS_CHANGED) < 0 ||
         redis_link_subscribe(s->channel, KEY_WEBHOOKS) < 0 ||
         redis_link_subscribe(s->channel, KEY_SETTINGS_CHANGED) < 0)
@@ -325,25 +332,34 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     job_store_use_durable(s->job_store, s->durable, store.timeout_ms + store.confirm_ms);
     options.calibrations = s->calibrations = calibration_store_new(s->link, store.timeout_ms);
     options.summaries = s->summaries = summary_store_new(s->link, store.timeout_ms);
+    s->answer_store = answer_store_new(s->link, store.timeout_ms);
+    options.answers = s->answers = answers_new(s->base, s->answer_store, options.seed);
     s->session_store = session_store_new(s->link, store.timeout_ms);
     s->history_store = history_store_new(s->link, store.timeout_ms);
     s->tally_store = tally_store_new(s->link, store.timeout_ms);
     tally_init(&s->tally, options.seed);
     options.tally = &s->tally;
     options.http = s->http = http_client_new(s->base);
+    options.embedder = s->embedder = embedder_new(s->base);
+    s->joint_board = joint_board_new();
+    if (s->joint_board)
+        options.joint_calls = s->joint_calls = joint_calls_new(s->base, s->joint_board);
     options.spending = service_make_spending(s, store.timeout_ms);
     s->presence = instance_new(s->base, s->link, s->instance);
     s->access = access_new(s->base, s->link);
     options.settings = s->settings = settings_new(s->base, s->link, on_settings, s);
     if (!s->store || !s->job_store || !s->session_store || !s->calibrations || !s->summaries ||
-        !s->history_store || !s->tally_store || !s->spending || !s->http || !s->presence ||
-        !s->access || !s->settings || access_configure(s->access, config) < 0) {
+        !s->answer_store || !s->answers || !s->history_store || !s->tally_store || !s->spending ||
+        !s->http || !s->embedder || !s->joint_calls || !s->presence || !s->access || !s->settings ||
+        access_configure(s->access, config) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
     }
     s->scheduler = scheduler_new(&options, config);
     s->jobs = s->scheduler ? jobs_new(s->scheduler) : NULL;
     s->permits = s->scheduler ? permits_new(s->scheduler) : NULL;
+    if (s->jobs)
+        jobs_use_board(s->jobs, s->joint_board);
     struct sessions_options sessions = {
         .base = s->base,
         .scheduler = s->scheduler,
@@ -527,6 +543,8 @@ static void stop(struct service *s)
         webhooks_stop(s->webhooks);
     if (s->jobs)
         jobs_stop(s->jobs);
+    embedder_stop(s->embedder);
+    joint_calls_stop(s->joint_calls);
     if (s->scheduler)
         scheduler_stop(s->scheduler);
     instance_free(s->presence);
@@ -561,12 +579,17 @@ void service_free(struct service *s)
     if (s->http)
         http_client_free(s->http);
     access_free(s->access);
+    embedder_free(s->embedder);
+    joint_calls_free(s->joint_calls);
+    joint_board_free(s->joint_board);
     settings_free(s->settings);
     scheduler_free(s->scheduler);
     spending_free(s->spending);
     cost_store_free(s->costs);
     pool_store_free(s->store);
     job_store_free(s->job_store);
+    answers_free(s->answers);
+    answer_store_free(s->answer_store);
     session_store_free(s->session_store);
     history_store_free(s->history_store);
     tally_store_free(s->tally_store);

@@ -31,6 +31,11 @@ struct jobs *service_jobs(const struct service *s)
     return s->jobs;
 }
 
+const struct joint_board *service_joint_board(const struct service *s)
+{
+    return s->joint_board;
+}
+
 struct batches *service_batches(const struct service *s)
 {
     return s->batches;
@@ -94,6 +99,11 @@ struct loop_lag *service_loop_lag(const struct service *s)
 struct access *service_access(const struct service *s)
 {
     return s->access;
+}
+
+struct answers *service_answers(const struct service *s)
+{
+    return s->answers;
 }
 
 struct redis_link *service_link(const struct service *s)

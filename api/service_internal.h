@@ -33,10 +33,15 @@ struct service {
     struct sessions *sessions;
     struct instance *presence;
     struct http_client *http;
+    struct embedder *embedder;
+    struct joint_board *joint_board;
+    struct joint_calls *joint_calls;
     struct scheduler *scheduler;
     struct jobs *jobs;
     struct calibration_store *calibrations;
     struct summary_store *summaries;
+    struct answer_store *answer_store;
+    struct answers *answers;
     struct permits *permits;
     struct server *server;
     struct tls *tls; /* NULL: the listener is plain */

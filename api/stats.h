@@ -114,6 +114,9 @@ void stats_watch(struct stats *s, struct stats_wait *w);
 /* Ends either; idempotent, also inside a callback. */
 void stats_forget(struct stats_wait *w);
 
+/* Of scheduler/answers.h, in the form of the API. NULL: no memory. route_cache.c */
+json_t *stats_of_answers(const struct service *service);
+
 /* The object of GET /v1/stats; borrowed from the view until the next call. tenant: of the others
  * nothing is told; NULL: of all. NULL: no memory. stats_text.c */
 const char *stats_text(struct service *service, struct stats_view *view, const char *tenant);

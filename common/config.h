@@ -129,6 +129,12 @@ struct config_key {
     char *max_budget, *budget_duration; /* as a tenant has them */
 };
 
+/* Chat requests that ask to be joined under this name. */
+struct config_chat_group {
+    char *name;
+    int64_t max_items, wait_ms;
+};
+
 struct config {
     char *path; /* NULL: made from the environment */
     struct {
@@ -156,6 +162,13 @@ struct config {
         int64_t ttl_s;      /* summaries are kept; default 86400 */
         int64_t max_tokens; /* of a summary; default 1024 */
     } summaries;
+    struct {
+        bool enabled;            /* answers that would be the same again are kept; default false */
+        bool redis;              /* there as well; default false */
+        int64_t memory_bytes;    /* of all, in each instance; default 64 MiB */
+        int64_t max_entry_bytes; /* of one; default 256 KiB */
+        int64_t ttl_s;           /* default 3600 */
+    } cache;
     struct {
         char *alert_usd; /* in a calendar month, over all; "0": none. Default 100 */
         struct config_price default_price;
@@ -189,6 +202,19 @@ struct config {
         int64_t max_messages; /* of one that is kept here */
         int64_t max_bytes;    /* as well */
     } sessions;
+    struct {
+        struct {
+            bool enabled;
+            int64_t max_items, wait_ms; /* of a group that is not listed: 8, 100 */
+            struct config_chat_group *groups;
+            size_t group_count;
+        } chat;
+        struct {
+            bool enabled;
+            int64_t wait_ms;
+            int64_t max_inputs, max_tokens; /* CONFIG_ABSENT: by the provider's profile */
+        } embeddings;
+    } batcher;
     struct {
         struct config_webhook all;
         bool allow_private;       /* URLs may lead to private and local addresses */

@@ -125,6 +125,15 @@
 #define IDEMPOTENCY_KEY_BYTES   255
 #define REQUEST_ID_BYTES        128
 #define JOB_MAX_LINES           10000 /* of one NDJSON body */
+#define GROUP_ID_BYTES          48    /* job_group_ + 24 hex */
+
+/* Batches of embeddings */
+#define EMBED_MAX_INPUTS      2048      /* of one request to a provider */
+#define EMBED_MAX_CALL_INPUTS 65536     /* of one call, which is sent in parts */
+#define EMBED_BATCH_BYTES     (8 * MIB) /* of all inputs of a batch */
+#define EMBED_ANSWER_BYTES    (UPSTREAM_MAX_BODY_BYTES / 8 * 7) /* expected of a batch */
+#define EMBED_HELD_BYTES      (64 * MIB) /* of inputs in all batches that are not answered */
+#define EMBED_MAX_KEYS        4096       /* kinds of requests for which a batch grows or waits */
 
 /* Conversations */
 #define SESSION_ID_BYTES        SESSION_NAME_BYTES
@@ -149,6 +158,23 @@
 #define BATCH_WINDOW          200 /* lines of a batch that wait or run at once */
 #define BATCH_MAX_RUNNING     8   /* batches that one instance runs at once */
 #define BATCH_MAX_RECORD      (64 * KIB)
+
+/* Kept answers, and requests that share one */
+#define MODEL_NAME_MAX_BYTES     257       /* of a request, with its NUL */
+#define ANSWER_MAX_REQUEST_BYTES (1 * MIB) /* a larger one is neither kept nor shared */
+#define ANSWER_MAX_MEMBERS       1024      /* of one object in it */
+#define ANSWER_MAX_BYTES         (8 * MIB) /* of one that is kept; `cache.max_entry_bytes` */
+#define ANSWER_MAX_STORED_BYTES  (1 * MIB) /* of one in Redis, whose connection others wait for */
+#define ANSWER_LOOK_MS           100       /* that a request waits for Redis to find one */
+#define FLIGHT_MAX_BYTES         (8 * MIB) /* of an answer that several read */
+#define FLIGHT_MAX_FAILURES      3         /* sent in vain, before all who wait are told */
+#define FLIGHT_TURN              64        /* readers that are served in one turn of the loop */
+
+/* Chat requests that are joined */
+#define JOINT_MAX_ITEMS      16         /* of one joint request; `batcher.chat.max_items` */
+#define JOINT_MAX_ITEM_BYTES (16 * KIB) /* of the text of one; a longer one goes alone */
+#define JOINT_MAX_KEYS       1024       /* keys that a breaker remembers */
+#define BATCH_GROUP_BYTES    64         /* name of a group: x-sluice-batch */
 
 /* Webhooks */
 #define WEBHOOK_MAX_URL_BYTES     2048

@@ -25,23 +25,52 @@
              REQUESTS("rpd"), {"tpd", cost, settle, rule}},                                        \
     .dim_count = 6
 
+/* 96 is the least maximum that is known of a provider which takes arrays at all (Cohere). */
+#define USUAL                                                                                      \
+    {                                                                                              \
+        .inputs = 96, .tokens = 100000                                                             \
+    }
+
 static const struct profile profiles[] = {
     {.name = "openai",
      DIMS(COST_SUM_MAX, SETTLE_KEEP_OUTPUT, DIM_REFUND),
      .reserves_max_output = true,
-     .dialect = HINT_OPENAI},
+     .dialect = HINT_OPENAI,
+     .embeddings = {.inputs = 2048, .tokens = 300000, .known = true}},
     {.name = "azure",
      DIMS(COST_SUM_MAX, SETTLE_KEEP_OUTPUT, DIM_KEEP),
      .reserves_max_output = true,
-     .dialect = HINT_AZURE},
+     .dialect = HINT_AZURE,
+     .embeddings = {.inputs = 2048, .tokens = 300000, .known = true}},
     {.name = "anthropic", DIMS(COST_SUM, SETTLE_TOTAL, DIM_REFUND), .dialect = HINT_ANTHROPIC},
-    {.name = "gemini", DIMS(COST_INPUT, SETTLE_INPUT, DIM_REFUND), .dialect = HINT_NONE},
-    {.name = "groq", DIMS(COST_SUM, SETTLE_UNCACHED_TOTAL, DIM_REFUND), .dialect = HINT_GROQ},
-    {.name = "mistral", DIMS(COST_SUM, SETTLE_TOTAL, DIM_REFUND), .dialect = HINT_MISTRAL},
-    {.name = "openrouter", DIMS(COST_SUM, SETTLE_TOTAL, DIM_REFUND), .dialect = HINT_OPENROUTER},
-    {.name = "ollama", DIMS(COST_SUM, SETTLE_TOTAL, DIM_REFUND), .dialect = HINT_NONE},
-    {.name = "vllm", DIMS(COST_SUM, SETTLE_TOTAL, DIM_REFUND), .dialect = HINT_NONE},
-    {.name = "generic", DIMS(COST_SUM, SETTLE_TOTAL, DIM_REFUND), .dialect = HINT_GENERIC},
+    {.name = "gemini",
+     DIMS(COST_INPUT, SETTLE_INPUT, DIM_REFUND),
+     .dialect = HINT_NONE,
+     .embeddings = {.inputs = 100, .known = true}},
+    {.name = "groq",
+     DIMS(COST_SUM, SETTLE_UNCACHED_TOTAL, DIM_REFUND),
+     .dialect = HINT_GROQ,
+     .embeddings = USUAL},
+    {.name = "mistral",
+     DIMS(COST_SUM, SETTLE_TOTAL, DIM_REFUND),
+     .dialect = HINT_MISTRAL,
+     .embeddings = {.inputs = 32, .tokens = 16384}},
+    {.name = "openrouter",
+     DIMS(COST_SUM, SETTLE_TOTAL, DIM_REFUND),
+     .dialect = HINT_OPENROUTER,
+     .embeddings = USUAL},
+    {.name = "ollama",
+     DIMS(COST_SUM, SETTLE_TOTAL, DIM_REFUND),
+     .dialect = HINT_NONE,
+     .embeddings = USUAL},
+    {.name = "vllm",
+     DIMS(COST_SUM, SETTLE_TOTAL, DIM_REFUND),
+     .dialect = HINT_NONE,
+     .embeddings = USUAL},
+    {.name = "generic",
+     DIMS(COST_SUM, SETTLE_TOTAL, DIM_REFUND),
+     .dialect = HINT_GENERIC,
+     .embeddings = USUAL},
 };
 
 const struct profile *profile_find(const char *name)

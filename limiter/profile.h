@@ -22,6 +22,9 @@
  *   openrouter input + output; its free models count requests of a day.
  *   ollama, vllm  no limits of their own but how many run at a time.
  *
+ * Embeddings: OpenAI and Azure tell 2,048 inputs and 300,000 tokens for a request (API reference,
+ * 2026), Gemini 100 inputs; of Mistral 32 inputs and 16,384 tokens are in use by its clients.
+ *
  *   units      tokens, requests; periods in ticks (limiter/pool.h)
  *   threads    none; all tables are constant.
  */
@@ -56,12 +59,20 @@ struct profile_dim {
     enum dim_rule rule;
 };
 
+/* How many inputs, and tokens of them together, one request for embeddings may have. */
+struct profile_embeddings {
+    int64_t inputs; /* 0: there are none */
+    int64_t tokens; /* 0: not limited */
+    bool known;     /* told by the provider; else what most accept, and larger ones are passed on */
+};
+
 struct profile {
     const char *name;
     struct profile_dim dims[POOL_MAX_DIMS];
     size_t dim_count;
     bool reserves_max_output;  /* lowering max_tokens makes a request cheaper here */
     enum hint_dialect dialect; /* of its headers */
+    struct profile_embeddings embeddings;
 };
 
 /* NULL when there is none of that name. */

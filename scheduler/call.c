@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "scheduler/call_flight.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -134,6 +135,8 @@ static void end_visit(struct call *c, enum ticket_state state)
 void call_settle(struct call *c, enum ticket_state state, const struct call_failure *failure)
 {
     struct store_field fields[STORE_MAX_FIELDS];
+    if (c->sink.verdict)
+        state = c->sink.verdict(c->arg, state, c->outcome.delay_ms);
     struct store_outcome o = {.state = state, .fields = fields, .delay_ms = c->outcome.delay_ms};
     if (c->sink.result)
         o.field_count = c->sink.result(c->arg, failure, fields);
@@ -184,7 +187,8 @@ void call_succeed(struct call *c)
 {
     bool good = c->status < 400 && !c->watch.failed;
     if (c->usage.known) {
-        quantile_add(&c->pool->output, c->usage.output);
+        if (!c->spec.is_batch)
+            quantile_add(&c->pool->output, c->usage.output);
         gauge_learn(scheduler_gauge(c->sched), &c->fit.size, c->usage.input);
     }
     call_count_end(c, good ? COUNT_succeeded : COUNT_failed);
@@ -213,7 +217,7 @@ void call_fail(struct call *c, const struct call_failure *failure)
 void call_cancel(struct call *c)
 {
     bool waiting = c->state == CALL_QUEUED || c->state == CALL_SUBMITTING;
-    if (call_state_is_final(c->state))
+    if (call_state_is_final(c->state) || call_flight_goes_on(c))
         return;
     call_given_leave(c);
     take_unsent(c);
@@ -256,6 +260,8 @@ void call_requeue(struct call *c)
     call_enter(c, CALL_QUEUED);
     call_reply_reset(c);
     call_enter_queue(c);
+    if (c->sink.requeued)
+        c->sink.requeued(c->arg);
 }
 
 /* ---- grants */
@@ -291,6 +297,9 @@ void call_granted(struct call *c, int64_t fence)
     if (c->attempts + c->refusals == 0)
         call_count_grant(c);
     call_enter(c, CALL_SENDING);
+    call_flight_sent(c);
+    if (c->sink.granted)
+        c->sink.granted(c->arg);
     send_request(c);
 }
 

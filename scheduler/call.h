@@ -12,6 +12,7 @@
 #ifndef SCHEDULER_CALL_H
 #define SCHEDULER_CALL_H
 
+#include "scheduler/answer_wish.h"
 #include "scheduler/call_state.h"
 #include "scheduler/http_client.h"
 #include "scheduler/provider/wire.h"
@@ -42,6 +43,7 @@ struct call_sink {
     void (*queued)(void *arg, int64_t eta_ms, const char *binding);
     /* The answer begins; call_status() and call_reply_headers() tell of it. */
     void (*start)(void *arg);
+    /* An answer that does not stream comes at once, and stays until end() has returned. */
     void (*data)(void *arg, const char *bytes, size_t len);
     void (*end)(void *arg);
     /* Instead of start, or in the middle of a stream after it. Borrowed. NULL (jobs only): it is
@@ -50,6 +52,13 @@ struct call_sink {
     /* Before a settle: fields for the ticket's record (jobs); failure is NULL unless it failed.
      * Borrowed until it returns to the caller of the sink. May be NULL. */
     size_t (*result)(void *arg, const struct call_failure *failure, struct store_field *fields);
+    /* Ahead of result: the state that its ticket is to have instead (a joint request, which ends
+     * well or not for each of its jobs). delay_ms: of one that is queued again. May be NULL. */
+    enum ticket_state (*verdict)(void *arg, enum ticket_state state, int64_t delay_ms);
+    /* Its budget is there, and it is sent when this returns; and: it waits again, after an attempt
+     * that is to be repeated. May be NULL. */
+    void (*granted)(void *arg);
+    void (*requeued)(void *arg);
 };
 
 struct call_spec {
@@ -75,8 +84,12 @@ struct call_spec {
     bool prepared;       /* a job that was trimmed, and perhaps shrunk, when it was queued */
     bool was_shrunk;
     bool is_job;
-    bool no_fallback;       /* only the model that was asked for */
-    struct pool_view *pool; /* jobs: the pool that granted it; NULL: by routing */
+    bool no_fallback;         /* only the model that was asked for */
+    bool no_batch;            /* it is not joined with others */
+    const char *batch;        /* chat: it may be, with others of this name; NULL: not. Copied */
+    bool is_batch;            /* of others, who are counted in its place; never joined itself */
+    struct answer_wish cache; /* what may be answered by what is kept; scheduler/answers.h */
+    struct pool_view *pool;   /* jobs: the pool that granted it; NULL: by routing */
 
     /* of a request that the caller sends itself (scheduler/permit.h) */
     bool for_permit;
@@ -134,9 +147,14 @@ int call_status(const struct call *c);     /* of the provider's answer */
 const char *call_reply_header(const struct call *c, const char *name);
 void call_reply_headers(const struct call *c,
                         void (*fn)(void *arg, const char *name, const char *value), void *arg);
-const char *call_decision(const struct call *c); /* admitted, delayed, shrunk */
-int64_t call_queue_ms(const struct call *c);     /* waited so far */
-int64_t call_upstream_ms(const struct call *c);  /* of the last attempt, to its first byte */
+const char *call_decision(const struct call *c);   /* admitted, delayed, shrunk */
+const char *call_cache_word(const struct call *c); /* of x-sluice-cache; NULL: nothing to say */
+int64_t call_answer_age_ms(const struct call *c);  /* since the answer was kept; 0: it is new */
+int64_t call_queue_ms(const struct call *c);       /* waited so far */
+int64_t call_upstream_ms(const struct call *c);    /* of the last attempt, to its first byte */
+size_t call_batch_size(const struct call *c); /* of calls that were answered as one; 0: alone */
+/* One that ended well is in a batch's call, and has no call of its own: it is counted. */
+void call_count_part(struct call *batch, int64_t wait_ms);
 int64_t call_overhead_us(const struct call *c); /* spent here, queue left out, before it was sent */
 int64_t call_input_estimate(const struct call *c);
 int64_t call_trimmed(const struct call *c); /* tokens that were cut from its input */
@@ -174,6 +192,9 @@ void call_bill(const struct call *c, struct call_bill *ret);
 /* For people and machines: "0.000123" US dollars; NULL: not priced, or its usage was not told. */
 #define CALL_COST_BYTES 32
 const char *call_cost_text(const struct call *c, char out[CALL_COST_BYTES]);
+/* Of a part of its usage; "null": its price is not known. */
+const char *call_cost_of(const struct call *c, const struct wire_usage *part,
+                         char out[CALL_COST_BYTES]);
 /* The same for a log: "0.00" when nothing was used, "unknown" when it is not priced. */
 const char *call_cost_word(const struct call *c, char out[CALL_COST_BYTES]);
 /* For records: {"input_tokens",…,"cost_usd"} as JSON, cost_usd null when it is not priced; NULL

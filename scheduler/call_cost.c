@@ -68,7 +68,7 @@ void call_bill(const struct call *c, struct call_bill *ret)
     struct price_usage used;
     struct price price;
     *ret = (struct call_bill){.known = false};
-    if (c->given.decision) { /* another one paid for it */
+    if (c->given.decision && !c->given.source) { /* another one paid for it */
         ret->known = ret->priced = true;
         return;
     }
@@ -93,6 +93,19 @@ const char *call_cost_word(const struct call *c, char out[CALL_COST_BYTES])
     if (bill.known && !bill.priced)
         return "unknown";
     return money_text(money_of_pico(bill.pico), out);
+}
+
+const char *call_cost_of(const struct call *c, const struct wire_usage *part,
+                         char out[CALL_COST_BYTES])
+{
+    const struct price_usage used = {.input = part->input,
+                                     .cache_read = part->cache_read,
+                                     .cache_write = part->cache_write,
+                                     .output = part->output};
+    struct price price;
+    if (!find_price(c, &price))
+        return "null";
+    return money_text(money_of_pico(cost_of_usage(&price, &used)), out);
 }
 
 const char *call_usage_json(const struct call *c, char out[CALL_USAGE_BYTES])
@@ -163,7 +176,8 @@ void call_count_saved(struct call *c, const struct wire_usage *usage)
     struct price price;
     struct cost_row row;
     /* What a batch gives was paid for by the batch. */
-    if (!spending_of(c) || !usage || !usage->known || strcmp(c->given.decision, "batched") == 0)
+    if (!spending_of(c) || !usage || !usage->known || c->given.source ||
+        strcmp(c->given.decision, "batched") == 0)
         return;
     struct price_usage spared = {.input = usage->input,
                                  .cache_read = usage->cache_read,

@@ -44,6 +44,32 @@ void call_given_too_late(struct call *c)
     call_fail(c, &f);
 }
 
+void call_given_sent(struct call *c)
+{
+    if (c->state == CALL_JOINED)
+        call_leave_queue(c);
+}
+
+void call_given_waits(struct call *c)
+{
+    c->queued_us = clock_mono_us();
+    call_arm(c, call_wait_left_ms(c));
+}
+
+void call_given_by(struct call *c, const struct call *source, size_t batch_size,
+                   const struct wire_usage *usage)
+{
+    if (usage)
+        c->usage = *usage;
+    c->given.source = source;
+    c->given.batch_size = batch_size;
+    if (batch_size == 0)
+        c->given.decision = call_decision(source);
+    c->sends = source->sends;
+    c->sent_us = source->sent_us;
+    c->first_us = source->first_us;
+}
+
 void call_given_start(struct call *c, int status, const char *type, enum pool_counter counter)
 {
     struct pool_stats *stats = pool_agent_stats(c->pool->agent);
@@ -75,6 +101,7 @@ void call_given_end(struct call *c, const struct wire_usage *usage)
     call_count_given(c, good ? COUNT_succeeded : COUNT_failed);
     call_enter(c, CALL_DONE);
     c->sink.end(c->arg);
+    c->given.source = NULL;
     call_bury(c);
 }
 

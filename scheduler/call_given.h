@@ -45,6 +45,16 @@ void call_given_data(struct call *c, const char *bytes, size_t len);
 void call_given_end(struct call *c, const struct wire_usage *usage);
 void call_given_fail(struct call *c, const struct call_failure *failure);
 
+/* What it waits for was sent, so that it is waited for as long as it takes; or it was not, after
+ * all. Before call_given_start() only. */
+void call_given_sent(struct call *c);
+void call_given_waits(struct call *c);
+/* Before call_given_start(): it is the answer of this one (header lines and times), which is inside
+ * its own start, data or end, as one of so many calls; and its share of what that used. 0: of it
+ * alone, as if it had been sent itself; then its decision is that one's. */
+void call_given_by(struct call *c, const struct call *source, size_t batch_size,
+                   const struct wire_usage *usage);
+
 bool call_is_paused(const struct call *c);
 
 #endif

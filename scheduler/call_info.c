@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/limits.h"
+#include "scheduler/call_flight.h"
 #include "scheduler/prompt/trim_policy.h"
 
 #include <errno.h>
@@ -67,14 +68,16 @@ const char *call_reply_header(const struct call *c, const char *name)
 {
     if (c->given.decision && strcmp(name, "content-type") == 0)
         return *c->given.type ? c->given.type : NULL;
-    return c->transfer ? http_reply_header(c->transfer, name) : NULL;
+    const struct http_transfer *t = c->given.source ? c->given.source->transfer : c->transfer;
+    return t ? http_reply_header(t, name) : NULL;
 }
 
 void call_reply_headers(const struct call *c,
                         void (*fn)(void *arg, const char *name, const char *value), void *arg)
 {
-    if (c->transfer)
-        http_reply_headers(c->transfer, fn, arg);
+    const struct http_transfer *t = c->given.source ? c->given.source->transfer : c->transfer;
+    if (t)
+        http_reply_headers(t, fn, arg);
 }
 
 const char *call_decision(const struct call *c)
@@ -84,6 +87,11 @@ const char *call_decision(const struct call *c)
     if (c->fit.shrunk || c->spec.was_shrunk)
         return "shrunk";
     return c->waited ? "delayed" : "admitted";
+}
+
+size_t call_batch_size(const struct call *c)
+{
+    return c->given.batch_size;
 }
 
 bool call_is_shrunk(const struct call *c)
@@ -248,14 +256,14 @@ void call_ticket(struct call *c, struct store_ticket *ret)
         c->cost[i] = ret->cost[i];
 }
 
-void call_pause(struct call *c)
+void call_hold_back(struct call *c)
 {
     c->given.paused = c->given.giver != NULL;
     if (c->transfer && !c->transfer_done)
         http_transfer_pause(c->transfer);
 }
 
-void call_resume(struct call *c)
+void call_let_flow(struct call *c)
 {
     bool given = c->given.paused && c->given.giver && c->given.giver->resume;
     c->given.paused = false;
@@ -263,4 +271,28 @@ void call_resume(struct call *c)
         c->given.giver->resume(c->given.arg);
     if (c->transfer && !c->transfer_done)
         http_transfer_resume(c->transfer);
+}
+
+void call_pause(struct call *c)
+{
+    if (!call_flight_flows(c))
+        call_hold_back(c);
+}
+
+void call_resume(struct call *c)
+{
+    if (c->shared.flight)
+        call_flight_resumed(c);
+    else
+        call_let_flow(c);
+}
+
+const char *call_cache_word(const struct call *c)
+{
+    return c->shared.word;
+}
+
+int64_t call_answer_age_ms(const struct call *c)
+{
+    return c->given.decision && c->shared.age_ms > 0 ? c->shared.age_ms : 0;
 }

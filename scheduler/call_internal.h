@@ -8,7 +8,12 @@
  *   call_fit.c        of these, what is cut so that it fits
  *   call_prepare.c    of these, a summary that it waits for
  *   call_submit.c     its ticket on the way to the queue, and what the queue answers
- *   call_given.c      instead of these, an answer that another one gives
+ *   call_ways.c       before these, who may answer it instead
+ *   call_given.c      how such an answer is given
+ *   call_answers.c    one that is kept, or on its way to an equal request; with call_flight.c,
+ *                     call_flight_look.c and call_reader.c
+ *   call_embed.c      of these, a batch of embeddings
+ *   call_joint.c      of these, a joint request of several chat calls
  *   call_settings.c   what is saved for its model
  *   call_tools.c      caps of tool calls, in the request and in the answer
  *   call_request.c    what is sent to the provider
@@ -157,7 +162,15 @@ struct call {
         const char *decision; /* static; NULL: it was never joined, or parted */
         char type[CALL_TYPE_BYTES];
         bool paused;
+        size_t next_way;           /* of call_ways.c */
+        const struct call *source; /* whose answer it is, while it is given; NULL: nobody's */
+        size_t batch_size;
     } given;
+    struct {
+        struct flight *flight; /* that it leads; NULL: none */
+        const char *word;      /* of x-sluice-cache; static; NULL: nothing to say */
+        int64_t age_ms;        /* of an answer that was kept */
+    } shared;
 
     /* the answer */
     struct http_transfer *transfer; /* valid until its on_done has returned */
@@ -203,10 +216,24 @@ void call_bury(struct call *c);
 void call_submit_anew(struct call *c);
 void call_on_timer(evutil_socket_t fd, short what, void *arg);
 
+/* call_ways.c */
+bool call_take_way(struct call *c); /* true: another one answers it */
+
+/* call_info.c: its transfer, whoever else reads it */
+void call_hold_back(struct call *c);
+void call_let_flow(struct call *c);
+
 /* call_given.c */
 /* It ends before its giver is done: the giver is told, once. */
 void call_given_leave(struct call *c);
 void call_given_too_late(struct call *c);
+
+/* call_embed.c */
+/* Of the ways. True: it is part of a batch now. */
+bool call_embed(struct call *c);
+
+/* call_joint.c: the same of chat calls that ask for it. */
+bool call_joint(struct call *c);
 
 /* call_accrue.c */
 /* More was streamed. */

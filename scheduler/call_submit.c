@@ -329,6 +329,8 @@ void call_on_timer(evutil_socket_t fd, short what, void *arg)
 static void on_ready(void *arg, const struct call_failure *failure)
 {
     struct call *c = arg;
+    if (!failure && call_take_way(c))
+        return;
     call_enter(c, CALL_SUBMITTING);
     if (failure)
         fail_submit(c, failure);

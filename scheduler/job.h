@@ -16,9 +16,12 @@
 
 #include "scheduler/call.h"
 
+struct joint_board;
 struct jobs;
 
 struct jobs *jobs_new(struct scheduler *s);
+/* Kept: with it, batchable jobs are joined (scheduler/job_joint.c). */
+void jobs_use_board(struct jobs *j, struct joint_board *board);
 /* Runs are left to their leases. Before scheduler_stop(); free when Redis has answered all. */
 void jobs_stop(struct jobs *j);
 void jobs_free(struct jobs *j); /* accepts NULL; submissions that wait to be repeated fail */
@@ -47,6 +50,8 @@ struct job_record {
     bool is_call;           /* a proxied call, which has ended */
     const char *durability; /* of one just accepted: how safe it is; else NULL */
     int64_t replicas;       /* that have it, with "replicated" */
+    const char *group;      /* it came with others: their id; "" none */
+    int64_t batch_size;     /* requests that were joined with it in its last answer; 0: none */
 };
 
 /* record is NULL when there is no such job of this tenant (failure says it, or why it is not
@@ -71,6 +76,8 @@ struct job_spec {
     const char *idempotency_key; /* NULL none */
     const char *trim;            /* as of struct call_spec */
     bool never_shrink;
+    const char *group; /* id of those it comes with (scheduler/job_group.h); NULL none */
+    const char *batch; /* it may be joined with others of this name ("": any); NULL: it may not */
 };
 void job_submit(struct jobs *j, const struct job_spec *spec, job_fn fn, void *arg);
 

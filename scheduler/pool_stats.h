@@ -18,11 +18,13 @@
 
 /* clang-format off */
 #define POOL_COUNTERS(X)                                                                   \
-    X(admitted) X(delayed) X(shrunk) X(batched) X(cached) X(refused)                       \
+    X(admitted) X(delayed) X(shrunk) X(batched) X(cached) X(shared) X(refused)             \
     X(succeeded) X(failed) X(cancelled) X(expired) X(retries)                              \
     X(provider_429) X(provider_5xx) X(provider_errors) X(leases_lost) X(local_grants)      \
     X(tokens_reserved) X(tokens_input) X(tokens_output) X(tokens_trimmed) X(tokens_cached) \
     X(tokens_saved) X(waited_ms) X(tool_calls_dropped)                                     \
+    X(batches) X(inputs_deduplicated)                                                      \
+    X(joint_requests) X(joint_items) X(joint_alone)                                        \
     X(permits_granted) X(permits_settled) X(permits_released) X(permits_expired)
 /* clang-format on */
 

@@ -13,6 +13,9 @@
  *                        counts as alive. TTL: sessions.ttl_s from the last use.
  *   sluice:sessions:T    ZSET ids of a tenant's kept conversations by last use, SESSION_MAX_LISTED
  *                        at most. TTL: as theirs.
+ *   sluice:{POOL}:g:H    a group's tickets that have not ended, and gc:H what became of the others
+ *                        (storage/lua/lib.lua). TTL: as the list of jobs; of the results, once all
+ *                        have ended.
  *   sluice:{POOL}:w      written ahead of WAIT, never read; TTL 1 min.
  *   sluice:{POOL}:wh     ZSET ids of ended jobs whose webhook event is not in the outbox yet.
  *                        Owner: the pool; empties itself.
@@ -36,6 +39,9 @@
  *                        period; without an end: 400 days from the last change.
  *   sluice:access        HASH id -> record of an access key (see storage/access_store.h). Owner:
  *                        who administers them; never removed by itself.
+ *   sluice:ans:DIGEST    an answer that is kept (storage/answer_store.h). TTL: cache.ttl_s.
+ *   sluice:ans:purged    HASH what was purged of these -> how often. Never removed.
+ *   sluice:ans:purge     channel: forget answers in memory
  *   sluice:access:changed channel: load the access keys again
  *   sluice:{settings}    HASH PROVIDER/MODEL -> saved settings, and a count of all changes (see
  *                        storage/settings_store.h). Owner: who administers them; never removed by
@@ -63,6 +69,8 @@
 #define KEY_EVENTS           "sluice:events"
 #define KEY_ACCESS           "sluice:access"
 #define KEY_ACCESS_CHANGED   "sluice:access:changed"
+#define KEY_ANSWERS_PURGED   "sluice:ans:purged"
+#define KEY_ANSWERS_PURGE    "sluice:ans:purge"
 #define KEY_SETTINGS         "sluice:{settings}"
 #define KEY_SETTINGS_CHANGED "sluice:settings:changed"
 #define KEY_WEBHOOKS         "sluice:webhooks"
@@ -81,6 +89,7 @@ struct key key_session(const char *tenant, const char *id, const char *part);
 struct key key_sessions(const char *tenant);
 struct key key_calibration(const char *provider, const char *model);
 struct key key_summary(const char *tenant, const char *digest); /* hex */
+struct key key_answer(const char *digest);                      /* hex */
 /* tenant: "" of all; part: which chunk. */
 struct key key_history(const char *tenant, const char *part);
 struct key key_tally(const char *kind);
@@ -106,6 +115,12 @@ void key_new_session_id(char ret[SESSION_NEW_ID_BYTES]);
 /* The same with "permit_". */
 void key_new_permit_id(const char *pool_hash, char ret[TICKET_ID_BYTES]);
 bool key_is_permit(const char *id); /* by its prefix */
+/* "job_group_" + 24 hex digits: random ones, or made of the seed, the same each time. */
+void key_new_group_id(const char *seed, char ret[GROUP_ID_BYTES]);
+bool key_is_group(const char *id);
+/* What stands for a tenant's group in the names of keys; another tenant's of that id is another. */
+#define GROUP_KEY_BYTES 25
+void key_group(const char *tenant, const char *id, char ret[GROUP_KEY_BYTES]);
 /* The pool hash inside an id; false when it is no id of ours. */
 bool key_id_hash(const char *id, char ret[POOL_HASH_BYTES]);
 

@@ -62,10 +62,13 @@ struct sim_options {
     bool no_headers;
     bool strict_roles; /* Anthropic: two turns of one role in a row are refused */
     char require_key[SIM_NAME_BYTES];
+    char
+        refuse_input[SIM_NAME_BYTES]; /* embeddings: an input with this text is refused; "": none */
     char models[SIM_MAX_MODELS][SIM_NAME_BYTES]; /* none: every name is known */
     int model_count;
     uint64_t seed;
-    char ledger_path[256]; /* written at the end; "-": standard output */
+    int64_t joint_drop, joint_garble; /* of a million items of a joint request (sim_joint.h) */
+    char ledger_path[256];            /* written at the end; "-": standard output */
 };
 
 void sim_options_init(struct sim_options *o);

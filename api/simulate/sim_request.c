@@ -102,6 +102,17 @@ static const json_t *embedding_input(const json_t *body, size_t i)
     return input;
 }
 
+/* Content that a provider will not have, whose place in the array it tells. */
+static bool check_inputs(const json_t *body, const char *refused, struct sim_refusal *r)
+{
+    for (size_t i = 0; *refused && i < sim_embedding_count(body); i++) {
+        const char *text = json_string_value(embedding_input(body, i));
+        if (text && strstr(text, refused))
+            return sim_refuse(r, NULL, "input", "Invalid 'input[%zu]': it is not accepted.", i);
+    }
+    return true;
+}
+
 uint64_t sim_embedding_hash(const json_t *body, size_t i)
 {
     const json_t *input = embedding_input(body, i);
@@ -318,6 +329,8 @@ bool sim_request_read(struct sim_request *q, const struct sim_options *o, const 
     }
     read_flags(q, x_sim);
     if (!read_model(q, o, r) || !read_max_tokens(q, r))
+        return false;
+    if (q->endpoint == SIM_EMBEDDINGS && !check_inputs(q->body, o->refuse_input, r))
         return false;
     if (!sim_transcript_check(q->endpoint, q->body, o->strict_roles, r))
         return false;

@@ -9,7 +9,8 @@ const LEAST_MS = 15000; // a rate over less time would jump
 const sum = (list, value) => list.reduce((total, one) => total + (value(one) ?? 0), 0);
 const tokensOf = (tokens) => tokens.input + tokens.output;
 const granted = (counts) =>
-  counts.admitted + counts.delayed + counts.shrunk + counts.batched + counts.cached;
+  counts.admitted + counts.delayed + counts.shrunk + counts.batched + counts.cached +
+    counts.shared;
 
 export const PER_MINUTE = ["tpm", "itpm", "otpm"];
 

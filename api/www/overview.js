@@ -55,7 +55,8 @@ function updateTiles(tiles, stats, history) {
   const perMin = (n) => (Number.isFinite(n) ? `${short(n)} /min` : "");
   const old = Math.max(0, ...stats.pools.map(oldest));
   const queued = total(stats, waiting);
-  const requests = counts.admitted + counts.delayed + counts.shrunk + counts.batched + counts.cached;
+  const requests = counts.admitted + counts.delayed + counts.shrunk + counts.batched + counts.cached +
+    counts.shared;
   const part = requests > 0 ? `${Math.round(counts.delayed / requests * 100)} % held` : "";
   tiles.requests.set(shown(short(requests)), perMin(last?.requestsPerMin));
   tiles.waiting.set(shown(short(queued)), queued > 0 ? `oldest ${duration(old)}` : "");

@@ -6,7 +6,8 @@ import { Keyed, h, setClass, setText } from "./view.js";
 const MOST_ROWS = 500;
 
 const granted = ({ counts }) =>
-  counts.admitted + counts.delayed + counts.shrunk + counts.batched + counts.cached;
+  counts.admitted + counts.delayed + counts.shrunk + counts.batched + counts.cached +
+    counts.shared;
 
 const COLUMNS = [
   ["waiting", "Waiting", waiting, short],

@@ -64,7 +64,7 @@ static void end_by_kill(struct api_kit *k)
 
 static json_t *history(struct api_kit *k, const char *query)
 {
-    char path[256];
+    char path[1100];
     (void)snprintf(path, sizeof(path), "/v1/stats/history?%s", query);
     return api_kit_json(k, "GET", path, NULL, 200);
 }

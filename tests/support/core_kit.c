@@ -63,6 +63,8 @@ static void on_message(void *arg, const char *channel, const char *payload, size
     (void)len;
     if (strcmp(channel, KEY_EVENTS) == 0)
         jobs_event(k->jobs, payload);
+    else if (strcmp(channel, KEY_ANSWERS_PURGE) == 0)
+        answers_purged(k->answers, payload);
     else
         scheduler_message(k->scheduler, payload);
 }
@@ -106,12 +108,19 @@ void core_kit_start(struct core_kit *k, const char *limits, const char *more)
     options.jobs = k->job_store = job_store_new(k->link, COMMAND_MS);
     options.calibrations = k->calibrations = calibration_store_new(k->link, COMMAND_MS);
     options.http = k->http = http_client_new(k->base);
+    k->answer_store = answer_store_new(k->link, COMMAND_MS);
+    options.answers = k->answers = answers_new(k->base, k->answer_store, 1);
+    options.embedder = k->embedder = embedder_new(k->base);
+    k->joint_board = joint_board_new();
+    options.joint_calls = k->joint_calls = joint_calls_new(k->base, k->joint_board);
     k->scheduler = scheduler_new(&options, core_kit_config(k, limits, more));
     k->jobs = jobs_new(k->scheduler);
+    jobs_use_board(k->jobs, k->joint_board);
     redis_link_on_message(k->channel, on_message, k);
     struct key mine = key_instance_channel(k->instance);
     assert_int_equal(redis_link_subscribe(k->channel, mine.text), 0);
     assert_int_equal(redis_link_subscribe(k->channel, KEY_EVENTS), 0);
+    assert_int_equal(redis_link_subscribe(k->channel, KEY_ANSWERS_PURGE), 0);
     CORE_UNTIL(k, k->up && k->channel_up && configured(k));
 }
 
@@ -119,13 +128,20 @@ void core_kit_start(struct core_kit *k, const char *limits, const char *more)
 static void stop(struct core_kit *k)
 {
     jobs_stop(k->jobs);
+    embedder_stop(k->embedder);
+    joint_calls_stop(k->joint_calls);
     scheduler_stop(k->scheduler);
     redis_link_free(k->channel);
     redis_link_free(k->link);
     scheduler_connected(k->scheduler, false);
     jobs_free(k->jobs);
     http_client_free(k->http);
+    embedder_free(k->embedder);
+    joint_calls_free(k->joint_calls);
+    joint_board_free(k->joint_board);
     scheduler_free(k->scheduler);
+    answers_free(k->answers);
+    answer_store_free(k->answer_store);
     pool_store_free(k->store);
     job_store_free(k->job_store);
     calibration_store_free(k->calibrations);
@@ -201,6 +217,9 @@ static void on_start(void *arg)
     struct core_call *c = arg;
     c->starts++;
     c->status = call_status(c->call);
+    const char *word = call_cache_word(c->call);
+    (void)snprintf(c->decision, sizeof(c->decision), "%s", call_decision(c->call));
+    (void)snprintf(c->cache, sizeof(c->cache), "%s", word ? word : "");
     if (c->cancel_at_start)
         core_call_cancel(c);
 }

@@ -9,8 +9,11 @@
 #define TESTS_SUPPORT_CORE_KIT_H
 
 #include "common/clock.h"
+#include "scheduler/answers.h"
+#include "scheduler/batch/embedder.h"
 #include "scheduler/call.h"
 #include "scheduler/job.h"
+#include "scheduler/joint/joint_calls.h"
 #include "storage/calibration_store.h"
 #include "tests/support/fake_provider.h"
 #include "tests/support/redis_fixture.h"
@@ -38,7 +41,12 @@ struct core_kit {
     struct pool_store *store;
     struct job_store *job_store;
     struct calibration_store *calibrations;
+    struct answer_store *answer_store;
+    struct answers *answers;
     struct http_client *http;
+    struct embedder *embedder;
+    struct joint_board *joint_board;
+    struct joint_calls *joint_calls;
     struct scheduler *scheduler;
     struct jobs *jobs;
     struct fake_provider *provider;
@@ -83,6 +91,7 @@ struct core_call {
     struct call_failure failure;
     int status;
     int64_t attempts;
+    char decision[16], cache[16]; /* when its answer began */
     char body[CORE_BODY_BYTES];
     size_t len, bytes;
     /* what to do */

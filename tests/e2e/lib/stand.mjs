@@ -55,6 +55,7 @@ export class Stand {
   //          config: more keys of the configuration (or a function of the stand that gives them);
   //          headers: of the requests for /v1/stats, where keys are needed;
   //          prepare, finish: run before the first start and after the last end, with the stand;
+  //          testMs: how long one test may take, where a minute is too little;
   //          secrets: what must not be in any log, beside the keys and prompts of this file.
   constructor(options = {}) {
     this.options = options;
@@ -257,7 +258,7 @@ export function suite(name, options, body) {
     const stand = new Stand(options);
     before(() => stand.start());
     after(() => stand.stop());
-    body(stand, (title, run) => nodeTest(title, { timeout: TEST_MS }, async (context) => {
+    body(stand, (title, run) => nodeTest(title, { timeout: options.testMs ?? TEST_MS }, async (context) => {
       const offset = stand.logSize();
       try {
         await run(context);

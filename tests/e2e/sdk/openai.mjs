@@ -195,6 +195,25 @@ suite('openai: other routes', OPTIONS, (stand, test) => {
     });
   }
 
+  test('embeddings that are asked for at once go out as one, to each its own', async () => {
+    const model = 'text-embedding-3-small';
+    const texts = Array.from({ length: 30 }, (_, i) => `text ${i}`);
+    const before = (await stand.calls()).length;
+    const all = await Promise.all(texts.map((input) => openai(stand).embeddings.create(
+      { model, input, dimensions: 64 }).withResponse()));
+    assert.ok((await stand.calls()).length - before < texts.length);
+    assert.ok(all.some(({ response }) => response.headers.get('x-sluice-decision') === 'batched'));
+    for (const [i, { data }] of all.entries()) {
+      const direct = await fetch(`${stand.simulator.url}/v1/embeddings`, {
+        method: 'POST', body: JSON.stringify({ model, input: texts[i], dimensions: 64 }),
+      });
+      const expected = (await direct.json()).data[0].embedding;
+      assert.equal(data.data.length, 1);
+      data.data[0].embedding.forEach((x, k) => assert.ok(Math.abs(x - expected[k]) < 1e-6));
+      assert.ok(data.usage.prompt_tokens > 0 && data.model === model);
+    }
+  });
+
   test('the models of the configuration are listed', async () => {
     const models = await collect(await openai(stand).models.list());
     assert.ok(models.some((one) => one.id === 'gpt-4o' && one.owned_by === 'openai'));
