@@ -315,15 +315,13 @@ static int watch_signals(struct service *s)
 
 static int make_scheduler(struct service *s, struct config *config, struct error *e)
 {
-    struct pool_store_options store = {
-        .link = s->link,
-        .instance = s->instance,
-        .timeout_ms = (int)config->redis.command_timeout_ms,
-        .alive_ms = config->queue.lease_ms * 2,
-        .durable = s->durable,
-        .replicas = s->replicas,
-        .confirm_ms = (int)config->jobs.replicate_ms,
-    };
+    struct pool_store_options store = {.link = s->link,
+                                       .instance = s->instance,
+                                       .timeout_ms = (int)config->redis.command_timeout_ms,
+                                       .alive_ms = config->queue.lease_ms * 2,
+                                       .durable = s->durable,
+                                       .replicas = s->replicas,
+                                       .confirm_ms = (int)config->jobs.replicate_ms};
     struct scheduler_options options = {
         .base = s->base, .instance = s->instance, .seed = rand_system_seed()};
     s->store = pool_store_new(&store, e);
@@ -375,14 +373,6 @@ static int make_scheduler(struct service *s, struct config *config, struct error
                : error_set(e, -ENOMEM, "out of memory");
 }
 
-static void on_budget_alert(void *arg, const char *tenant, const char *json)
-{
-    struct service *s = arg;
-    struct webhook_event event = {.tenant = tenant, .type = "budget.alert", .data = json};
-    if (webhooks_send(s->webhooks, &event, NULL, NULL) < 0)
-        log_write(LOG_WARN, "no memory to send a budget alert", "tenant", tenant, NULL);
-}
-
 static int make_webhooks(struct service *s, struct error *e)
 {
     struct webhooks_options options = {.base = s->base,
@@ -394,7 +384,7 @@ static int make_webhooks(struct service *s, struct error *e)
         webhook_store_new(s->link, (int)service_config(s)->redis.command_timeout_ms);
     s->webhooks = s->webhook_store ? webhooks_new(&options) : NULL;
     if (s->webhooks)
-        spending_on_alert(s->spending, on_budget_alert, s);
+        service_send_alerts(s);
     return s->webhooks ? 0 : error_set(e, -ENOMEM, "out of memory");
 }
 

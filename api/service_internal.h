@@ -68,5 +68,6 @@ struct service {
 
 /* service_costs.c; NULL: no memory. s->access may be made later. */
 struct spending *service_make_spending(struct service *s, int timeout_ms);
+void service_send_alerts(struct service *s); /* of budgets, as webhooks, which are there */
 
 #endif
