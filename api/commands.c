@@ -25,7 +25,7 @@ const struct commands_row commands[] = {
     {"check", cmd_check, "say whether a configuration is right", .usage = &cmd_check_usage},
     {"demo", cmd_demo, "agents without and with Sluice, side by side", .usage = &cmd_demo_usage},
     {"submit", cmd_submit, "give jobs to a running service", .usage = &cmd_submit_usage},
-    {"jobs", cmd_jobs, "list, show, wait for or cancel jobs", .verb = cmd_jobs_usage},
+    {"jobs", cmd_jobs, "list, show, wait for, cancel or retry jobs", .verb = cmd_jobs_usage},
     {"stats", cmd_stats, "show what waits, why and for how long", .usage = &cmd_stats_usage},
     {"top", cmd_top, "the same, live, as a screen of bars", .usage = &cmd_top_usage},
     {"costs", cmd_costs, "show what was spent, saved and is left of budgets",

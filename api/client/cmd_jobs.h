@@ -1,5 +1,5 @@
 /*
- * cmd_jobs: `sluice jobs ls|get|wait|cancel`: jobs of a running service.
+ * cmd_jobs: `sluice jobs ls|get|wait|cancel|retry`: jobs of a running service.
  */
 #ifndef API_CLIENT_CMD_JOBS_H
 #define API_CLIENT_CMD_JOBS_H

@@ -91,7 +91,7 @@ static void bash_completes_commands_verbs_options_and_files(void **state)
     keep("some.yaml", "completion", "bash");
     bash_offers("''", "serve check submit jobs top completion --help ...");
     bash_offers("se", "serve settings");
-    bash_offers("jobs ''", "ls get wait cancel ...");
+    bash_offers("jobs ''", "ls get wait cancel retry");
     bash_offers("jobs --json ca", "cancel");
     bash_offers("jobs wait --t", "--timeout");
     bash_offers("jobs ls --t", "");
@@ -261,6 +261,19 @@ static void every_command_has_help_with_an_example(void **state)
     assert_int_equal(c.code, 0);
     for (const struct commands_row *one = commands; one->name; one++)
         assert_true(command_wrote(&c, one->about));
+    COMMAND(&c, NULL, "help", "jobs", "ls");
+    assert_int_equal(c.code, 0);
+    assert_true(command_wrote(&c, "usage: sluice jobs ls [options]"));
+    COMMAND(&c, NULL, "help", "sevre");
+    assert_int_equal(c.code, 2);
+    COMMAND(&c, NULL, "--no-color", "-V");
+    assert_int_equal(c.code, 0);
+    assert_true(command_wrote(&c, "sluice "));
+    COMMAND(&c, NULL, "jobs", "--help");
+    assert_int_equal(c.code, 0);
+    COMMAND(&c, NULL, "jobs"); /* needs a verb: what is wrong is told on standard error */
+    assert_int_equal(c.code, 2);
+    assert_string_equal(c.out, "");
 }
 
 static void look_at_names(void *arg, const struct args_command *u)
