@@ -258,8 +258,8 @@ static void nothing_of_an_answer_must_be_there(void **state)
     static const char *const answers[] = {
         "{}", "[]", "{\"pools\":[1,{}],\"tenants\":7,\"models\":[null],\"instances\":[[]]}",
         "{\"pools\":[{\"limits\":{\"rpm\":{\"remaining\":9223372036854775807}}}]}",
-        "{\"pools\":[{\"limits\":{\"rpm\":{\"remaining\":-9223372036854775807,"
-        "\"capacity\":1}}}]}"};
+        ("{\"pools\":[{\"limits\":{\"rpm\":{\"remaining\":-9223372036854775807,"
+         "\"capacity\":1}}}]}")};
     (void)state;
     for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
         json_t *now = parse(answers[i]);
