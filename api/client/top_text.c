@@ -160,6 +160,8 @@ static void put_limit(struct canvas *c, const char *name, const json_t *l, bool 
     int cells = spare < BAR_LEAST ? BAR_LEAST : spare > BAR_MOST ? BAR_MOST : spare;
     enum colour colour = level_colour(remaining, capacity);
     canvas_put(c, binds ? COLOUR_RED : COLOUR_NONE, binds ? " >" : "  ");
+    if (strcmp(name, "max_parallel_requests") == 0)
+        name = "parallel";
     canvas_fit(c, binds ? COLOUR_BOLD : COLOUR_NONE, name, 8);
     canvas_bar(c, colour, cells, remaining, capacity);
     (void)snprintf(of, sizeof(of), "%s/%s", amount(l, "remaining", left),

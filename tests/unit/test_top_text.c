@@ -22,7 +22,8 @@ static const char sample[] =
     "\"pools\":[{\"pool\":\"sim:default:gpt-4o\",\"models\":[\"gpt-4o\"],\"known\":true,"
     "\"limits\":{\"rpm\":{\"configured\":60,\"learned\":null,\"capacity\":60,\"remaining\":60},"
     "\"tpm\":{\"configured\":1000,\"learned\":800,\"capacity\":1000,\"remaining\":-5,"
-    "\"resets_ms\":4000}},\"queue\":{\"interactive\":{\"depth\":0,\"oldest_ms\":0},"
+    "\"resets_ms\":4000},\"max_parallel_requests\":{\"capacity\":4,\"remaining\":1}},"
+    "\"queue\":{\"interactive\":{\"depth\":0,\"oldest_ms\":0},"
     "\"normal\":{\"depth\":1200,\"oldest_ms\":2500},\"batch\":{\"depth\":0,\"oldest_ms\":0}},"
     "\"in_flight\":4,\"eta_ms\":1500,\"binding_limit\":\"tpm\",\"paused_ms\":0,"
     "\"circuit\":\"open\",\"circuit_reason\":\"503\",\"circuit_ms\":3000,\"set_aside\":null,"
@@ -80,6 +81,7 @@ static void all_views_stand_in_a_picture_without_keys(void **state)
     has(text, "  rpm     [" BLOCK BLOCK);
     has(text, " >tpm     [                        ]");
     has(text, "-5/1,000  full in 4.0s  learned 800 of 1,000\n");
+    has(text, "  parallel[" BLOCK BLOCK BLOCK BLOCK BLOCK BLOCK "                  ]");
     has(text, "interactive 0 normal 1,200 (2.5s) batch 0  running 4  starts in 1.5s\n");
     has(text, "p50 10ms  p95 20ms  p99 30ms  429s 2  requests/s -");
     has(text, "red                               7          1     25.0 %     75.0 %");
