@@ -1,10 +1,8 @@
 #include "api/service_internal.h"
 
 #include "api/access.h"
-#include "common/log.h"
 #include "common/rand.h"
 #include "scheduler/spending.h"
-#include "scheduler/webhook.h"
 #include "storage/cost_store.h"
 
 static bool find_key(void *arg, const char *key, struct spending_limit *ret)
@@ -23,19 +21,6 @@ struct spending *service_make_spending(struct service *s, int timeout_ms)
     if (s->spending)
         spending_on_key(s->spending, find_key, s);
     return s->spending;
-}
-
-static void on_budget_alert(void *arg, const char *tenant, const char *json)
-{
-    struct service *s = arg;
-    struct webhook_event event = {.tenant = tenant, .type = "budget.alert", .data = json};
-    if (webhooks_send(s->webhooks, &event, NULL, NULL) < 0)
-        log_write(LOG_WARN, "no memory to send a budget alert", "tenant", tenant, NULL);
-}
-
-void service_send_alerts(struct service *s)
-{
-    spending_on_alert(s->spending, on_budget_alert, s);
 }
 
 struct spending *service_spending(const struct service *s)
