@@ -425,3 +425,28 @@ suite('alerts of budgets', {
     assert.equal(one.job, null);
   });
 });
+
+suite('alerts of what is spent in a month', {
+  config: (stand) => ({
+    ...config({ url: `${stand.receiver.url}/alerts` })(),
+    costs: { alert_usd: '0.000001' },
+  }),
+  prepare: async (stand) => { stand.receiver = await Receiver.start(secret); },
+  finish: (stand) => stand.receiver.stop(),
+  secrets: [secret, older],
+}, (stand, test) => {
+  test('are signed, and come once in it', async () => {
+    const spent = (requests) => until(`${requests} are counted`, SOON_MS, async () =>
+      (await getJson(`${stand.url}/v1/costs`)).total.requests === requests);
+    await submit(stand, false);
+    const got = await until('it arrives', SOON_MS, () => stand.receiver.of('/alerts')[0]);
+    assert.equal(got.event.data.whose, 'all');
+    assert.equal(got.event.data.percent, 100);
+    await spent(1);
+    await submit(stand, false, 'output=4');
+    await spent(2); // what it adds to the month is sent sooner than what it adds to the day
+    assert.equal((await deliveries(stand, 'limit=100')).length, 1);
+    assert.equal(stand.receiver.of('/alerts').length, 1);
+    assert.deepEqual(stand.receiver.wrong, []); // signatures
+  });
+});
