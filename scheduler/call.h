@@ -145,6 +145,8 @@ void call_reply_headers(const struct call *c,
                         void (*fn)(void *arg, const char *name, const char *value), void *arg);
 const char *call_decision(const struct call *c);   /* admitted, delayed, shrunk */
 const char *call_cache_word(const struct call *c); /* of x-sluice-cache; NULL: nothing to say */
+/* Of embeddings whose inputs may be kept one by one; 0: they may not. */
+size_t call_cache_inputs(const struct call *c, size_t *ret_kept);
 int64_t call_answer_age_ms(const struct call *c);  /* since the answer was kept; 0: it is new */
 int64_t call_queue_ms(const struct call *c);       /* waited so far */
 int64_t call_upstream_ms(const struct call *c);    /* of the last attempt, to its first byte */

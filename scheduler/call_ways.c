@@ -4,8 +4,10 @@
  */
 #include "scheduler/call_answers.h"
 #include "scheduler/call_internal.h"
+#include "scheduler/call_vectors.h"
 
 static bool (*const ways[])(struct call *c) = {
+    call_take_vectors, /* inputs of embeddings that are kept */
     call_take_answer, /* kept, or on its way to another one */
     call_embed,       /* a batch of embeddings */
 };
