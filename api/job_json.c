@@ -42,11 +42,15 @@ static json_t *response(const struct job_record *r)
                      parsed(r->body, r->body_len));
 }
 
-static int add_durability(json_t *job, const struct job_record *r)
+/* What few jobs have. */
+static int add_rare(json_t *job, const struct job_record *r)
 {
-    if (!r->durability)
-        return 0;
-    int rc = json_object_set_new(job, "durability", json_string(r->durability));
+    int rc = 0;
+    if (r->retry_of && *r->retry_of)
+        rc = json_object_set_new(job, "retry_of", json_string(r->retry_of));
+    if (!r->durability || rc < 0)
+        return rc;
+    rc = json_object_set_new(job, "durability", json_string(r->durability));
     if (rc == 0 && r->replicas > 0)
         rc = json_object_set_new(job, "replicas", json_integer(r->replicas));
     return rc;
@@ -78,16 +82,18 @@ json_t *job_json(const struct job_record *r)
     if (!job)
         return NULL;
     json_t *rest =
-        json_pack("{s:o, s:o, s:s?, s:s?, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "position",
-                  waits ? json_integer(r->ahead + 1) : json_null(), "eta_ms",
+        json_pack("{s:o, s:o, s:s?, s:s?, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+                  "position", waits ? json_integer(r->ahead + 1) : json_null(), "eta_ms",
                   waits ? json_integer(r->eta_ms) : json_null(), "binding_limit",
                   *r->binding ? r->binding : NULL, "decision",
                   r->decision && *r->decision ? r->decision : NULL, "input_tokens",
                   (json_int_t)r->input_tokens, "trimmed_tokens", (json_int_t)r->trimmed_tokens,
                   "trim", parsed_text(r->cut), "usage", parsed_text(r->usage), "response",
                   response(r), "error", parsed_text(r->error), "metadata", parsed_text(r->metadata),
-                  "webhook", parsed_text(r->webhook), "explain", explained(r));
-    if (!rest || json_object_update(job, rest) < 0 || add_durability(job, r) < 0) {
+                  "webhook", parsed_text(r->webhook), "explain", explained(r), "group",
+                  r->group && *r->group ? json_string(r->group) : json_null(), "batch_size",
+                  r->batch_size > 0 ? json_integer(r->batch_size) : json_null());
+    if (!rest || json_object_update(job, rest) < 0 || add_rare(job, r) < 0) {
         json_decref(job);
         job = NULL;
     }
@@ -159,6 +165,28 @@ static int read_metadata(struct json_span job, char **ret, struct call_failure *
     return *ret ? 0 : no_memory(f);
 }
 
+/* true, or the name of a group. */
+static int read_batch(struct json_span job, struct job_input *ret, struct call_failure *f)
+{
+    struct json_span value = json_get(job, "batchable");
+    struct buf name;
+    bool on = false;
+    ret->spec.batch = NULL;
+    if (json_kind(value) == JSON_NONE || json_kind(value) == JSON_NUL)
+        return 0;
+    if (json_bool(value, &on)) {
+        ret->spec.batch = on ? ret->batch : NULL;
+        return 0;
+    }
+    buf_init(&name, BATCH_GROUP_BYTES);
+    bool good = json_text(value, &name) == 0 && request_batch_is_good(name.data);
+    if (good)
+        (void)snprintf(ret->batch, sizeof(ret->batch), "%s", name.data);
+    buf_release(&name);
+    ret->spec.batch = ret->batch;
+    return good ? 0 : bad(f, "batchable", "must be true, false, or the name of a group.");
+}
+
 static int read_fields(struct json_span job, struct job_input *ret, struct call_failure *f)
 {
     int rc = read_endpoint(job, &ret->spec.endpoint, f);
@@ -166,6 +194,8 @@ static int read_fields(struct json_span job, struct job_input *ret, struct call_
         rc = read_class(job, &ret->spec, f);
     if (rc == 0)
         rc = read_deadline(job, &ret->spec.deadline_ms, f);
+    if (rc == 0)
+        rc = read_batch(job, ret, f);
     struct json_span body = json_get(job, "body");
     if (rc == 0 && json_kind(body) != JSON_OBJ)
         rc = bad(f, "body", "must be an object: the request as it would be sent to the endpoint.");

@@ -6,6 +6,7 @@
 
 #include "api/auth.h"
 #include "common/json_scan.h"
+#include "common/limits.h"
 #include "scheduler/job.h"
 
 #include <jansson.h>
@@ -17,9 +18,11 @@ struct job_input {
     struct job_spec spec; /* body is malloc'd and to be given on */
     char *metadata;
     struct json_span webhook; /* as it stands in the text (webhook_json.h); none: left out */
+    char batch[BATCH_GROUP_BYTES + 1]; /* spec.batch points here, or is NULL */
 };
 
-/* {"endpoint", "body", "priority", "deadline_ms", "metadata", "webhook"}. The body keeps its own
+/* {"endpoint", "body", "priority", "deadline_ms", "metadata", "webhook", "batchable"}. The body
+ * keeps its own
  * bytes. -EINVAL with the field, what was found and what is wanted; -ENOMEM. */
 int job_input_read(const char *text, size_t len, const struct caller *caller, struct job_input *ret,
                    struct call_failure *f) MUST_CHECK;

@@ -109,6 +109,12 @@ int request_options_read(const struct config *c, const struct exchange *x,
                          fallback);
     const char *batch = exchange_header(x, "x-sluice-batch");
     ret->no_batch = batch && strcmp(batch, "off") == 0;
+    ret->batch = ret->no_batch ? NULL : batch;
+    if (batch && !request_batch_is_good(batch))
+        return error_set(e, -EINVAL,
+                         "x-sluice-batch is '%.40s'; it must be off, or the name of a group: 1 to "
+                         "%d printable characters without blanks.",
+                         batch, BATCH_GROUP_BYTES);
     int rc = wait ? read_ms("x-sluice-max-wait-ms", wait, &ret->max_wait_ms, e) : 0;
     if (rc == 0)
         rc = read_deadline(x, ret, e);
@@ -118,4 +124,12 @@ int request_options_read(const struct config *c, const struct exchange *x,
         rc = answer_wish_read(exchange_header(x, "x-sluice-cache"),
                               exchange_header(x, "cache-control"), &ret->cache, e);
     return rc < 0 ? rc : request_options_cutting(x, ret, e);
+}
+
+bool request_batch_is_good(const char *name)
+{
+    size_t len = 0;
+    while (name && name[len] > ' ' && name[len] < 0x7f)
+        len++;
+    return len > 0 && name[len] == '\0' && len <= BATCH_GROUP_BYTES;
 }

@@ -20,6 +20,7 @@ struct request_options {
     struct answer_wish cache;
     bool no_fallback;    /* x-sluice-fallback: never */
     bool no_batch;       /* x-sluice-batch: off */
+    const char *batch;   /* or the name of a group; NULL: not said */
     int64_t deadline_ms; /* until it is granted; 0: none */
     const char *trim;    /* NULL: not said. Borrowed from the exchange, as the next */
     const char *session; /* NULL: not said */
@@ -42,5 +43,9 @@ int request_class_read(struct json_span value, enum pool_class *ret, bool *ret_g
 #define REQUEST_PRIORITIES                                                                         \
     "interactive, normal, batch, or a whole number from -2147483648 to 2147483647 where the "      \
     "lower one goes first (up to 0 is interactive, from 255 batch)"
+
+/* The name of a group whose requests may be joined: 1 to BATCH_GROUP_BYTES printable characters
+ * without blanks. */
+bool request_batch_is_good(const char *name);
 
 #endif

@@ -126,7 +126,8 @@ struct many {
     bool gone, reading;
     size_t open;
     json_t *data;
-    const char *key; /* Idempotency-Key of all lines; NULL none. Valid while reading */
+    const char *key;            /* Idempotency-Key of all lines; NULL none. Valid while reading */
+    char group[GROUP_ID_BYTES]; /* "": a list */
 };
 
 /* index: its place among the answers; number: in the body, which may hold empty lines */
@@ -149,7 +150,8 @@ static void many_done(struct many *m)
         json_decref(m->data);
     else
         answer_json(m->exchange, 202,
-                    json_pack("{s:s, s:o, s:b}", "object", "list", "data", m->data, "has_more", 0));
+                    json_pack("{s:s, s:o, s:b, s:s}", "object", "list", "data", m->data, "has_more",
+                              0, "group", m->group));
     free(m);
 }
 
@@ -240,6 +242,7 @@ static void submit_line(const struct route_request *r, struct many *m, const str
     }
     *l = (struct line){m, index, at->number};
     in.spec.idempotency_key = line_key(m, at->number, key, sizeof(key));
+    in.spec.group = m->group;
     take_trace(r, &in.spec, trace);
     m->open++;
     job_submit(service_jobs(r->service), &in.spec, on_line, l);
@@ -266,6 +269,11 @@ static void submit_many(const struct route_request *r, const char *text, size_t 
     }
     m->exchange = r->exchange;
     m->key = exchange_header(r->exchange, "idempotency-key");
+    if (!route_job_group_of(r, m->key, m->group)) {
+        json_decref(m->data);
+        free(m);
+        return;
+    }
     m->reading = true;
     exchange_on_gone(r->exchange, on_gone_many, m);
     while (next_line(&line))

@@ -264,6 +264,11 @@ static const struct counter_row permits[] = {
 static const struct counter_row retries[] = {{COUNT_retries, NULL}};
 static const struct counter_row losses[] = {{COUNT_leases_lost, NULL}};
 static const struct counter_row batches[] = {{COUNT_batches, NULL}};
+static const struct counter_row joint[] = {
+    {COUNT_joint_requests, "requests"},
+    {COUNT_joint_items, "items"},
+    {COUNT_joint_alone, "alone"},
+};
 static const struct counter_row spared[] = {{COUNT_inputs_deduplicated, NULL}};
 static const struct counter_row dropped[] = {{COUNT_tool_calls_dropped, NULL}};
 
@@ -273,6 +278,9 @@ static const struct counter_family families[] = {
     {"sluice_tool_calls_dropped_total", "Tool calls taken out of answers by a cap.", NULL,
      ROWS(dropped)},
     {"sluice_batches_total", "Requests that were sent in place of several.", NULL, ROWS(batches)},
+    {"sluice_joint_total",
+     "Joint chat requests, what they carried, and what of it was sent again alone.", "what",
+     ROWS(joint)},
     {"sluice_inputs_deduplicated_total", "Inputs of embeddings that an equal one was sent for.",
      NULL, ROWS(spared)},
     {"sluice_decisions_total", "How requests were let through, or not.", "decision",

@@ -33,6 +33,7 @@ struct proxied {
     char *body; /* until there is a call */
     size_t body_len;
     char session[SESSION_ID_BYTES + 1]; /* "" none */
+    char batch[BATCH_GROUP_BYTES + 1];  /* "" none */
     const struct proxied_watch *watch;
     void *arg;
     struct buf held; /* the end of an answer that the watcher holds back */
@@ -482,6 +483,8 @@ static struct proxied *proxied_new(const struct route_request *r, const struct p
     p->body = plan->body;
     const char *id = exchange_header(r->exchange, "x-request-id");
     (void)snprintf(p->request_id, sizeof(p->request_id), "%s", id ? id : "");
+    if (plan->options->batch)
+        (void)snprintf(p->batch, sizeof(p->batch), "%s", plan->options->batch);
     if (plan->options->session)
         (void)snprintf(p->session, sizeof(p->session), "%s", plan->options->session);
     return p;
@@ -509,6 +512,7 @@ static void begin_call(struct proxied *p, const struct session_facts *facts)
         .no_fallback = p->options.no_fallback,
         .cache = p->options.cache,
         .no_batch = p->options.no_batch,
+        .batch = *p->batch ? p->batch : NULL,
         .headers = headers.lines,
         .header_count = headers.count,
         .caller_key = p->caller.provider_key,

@@ -20,6 +20,7 @@
 #include "scheduler/gauge.h"
 #include "scheduler/http_client.h"
 #include "scheduler/job.h"
+#include "scheduler/joint/joint_calls.h"
 #include "scheduler/permit.h"
 #include "scheduler/prompt/count.h"
 #include "scheduler/scheduler.h"
@@ -340,13 +341,16 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     options.tally = &s->tally;
     options.http = s->http = http_client_new(s->base);
     options.embedder = s->embedder = embedder_new(s->base);
+    s->joint_board = joint_board_new();
+    if (s->joint_board)
+        options.joint_calls = s->joint_calls = joint_calls_new(s->base, s->joint_board);
     options.spending = service_make_spending(s, store.timeout_ms);
     s->presence = instance_new(s->base, s->link, s->instance);
     s->access = access_new(s->base, s->link);
     options.settings = s->settings = settings_new(s->base, s->link, on_settings, s);
     if (!s->store || !s->job_store || !s->session_store || !s->calibrations || !s->summaries ||
         !s->answer_store || !s->answers || !s->history_store || !s->tally_store || !s->spending ||
-        !s->http || !s->embedder || !s->presence || !s->access || !s->settings ||
+        !s->http || !s->embedder || !s->joint_calls || !s->presence || !s->access || !s->settings ||
         access_configure(s->access, config) < 0) {
         config_free(config);
         return error_set(e, -ENOMEM, "out of memory");
@@ -354,6 +358,8 @@ static int make_scheduler(struct service *s, struct config *config, struct error
     s->scheduler = scheduler_new(&options, config);
     s->jobs = s->scheduler ? jobs_new(s->scheduler) : NULL;
     s->permits = s->scheduler ? permits_new(s->scheduler) : NULL;
+    if (s->jobs)
+        jobs_use_board(s->jobs, s->joint_board);
     struct sessions_options sessions = {
         .base = s->base,
         .scheduler = s->scheduler,
@@ -538,6 +544,7 @@ static void stop(struct service *s)
     if (s->jobs)
         jobs_stop(s->jobs);
     embedder_stop(s->embedder);
+    joint_calls_stop(s->joint_calls);
     if (s->scheduler)
         scheduler_stop(s->scheduler);
     instance_free(s->presence);
@@ -573,6 +580,8 @@ void service_free(struct service *s)
         http_client_free(s->http);
     access_free(s->access);
     embedder_free(s->embedder);
+    joint_calls_free(s->joint_calls);
+    joint_board_free(s->joint_board);
     settings_free(s->settings);
     scheduler_free(s->scheduler);
     spending_free(s->spending);

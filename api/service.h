@@ -19,6 +19,7 @@ struct event_base;
 struct service;
 struct scheduler;
 struct jobs;
+struct joint_board;
 struct permits;
 struct pool_store;
 struct job_store;
@@ -59,6 +60,7 @@ const char *service_scheme(const struct service *s); /* "http" or "https" */
 struct event_base *service_base(const struct service *s);
 struct scheduler *service_scheduler(const struct service *s);
 struct jobs *service_jobs(const struct service *s);
+const struct joint_board *service_joint_board(const struct service *s);
 struct batches *service_batches(const struct service *s);
 struct webhooks *service_webhooks(const struct service *s);
 struct permits *service_permits(const struct service *s);

@@ -31,6 +31,11 @@ struct jobs *service_jobs(const struct service *s)
     return s->jobs;
 }
 
+const struct joint_board *service_joint_board(const struct service *s)
+{
+    return s->joint_board;
+}
+
 struct batches *service_batches(const struct service *s)
 {
     return s->batches;

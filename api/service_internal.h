@@ -34,6 +34,8 @@ struct service {
     struct instance *presence;
     struct http_client *http;
     struct embedder *embedder;
+    struct joint_board *joint_board;
+    struct joint_calls *joint_calls;
     struct scheduler *scheduler;
     struct jobs *jobs;
     struct calibration_store *calibrations;

@@ -1,6 +1,8 @@
 /* What the API says of a view: the object of GET /v1/stats. */
 #include "api/stats.h"
 
+#include "api/joint_json.h"
+
 #include "api/service.h"
 
 #include "common/config.h"
@@ -156,15 +158,16 @@ static json_t *stats_json(struct service *service, const struct stats_view *view
         (void)json_array_append_new(pools,
                                     pool_json(service_config(service), &view->pools[i], totals));
     return json_pack(
-        "{s:s, s:I, s:{s:b, s:o}, s:O, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:I, s:I}, s:o}",
+        "{s:s, s:I, s:{s:b, s:o}, s:O, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:I, s:I}, s:o}",
         "object", "stats", "created_at", (json_int_t)(view->at_ms / 1000), "redis", "up",
         view->redis_up, "latency_us",
         view->redis_us >= 0 ? json_integer(view->redis_us) : json_null(), "instances",
         view->instances, "outage", outage_of(service_scheduler(service)), "webhooks",
         webhooks_of(service), "pools", pools, "tenants",
-        stats_tenants(service_config(service), view, tenant), "models", stats_models(view),
-        "totals", "counts", counters(totals, REQUESTS), "tokens", counters(totals, TOKENS),
-        "jobs_running_here", (json_int_t)jobs_running(service_jobs(service)), "requests_open_here",
+        stats_tenants(service_config(service), view, tenant), "models", stats_models(view), "joint",
+        joint_json(service_joint_board(service)), "totals", "counts", counters(totals, REQUESTS),
+        "tokens", counters(totals, TOKENS), "jobs_running_here",
+        (json_int_t)jobs_running(service_jobs(service)), "requests_open_here",
         (json_int_t)service_open_exchanges(service), "cache", stats_of_answers(service));
 }
 

@@ -129,6 +129,12 @@ struct config_key {
     char *max_budget, *budget_duration; /* as a tenant has them */
 };
 
+/* Chat requests that ask to be joined under this name. */
+struct config_chat_group {
+    char *name;
+    int64_t max_items, wait_ms;
+};
+
 struct config {
     char *path; /* NULL: made from the environment */
     struct {
@@ -197,6 +203,12 @@ struct config {
         int64_t max_bytes;    /* as well */
     } sessions;
     struct {
+        struct {
+            bool enabled;
+            int64_t max_items, wait_ms; /* of a group that is not listed: 8, 100 */
+            struct config_chat_group *groups;
+            size_t group_count;
+        } chat;
         struct {
             bool enabled;
             int64_t wait_ms;

@@ -61,9 +61,9 @@ extern const struct config_section config_table_model; /* struct config_model, i
 /* Inside struct config, in files of their own. */
 extern const struct config_section config_table_trim; /* struct config_trim */
 extern const struct config_section config_table_summaries;
-extern const struct config_section config_table_tls;
 extern const struct config_section config_table_cache;
 extern const struct config_section config_table_batcher;
+extern const struct config_section config_table_tls;
 /* config_table_webhooks.c */
 extern const struct config_section config_table_webhooks;       /* inside struct config */
 extern const struct config_section config_table_tenant_webhook; /* inside struct config_tenant */

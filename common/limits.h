@@ -125,6 +125,7 @@
 #define IDEMPOTENCY_KEY_BYTES   255
 #define REQUEST_ID_BYTES        128
 #define JOB_MAX_LINES           10000 /* of one NDJSON body */
+#define GROUP_ID_BYTES          48    /* job_group_ + 24 hex */
 
 /* Batches of embeddings */
 #define EMBED_MAX_INPUTS      2048      /* of one request to a provider */
@@ -172,6 +173,12 @@
 #define FLIGHT_MAX_BYTES          (8 * MIB) /* of an answer that several read */
 #define FLIGHT_MAX_FAILURES       3         /* sent in vain, before all who wait are told */
 #define FLIGHT_TURN               64        /* readers that are served in one turn of the loop */
+
+/* Chat requests that are joined */
+#define JOINT_MAX_ITEMS      16         /* of one joint request; `batcher.chat.max_items` */
+#define JOINT_MAX_ITEM_BYTES (16 * KIB) /* of the text of one; a longer one goes alone */
+#define JOINT_MAX_KEYS       1024       /* keys that a breaker remembers */
+#define BATCH_GROUP_BYTES    64         /* name of a group: x-sluice-batch */
 
 /* Webhooks */
 #define WEBHOOK_MAX_URL_BYTES     2048

@@ -136,6 +136,8 @@ static void end_visit(struct call *c, enum ticket_state state)
 void call_settle(struct call *c, enum ticket_state state, const struct call_failure *failure)
 {
     struct store_field fields[STORE_MAX_FIELDS];
+    if (c->sink.verdict)
+        state = c->sink.verdict(c->arg, state, c->outcome.delay_ms);
     struct store_outcome o = {.state = state, .fields = fields, .delay_ms = c->outcome.delay_ms};
     if (c->sink.result)
         o.field_count = c->sink.result(c->arg, failure, fields);
@@ -186,7 +188,8 @@ void call_succeed(struct call *c)
 {
     bool good = c->status < 400 && !c->watch.failed;
     if (c->usage.known) {
-        quantile_add(&c->pool->output, c->usage.output);
+        if (!c->spec.is_batch)
+            quantile_add(&c->pool->output, c->usage.output);
         gauge_learn(scheduler_gauge(c->sched), &c->fit.size, c->usage.input);
     }
     call_count_end(c, good ? COUNT_succeeded : COUNT_failed);

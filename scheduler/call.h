@@ -52,6 +52,9 @@ struct call_sink {
     /* Before a settle: fields for the ticket's record (jobs); failure is NULL unless it failed.
      * Borrowed until it returns to the caller of the sink. May be NULL. */
     size_t (*result)(void *arg, const struct call_failure *failure, struct store_field *fields);
+    /* Ahead of result: the state that its ticket is to have instead (a joint request, which ends
+     * well or not for each of its jobs). delay_ms: of one that is queued again. May be NULL. */
+    enum ticket_state (*verdict)(void *arg, enum ticket_state state, int64_t delay_ms);
     /* Its budget is there, and it is sent when this returns; and: it waits again, after an attempt
      * that is to be repeated. May be NULL. */
     void (*granted)(void *arg);
@@ -83,6 +86,7 @@ struct call_spec {
     bool is_job;
     bool no_fallback;         /* only the model that was asked for */
     bool no_batch;            /* it is not joined with others */
+    const char *batch;        /* chat: it may be, with others of this name; NULL: not. Copied */
     bool is_batch;            /* of others, who are counted in its place; never joined itself */
     struct answer_wish cache; /* what may be answered by what is kept; scheduler/answers.h */
     struct pool_view *pool;   /* jobs: the pool that granted it; NULL: by routing */
@@ -150,7 +154,9 @@ size_t call_cache_inputs(const struct call *c, size_t *ret_kept);
 int64_t call_answer_age_ms(const struct call *c);  /* since the answer was kept; 0: it is new */
 int64_t call_queue_ms(const struct call *c);       /* waited so far */
 int64_t call_upstream_ms(const struct call *c);    /* of the last attempt, to its first byte */
-size_t call_batch_size(const struct call *c);   /* of calls that were answered as one; 0: alone */
+size_t call_batch_size(const struct call *c); /* of calls that were answered as one; 0: alone */
+/* One that ended well is in a batch's call, and has no call of its own: it is counted. */
+void call_count_part(struct call *batch, int64_t wait_ms);
 int64_t call_overhead_us(const struct call *c); /* spent here, queue left out, before it was sent */
 int64_t call_input_estimate(const struct call *c);
 int64_t call_trimmed(const struct call *c); /* tokens that were cut from its input */
@@ -188,6 +194,9 @@ void call_bill(const struct call *c, struct call_bill *ret);
 /* For people and machines: "0.000123" US dollars; NULL: not priced, or its usage was not told. */
 #define CALL_COST_BYTES 32
 const char *call_cost_text(const struct call *c, char out[CALL_COST_BYTES]);
+/* Of a part of its usage; "null": its price is not known. */
+const char *call_cost_of(const struct call *c, const struct wire_usage *part,
+                         char out[CALL_COST_BYTES]);
 /* The same for a log: "0.00" when nothing was used, "unknown" when it is not priced. */
 const char *call_cost_word(const struct call *c, char out[CALL_COST_BYTES]);
 /* For records: {"input_tokens",…,"cost_usd"} as JSON, cost_usd null when it is not priced; NULL

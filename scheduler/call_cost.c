@@ -95,6 +95,19 @@ const char *call_cost_word(const struct call *c, char out[CALL_COST_BYTES])
     return money_text(money_of_pico(bill.pico), out);
 }
 
+const char *call_cost_of(const struct call *c, const struct wire_usage *part,
+                         char out[CALL_COST_BYTES])
+{
+    const struct price_usage used = {.input = part->input,
+                                     .cache_read = part->cache_read,
+                                     .cache_write = part->cache_write,
+                                     .output = part->output};
+    struct price price;
+    if (!find_price(c, &price))
+        return "null";
+    return money_text(money_of_pico(cost_of_usage(&price, &used)), out);
+}
+
 const char *call_usage_json(const struct call *c, char out[CALL_USAGE_BYTES])
 {
     char cost[CALL_COST_BYTES];

@@ -33,15 +33,16 @@ static enum tally_counter tally_outcome(enum pool_counter counter)
 static void count_outcome(struct call *c, enum pool_counter counter)
 {
     struct pool_stats *stats = pool_agent_stats(c->pool->agent);
-    pool_stats_add(stats, counter, 1);
+    int64_t calls = !c->spec.is_batch; /* those who are in it are counted themselves */
+    pool_stats_add(stats, counter, calls);
     pool_stats_add(stats, COUNT_tool_calls_dropped, c->tools.filter.dropped);
     call_count_cost(c);
     if (counter == COUNT_expired)
         pool_details_bound(&stats->details, DECISION_expired, c->binding);
     if (counter == COUNT_succeeded && c->fit.trimmed > c->fit.spent)
         pool_stats_add(stats, COUNT_tokens_saved, c->fit.trimmed - c->fit.spent);
-    add(c, TALLY_requests, 1);
-    add(c, tally_outcome(counter), 1);
+    add(c, TALLY_requests, calls);
+    add(c, tally_outcome(counter), calls);
     add(c, TALLY_tokens_trimmed, c->fit.trimmed);
 }
 
@@ -66,6 +67,19 @@ void call_count_given(struct call *c, enum pool_counter counter)
     pool_stats_add(pool_agent_stats(c->pool->agent), counter, 1);
     add(c, TALLY_requests, 1);
     add(c, tally_outcome(counter), 1);
+}
+
+void call_count_part(struct call *batch, int64_t wait_ms)
+{
+    struct pool_stats *stats = pool_agent_stats(batch->pool->agent);
+    pool_stats_add(stats, COUNT_batched, 1);
+    pool_stats_add(stats, COUNT_succeeded, 1);
+    pool_stats_wait(stats, wait_ms);
+    add(batch, TALLY_requests, 1);
+    add(batch, TALLY_succeeded, 1);
+    add(batch, TALLY_delayed, wait_ms > 0);
+    for (int kind = 0; kind < TALLY_KINDS; kind++)
+        tally_wait(row_of(batch, (enum tally_kind)kind), wait_ms);
 }
 
 static void tally_grant(struct call *c, int64_t wait_ms)

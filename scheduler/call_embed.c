@@ -70,7 +70,7 @@ void call_liken(const struct call *c, bool alone, struct call_likeness *ret)
         .tenant = s->tenant,
         .weight = s->weight,
         .models = s->models,
-        .key = s->key,
+        .key = c->money.key,
         .class = s->class,
         .class_given = true,
         .headers = ret->headers,
@@ -120,25 +120,30 @@ static void add_word(struct buf *out, const char *word)
     (void)buf_add(out, "", 1); /* its NUL, which no word holds */
 }
 
-static int write_key(const struct call *c, char ret[DIGEST_HEX_BYTES])
+void call_add_common(const struct call *c, struct buf *out)
 {
     const struct call_spec *s = &c->spec;
-    struct buf text;
-    buf_init(&text, KEY_MAX_BYTES);
-    add_word(&text, s->tenant);
-    add_word(&text, pool_class_name(s->class));
-    add_word(&text, s->caller_key);
-    add_word(&text, s->models);
-    add_word(&text, s->key); /* whose budget pays */
-    add_word(&text, s->no_fallback ? "alone" : "");
+    add_word(out, s->tenant);
+    add_word(out, pool_class_name(s->class));
+    add_word(out, s->caller_key);
+    add_word(out, s->models);
+    add_word(out, c->money.key);
+    add_word(out, s->no_fallback ? "alone" : "");
     for (size_t i = 0; i < s->header_count; i++) {
         const char *name = s->headers[i].name;
         if (is_personal(name) || is_indifferent(name))
             continue;
-        add_word(&text, name);
-        add_word(&text, s->headers[i].value);
+        add_word(out, name);
+        add_word(out, s->headers[i].value);
     }
-    int rc = embed_inputs_rest(json_span_of(s->body, s->body_len), &text);
+}
+
+static int write_key(const struct call *c, char ret[DIGEST_HEX_BYTES])
+{
+    struct buf text;
+    buf_init(&text, KEY_MAX_BYTES);
+    call_add_common(c, &text);
+    int rc = embed_inputs_rest(json_span_of(c->spec.body, c->spec.body_len), &text);
     if (rc == 0)
         digest_hex(text.data, text.len, ret, DIGEST_HEX_BYTES - 1);
     if (text.data)

@@ -18,6 +18,9 @@ struct call_likeness {
 };
 void call_liken(const struct call *c, bool alone, struct call_likeness *ret);
 
+/* What two calls must have the same to go together, but for their bodies: secrets among it. */
+void call_add_common(const struct call *c, struct buf *out);
+
 struct scheduler *call_scheduler(const struct call *c);
 int64_t call_patience_ms(const struct call *c); /* of its wait in the queue, at least 1 */
 

@@ -14,6 +14,7 @@
  *                     call_flight_look.c and call_reader.c
  *   call_vectors.c    of embeddings, inputs that are kept
  *   call_embed.c      of these, a batch of embeddings
+ *   call_joint.c      of these, a joint request of several chat calls
  *   call_settings.c   what is saved for its model
  *   call_tools.c      caps of tool calls, in the request and in the answer
  *   call_request.c    what is sent to the provider
@@ -233,6 +234,9 @@ void call_given_too_late(struct call *c);
 /* call_embed.c */
 /* Of the ways. True: it is part of a batch now. */
 bool call_embed(struct call *c);
+
+/* call_joint.c: the same of chat calls that ask for it. */
+bool call_joint(struct call *c);
 
 /* call_accrue.c */
 /* More was streamed. */

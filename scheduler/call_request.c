@@ -52,7 +52,8 @@ int call_copy_spec(struct call *c, const struct call_spec *spec)
         return -ENOSPC;
     for (size_t i = 0; i < n; i++)
         bytes += strlen(spec->headers[i].name) + strlen(spec->headers[i].value) + 2;
-    const char *const texts[] = {spec->caller_key, spec->trim, spec->session, spec->models};
+    const char *const texts[] = {spec->caller_key, spec->trim, spec->session, spec->models,
+                                 spec->batch};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         bytes += texts[i] ? strlen(texts[i]) + 1 : 0;
     char *at = c->texts = malloc(bytes);
@@ -77,6 +78,8 @@ int call_copy_spec(struct call *c, const struct call_spec *spec)
         c->spec.trim = put(&at, spec->trim);
     if (spec->session)
         c->spec.session = put(&at, spec->session);
+    if (spec->batch)
+        c->spec.batch = put(&at, spec->batch);
     for (size_t i = 0; i < n; i++) {
         c->headers[i].name = put(&at, spec->headers[i].name);
         c->headers[i].value = put(&at, spec->headers[i].value);

@@ -10,6 +10,7 @@ static bool (*const ways[])(struct call *c) = {
     call_take_vectors, /* inputs of embeddings that are kept */
     call_take_answer, /* kept, or on its way to another one */
     call_embed,       /* a batch of embeddings */
+    call_joint,       /* a joint request of several chat calls */
 };
 
 bool call_take_way(struct call *c)

@@ -25,13 +25,17 @@ struct submission {
     struct list link;
     struct jobs *jobs;
     struct call *call; /* never started: it has read, routed and priced the request */
-    char id[TICKET_ID_BYTES];
+    char id[TICKET_ID_BYTES], retry_of[TICKET_ID_BYTES];
     char *metadata, *key, *webhook;
     char trace[TRACE_PARENT_BYTES];
     const char *body; /* that is kept: as it came, or with less in it; the call's */
     size_t body_len;
     struct buf cut; /* how it was cut, JSON; empty: it was not */
     char fingerprint[DIGEST_HEX_BYTES];
+    char group[GROUP_ID_BYTES];        /* "" none */
+    char batch[BATCH_GROUP_BYTES + 1]; /* with batchable */
+    char joint[JOINT_KEY_BYTES];       /* "": it goes alone */
+    bool batchable;
     int64_t deadline_ms, created_us;
     struct event *again;
     int tries;
@@ -53,8 +57,14 @@ struct jobs *jobs_new(struct scheduler *s)
     list_init(&j->runs);
     list_init(&j->submissions);
     list_init(&j->strays);
+    list_init(&j->joints);
     scheduler_on_job(s, job_run, job_run_cancel, j);
     return j;
+}
+
+void jobs_use_board(struct jobs *j, struct joint_board *board)
+{
+    j->board = board;
 }
 
 void jobs_stop(struct jobs *j)
@@ -62,6 +72,7 @@ void jobs_stop(struct jobs *j)
     j->stopped = true;
     scheduler_on_job(j->scheduler, NULL, NULL, NULL);
     job_runs_drop(j);
+    job_joints_drop(j);
 }
 
 size_t jobs_running(const struct jobs *j)
@@ -258,17 +269,15 @@ static void submit(struct submission *s)
     struct store_ticket t;
     struct store_field fields[STORE_MAX_FIELDS];
     char created[NUMBER_BYTES], input[NUMBER_BYTES];
-    char trimmed[NUMBER_BYTES];
-    size_t n = 0, body_len = 0;
+    char trimmed[NUMBER_BYTES], group[GROUP_KEY_BYTES];
+    size_t n = 0;
     const char *path = wire_path(call_endpoint(s->call));
-    const char *body = s->body;
-    body_len = s->body_len;
 
     call_ticket(s->call, &t);
     (void)snprintf(created, sizeof(created), "%" PRId64, s->created_us);
     (void)snprintf(input, sizeof(input), "%" PRId64, call_input_estimate(s->call));
     fields[n++] = field("ep", path, strlen(path));
-    fields[n++] = field("rq", body, body_len);
+    fields[n++] = field("rq", s->body, s->body_len);
     fields[n++] = field("ten", t.tenant, strlen(t.tenant));
     fields[n++] = field("mdl", call_model(s->call), strlen(call_model(s->call)));
     fields[n++] = field("cr", created, strlen(created));
@@ -283,12 +292,23 @@ static void submit(struct submission *s)
         fields[n++] = field("sh", "1", 1);
     if (*call_models(s->call))
         fields[n++] = field("ml", call_models(s->call), strlen(call_models(s->call)));
+    if (*s->retry_of)
+        fields[n++] = field("ry", s->retry_of, strlen(s->retry_of));
     if (*s->trace)
         fields[n++] = field("tp", s->trace, strlen(s->trace));
     if (*call_key(s->call))
         fields[n++] = field("ky", call_key(s->call), strlen(call_key(s->call)));
     if (s->metadata)
         fields[n++] = field("md", s->metadata, strlen(s->metadata));
+    if (*s->joint) {
+        fields[n++] = field("bk", s->joint, strlen(s->joint));
+        fields[n++] = field("bg", s->batch, strlen(s->batch));
+    }
+    if (*s->group) {
+        key_group(t.tenant, s->group, group);
+        t.group = group;
+        fields[n++] = field("gi", s->group, strlen(s->group));
+    }
     if (s->webhook)
         fields[n++] = field("wh", s->webhook, strlen(s->webhook));
     t.id = s->id;
@@ -445,8 +465,11 @@ static void take_fingerprint(struct submission *s, const struct job_spec *spec, 
 static bool keep(struct submission *s)
 {
     buf_clear(&s->cut);
-    return call_keep_body(s->call, &s->body, &s->body_len) == 0 &&
-           call_cut_json(s->call, &s->cut) == 0;
+    if (call_keep_body(s->call, &s->body, &s->body_len) < 0 || call_cut_json(s->call, &s->cut) < 0)
+        return false;
+    if (s->batchable && s->jobs->board)
+        job_joint_key(s->call, s->body, s->body_len, s->batch, s->joint);
+    return true;
 }
 
 /* A look at the pool before the ticket is made, since one that stands in the queue keeps its id,
@@ -501,7 +524,11 @@ static bool fill(struct submission *s, const struct job_spec *spec, size_t body_
     s->created_us = j->last_created_us;
     s->deadline_ms = spec->deadline_ms;
     s->never_shrink = spec->never_shrink;
+    s->batchable = spec->batch != NULL;
+    (void)snprintf(s->batch, sizeof(s->batch), "%s", spec->batch ? spec->batch : "");
+    (void)snprintf(s->group, sizeof(s->group), "%s", spec->group ? spec->group : "");
     key_new_id(pool_agent_pool(agent_of(s))->hash, s->id);
+    (void)snprintf(s->retry_of, sizeof(s->retry_of), "%s", spec->retry_of ? spec->retry_of : "");
     s->again = evtimer_new(scheduler_options(j->scheduler)->base, on_again, s);
     (void)snprintf(s->trace, sizeof(s->trace), "%s", spec->trace ? spec->trace : "");
     s->metadata = spec->metadata ? strdup(spec->metadata) : NULL;
@@ -541,57 +568,4 @@ void job_submit(struct jobs *j, const struct job_spec *spec, job_fn fn, void *ar
         on_ready(s, NULL);
     else
         call_make_ready(c, on_ready, s);
-}
-
-/* ---- changes */
-
-bool job_status_is_final(const char *status)
-{
-    return strcmp(status, "queued") != 0 && strcmp(status, "running") != 0 &&
-           strcmp(status, "retrying") != 0;
-}
-
-void job_watch(struct jobs *j, struct job_watch *w)
-{
-    list_add_last(&j->watches, &w->link);
-}
-
-void job_unwatch(struct job_watch *w)
-{
-    list_remove(&w->link);
-}
-
-/* Watches may leave, and others join, while they are told: each walk takes the list off and puts
- * every watch back before it is told. */
-static void tell(struct jobs *j, const char *id, const char *state)
-{
-    struct list batch;
-    list_init(&batch);
-    for (struct list *at = j->watches.next, *next; at != &j->watches; at = next) {
-        next = at->next;
-        struct job_watch *w = LIST_ITEM(at, struct job_watch, link);
-        if (id && strcmp(w->id, id) != 0)
-            continue;
-        list_remove(at);
-        list_add_last(&batch, at);
-    }
-    while (!list_is_empty(&batch)) {
-        struct job_watch *w = LIST_ITEM(batch.next, struct job_watch, link);
-        list_remove(&w->link);
-        list_add_last(&j->watches, &w->link);
-        w->fn(w->arg, state);
-    }
-}
-
-void jobs_event(struct jobs *j, const char *payload)
-{
-    char id[TICKET_ID_BYTES], state[16];
-    if (!list_is_empty(&j->watches) && sscanf(payload, "%47s %15s", id, state) == 2)
-        tell(j, id, state);
-}
-
-void jobs_channel_back(struct jobs *j)
-{
-    tell(j, NULL, "");
-    job_strays_look(j);
 }

@@ -9,8 +9,8 @@
 
 /* What is read of a record, in this order behind the four words of peek. */
 static const char *const fields[] = {
-    "ep", "mdl", "cl", "ten", "cr", "t1", "t2", "tr", "in", "rc",   "rs", "us",
-    "er", "md",  "dc", "at",  "xp", "kd", "bd", "tt", "ct", "hint", "wh",
+    "ep", "mdl", "cl", "ten", "cr", "t1", "t2", "tr", "in",   "rc", "rs", "us", "er",
+    "md", "dc",  "at", "xp",  "kd", "bd", "tt", "ct", "hint", "ry", "wh", "gi", "jn",
 };
 enum {
     F_EP,
@@ -35,7 +35,10 @@ enum {
     F_TRIMMED,
     F_CUT,
     F_HINT,
+    F_RETRY_OF,
     F_WEBHOOK,
+    F_GROUP,
+    F_JOINED,
     F_COUNT,
 };
 _Static_assert(sizeof(fields) / sizeof(fields[0]) == F_COUNT, "one place for each field");
@@ -110,6 +113,9 @@ static void read_record(const struct store_turn *turn, const char *id, struct jo
         .error = text_at(turn, F_ERROR, NULL),
         .metadata = text_at(turn, F_METADATA, NULL),
         .hint = text_at(turn, F_HINT, NULL),
+        .group = text_at(turn, F_GROUP, NULL),
+        .batch_size = int_at(turn, F_JOINED),
+        .retry_of = text_at(turn, F_RETRY_OF, NULL),
         .explain = text_at(turn, F_EXPLAIN, NULL),
         .webhook = text_at(turn, F_WEBHOOK, NULL),
         .is_call = strcmp(text_at(turn, F_KIND, NULL), "call") == 0,

@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const fields[] = {"ep", "rq",     "ten", "w",  "cl", "tr", "at", "t0",
-                                     "t1", "cancel", "bd",  "xp", "sh", "ml", "tp", "ky"};
+static const char *const fields[] = {"ep", "rq", "ten",    "w",  "cl", "tr", "at",
+                                     "t0", "t1", "cancel", "bd", "xp", "sh", "ml",
+                                     "tp", "ky", "bk",     "bg", "rd", "mdl"};
 enum {
     F_EP,
     F_REQUEST,
@@ -27,6 +28,10 @@ enum {
     F_MODELS,
     F_TRACE,
     F_KEY,
+    F_JOINT,
+    F_BATCH,
+    F_RIDES,
+    F_MODEL,
     F_COUNT
 };
 _Static_assert(sizeof(fields) / sizeof(fields[0]) == F_COUNT, "one place for each field");
@@ -180,6 +185,18 @@ static int64_t int_at(const struct store_turn *turn, int field, int64_t otherwis
     return reply_int(reply_at(turn->items, PEEK_WORDS + (size_t)field), otherwise);
 }
 
+static void start(struct run *r, const struct call_spec *spec, const struct call_past *past)
+{
+    struct call_failure f;
+    r->call = call_new(r->jobs->scheduler, spec, &sink, r, &f);
+    if (!r->call && f.code && strcmp(f.code, CALL_MONEY_HELD) == 0)
+        hand_back(r, TICKET_QUEUED); /* until what runs has ended and tells what is left */
+    else if (!r->call)
+        fail_run(r, &f);
+    else
+        call_start_granted(r->call, &r->grant, past);
+}
+
 static void begin(struct run *r, const struct store_turn *turn)
 {
     struct call_failure f;
@@ -221,13 +238,24 @@ static void begin(struct run *r, const struct store_turn *turn)
         .binding = text_at(turn, F_BINDING, NULL),
     };
     past.explained = text_at(turn, F_EXPLAINED, &past.explained_len);
-    r->call = call_new(r->jobs->scheduler, &spec, &sink, r, &f);
-    if (!r->call && f.code && strcmp(f.code, CALL_MONEY_HELD) == 0)
-        hand_back(r, TICKET_QUEUED); /* until what runs has ended and tells what is left */
-    else if (!r->call)
-        fail_run(r, &f);
-    else
-        call_start_granted(r->call, &r->grant, &past);
+    const struct job_granted granted = {
+        .agent = r->agent,
+        .grant = &r->grant,
+        .spec = &spec,
+        .past = &past,
+        .key = text_at(turn, F_JOINT, NULL),
+        .batch = text_at(turn, F_BATCH, NULL),
+        .model = text_at(turn, F_MODEL, NULL),
+        .rides = int_at(turn, F_RIDES, 0) != 0,
+    };
+    if (*granted.key && job_joint_take(r->jobs, &granted)) {
+        run_free(r);
+    } else if (granted.rides) {
+        free(spec.body); /* the batch that took it along is gone: no request was charged for it */
+        hand_back(r, TICKET_QUEUED);
+    } else {
+        start(r, &spec, &past);
+    }
 }
 
 static void on_record(void *arg, struct store_pool *pool, const struct store_turn *turn)
@@ -248,13 +276,13 @@ static void on_record(void *arg, struct store_pool *pool, const struct store_tur
         begin(r, turn);
 }
 
-void job_run(void *arg, struct pool_agent *agent, const struct store_grant *grant)
+static struct run *run_new(struct jobs *j, struct pool_agent *agent,
+                           const struct store_grant *grant)
 {
-    struct jobs *j = arg;
     struct run *r = calloc(1, sizeof(*r));
     if (!r) {
         log_write(LOG_ERROR, "no memory to run a job; its lease will end", "job", grant->id, NULL);
-        return;
+        return NULL;
     }
     *r = (struct run){.jobs = j, .agent = agent, .grant = *grant};
     buf_init(&r->body, UPSTREAM_MAX_BODY_BYTES);
@@ -263,6 +291,24 @@ void job_run(void *arg, struct pool_agent *agent, const struct store_grant *gran
     list_add_last(&j->runs, &r->link);
     j->running++;
     scheduler_count_job(j->scheduler, 1);
+    return r;
+}
+
+void job_run_alone(struct jobs *j, const struct job_granted *g)
+{
+    struct run *r = run_new(j, g->agent, g->grant);
+    if (r)
+        start(r, g->spec, g->past);
+    else
+        free(g->spec->body);
+}
+
+void job_run(void *arg, struct pool_agent *agent, const struct store_grant *grant)
+{
+    struct jobs *j = arg;
+    struct run *r = run_new(j, agent, grant);
+    if (!r)
+        return;
     struct store_look look = {r->grant.id, fields, F_COUNT, NULL};
     pool_store_peek(scheduler_options(j->scheduler)->store, pool_agent_pool(agent), &look,
                     on_record, r);
@@ -276,6 +322,7 @@ void job_run_cancel(void *arg, const char *id)
         if (strcmp(r->grant.id, id) == 0)
             r->cancelled = true;
     }
+    job_joint_cancel(j, id);
 }
 
 /* Calls are cancelled without a settle of their jobs: those go back by their leases. */

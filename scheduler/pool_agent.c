@@ -276,6 +276,29 @@ void pool_agent_submit(struct pool_agent *a, const struct store_ticket *t, pool_
     pool_store_submit(a->store, &a->pool, t, pool_agent_room(a), on_submitted, s);
 }
 
+static void on_ridden(void *arg, struct store_pool *pool, const struct store_turn *turn)
+{
+    struct submission *s = arg;
+    (void)pool;
+    if (pool_agent_end(s->agent))
+        pool_agent_take_turn(s->agent, turn);
+    s->fn(s->arg, NULL, turn);
+    free(s);
+}
+
+void pool_agent_ride(struct pool_agent *a, const struct store_ride *r, pool_store_fn fn, void *arg)
+{
+    struct submission *s = a->up ? malloc(sizeof(*s)) : NULL;
+    if (!s) {
+        struct store_turn turn = {.status = REDIS_BUSY_LOCAL, .result = "", .detail = ""};
+        fn(arg, NULL, &turn);
+        return;
+    }
+    *s = (struct submission){a, fn, arg};
+    pool_agent_begin(a);
+    pool_store_ride(a->store, &a->pool, r, on_ridden, s);
+}
+
 void pool_agent_hold(struct pool_agent *a, struct holding *h)
 {
     h->local = pool_agent_is_local(a, h->id);

@@ -106,6 +106,8 @@ void pool_agent_configure(struct pool_agent *a, const struct pool_limits *limits
  * the ticket's own (SUBMIT_GRANTED), which is fn's to take. */
 void pool_agent_submit(struct pool_agent *a, const struct store_ticket *t, pool_store_fn fn,
                        void *arg);
+/* Waiting jobs go along with one that runs here: granted as any, to on_grant, before fn is told. */
+void pool_agent_ride(struct pool_agent *a, const struct store_ride *r, pool_store_fn fn, void *arg);
 /* From a grant on: the lease is renewed until pool_agent_release(). */
 void pool_agent_hold(struct pool_agent *a, struct holding *h);
 void pool_agent_release(struct pool_agent *a, struct holding *h);

@@ -24,6 +24,7 @@
     X(tokens_reserved) X(tokens_input) X(tokens_output) X(tokens_trimmed) X(tokens_cached) \
     X(tokens_saved) X(waited_ms) X(tool_calls_dropped)                                     \
     X(batches) X(inputs_deduplicated)                                                      \
+    X(joint_requests) X(joint_items) X(joint_alone)                                        \
     X(permits_granted) X(permits_settled) X(permits_released) X(permits_expired)
 /* clang-format on */
 

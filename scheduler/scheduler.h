@@ -25,6 +25,7 @@ struct event_base;
 struct http_client;
 struct call;
 struct embedder;
+struct joint_calls;
 struct gauge;
 struct price_table;
 struct scheduler;
@@ -43,9 +44,10 @@ struct scheduler_options {
     struct spending *spending;              /* NULL: no money is counted */
     struct settings *settings;              /* NULL: nothing is ever saved */
     struct http_client *http;
-    struct answers *answers;   /* NULL: none are kept or shared */
-    struct embedder *embedder; /* NULL: embeddings are not joined */
-    struct tally *tally;       /* NULL: nobody wants to know of tenants and models */
+    struct answers *answers;         /* NULL: none are kept or shared */
+    struct embedder *embedder;       /* NULL: embeddings are not joined */
+    struct joint_calls *joint_calls; /* NULL: chat calls are not */
+    struct tally *tally;             /* NULL: nobody wants to know of tenants and models */
     const char *instance;
     uint64_t seed;
 };

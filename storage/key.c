@@ -11,6 +11,7 @@
 
 #define ID_PREFIX     "job_"
 #define PERMIT_PREFIX "permit_"
+#define GROUP_PREFIX  "job_group_"
 #define ID_RANDOM     24
 
 /* Callers pass names that were checked against their maxima, so nothing is ever cut. */
@@ -153,6 +154,31 @@ void key_new_permit_id(const char *pool_hash, char ret[TICKET_ID_BYTES])
 bool key_is_permit(const char *id)
 {
     return strncmp(id, PERMIT_PREFIX, strlen(PERMIT_PREFIX)) == 0;
+}
+
+void key_new_group_id(const char *seed, char ret[GROUP_ID_BYTES])
+{
+    char digits[DIGEST_HEX_BYTES];
+    if (seed)
+        digest_hex(seed, strlen(seed), digits, ID_RANDOM);
+    else
+        rand_hex(digits, ID_RANDOM);
+    (void)snprintf(ret, GROUP_ID_BYTES, GROUP_PREFIX "%.24s", digits);
+}
+
+bool key_is_group(const char *id)
+{
+    size_t prefix = strlen(GROUP_PREFIX);
+    return strncmp(id, GROUP_PREFIX, prefix) == 0 && strlen(id) == prefix + ID_RANDOM &&
+           strspn(id + prefix, "0123456789abcdef") == ID_RANDOM;
+}
+
+void key_group(const char *tenant, const char *id, char ret[GROUP_KEY_BYTES])
+{
+    char name[TENANT_NAME_BYTES + GROUP_ID_BYTES + 32];
+    int len = snprintf(name, sizeof(name), "%zu:%s/%s", strlen(tenant), tenant, id);
+    assert(len > 0 && (size_t)len < sizeof(name));
+    digest_hex(name, (size_t)len, ret, GROUP_KEY_BYTES - 1);
 }
 
 bool key_id_hash(const char *id, char ret[POOL_HASH_BYTES])

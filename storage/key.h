@@ -13,6 +13,9 @@
  *                        counts as alive. TTL: sessions.ttl_s from the last use.
  *   sluice:sessions:T    ZSET ids of a tenant's kept conversations by last use, SESSION_MAX_LISTED
  *                        at most. TTL: as theirs.
+ *   sluice:{POOL}:g:H    a group's tickets that have not ended, and gc:H what became of the others
+ *                        (storage/lua/lib.lua). TTL: as the list of jobs; of the results, once all
+ *                        have ended.
  *   sluice:{POOL}:w      written ahead of WAIT, never read; TTL 1 min.
  *   sluice:{POOL}:wh     ZSET ids of ended jobs whose webhook event is not in the outbox yet.
  *                        Owner: the pool; empties itself.
@@ -112,6 +115,12 @@ void key_new_session_id(char ret[SESSION_NEW_ID_BYTES]);
 /* The same with "permit_". */
 void key_new_permit_id(const char *pool_hash, char ret[TICKET_ID_BYTES]);
 bool key_is_permit(const char *id); /* by its prefix */
+/* "job_group_" + 24 hex digits: random ones, or made of the seed, the same each time. */
+void key_new_group_id(const char *seed, char ret[GROUP_ID_BYTES]);
+bool key_is_group(const char *id);
+/* What stands for a tenant's group in the names of keys; another tenant's of that id is another. */
+#define GROUP_KEY_BYTES 25
+void key_group(const char *tenant, const char *id, char ret[GROUP_KEY_BYTES]);
 /* The pool hash inside an id; false when it is no id of ours. */
 bool key_id_hash(const char *id, char ret[POOL_HASH_BYTES]);
 

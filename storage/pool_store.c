@@ -24,7 +24,7 @@ struct args {
     struct key bucket, tenant;
     char dims[POOL_MAX_DIMS * 9];
     char costs[POOL_MAX_DIMS * 21], pauses[POOL_MAX_DIMS * 21];
-    char news[STORE_NEWS_BYTES + 48], kind[32], listed[64];
+    char news[STORE_NEWS_BYTES + 48], kind[32], listed[64 + GROUP_ID_BYTES];
     bool durable;
 };
 
@@ -423,8 +423,8 @@ void pool_store_submit(struct pool_store *s, struct store_pool *pool, const stru
     add_int(&a, t->deadline_in_ms);
     add_int(&a, t->aging_ms);
     add_int(&a, s->alive_ms);
-    (void)snprintf(a.listed, sizeof(a.listed), "%" PRId64 " %" PRId64 " %d", t->listed_us,
-                   t->listed_ttl_ms, JOB_MAX_LISTED);
+    (void)snprintf(a.listed, sizeof(a.listed), "%" PRId64 " %" PRId64 " %d %s", t->listed_us,
+                   t->listed_ttl_ms, JOB_MAX_LISTED, t->group ? t->group : "");
     add_text(&a, t->listed_us > 0 ? a.listed : "");
     add_fields(&a, t->fields, t->field_count);
     a.durable = t->is_job;
@@ -581,4 +581,14 @@ void pool_store_probe(struct pool_store *s, struct store_pool *pool, const struc
     add_text(&a, a.costs);
     add_int(&a, t->fair_cost);
     call(s, pool, SCRIPT_PROBE, &a, fn, arg);
+}
+
+void pool_store_words(struct pool_store *s, struct store_pool *pool, enum script script,
+                      const struct store_words *words, pool_store_fn fn, void *arg)
+{
+    struct args a;
+    begin(&a, s, pool, 0);
+    for (size_t i = 0; i < words->count; i++)
+        add_text(&a, words->word[i]);
+    call(s, pool, script, &a, fn, arg);
 }

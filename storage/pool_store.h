@@ -97,6 +97,7 @@ struct store_ticket {
     size_t field_count;
     int64_t listed_us;     /* its place in the tenant's list (job_store.h); 0: none */
     int64_t listed_ttl_ms; /* of the whole list, renewed by each entry */
+    const char *group;     /* of one that is listed: key_group(); NULL: none */
 };
 
 struct store_outcome {
@@ -116,7 +117,7 @@ struct store_outcome {
     size_t field_count;
 };
 
-#define STORE_MAX_FIELDS 24
+#define STORE_MAX_FIELDS 32
 #define STORE_NEWS_BYTES 512
 
 struct pool_store_options {
@@ -219,6 +220,30 @@ void pool_store_permit(struct pool_store *s, struct store_pool *pool, const stru
  * looked at, and nothing is changed. */
 void pool_store_probe(struct pool_store *s, struct store_pool *pool, const struct store_ticket *t,
                       pool_store_fn fn, void *arg);
+
+/* How far a group is; ids: how many of its open tickets are to be named. turn.result
+ * "none": there is none here. turn.items: see storage/lua/group.lua; STORE_GROUP_IDS words stand
+ * ahead of the ids. */
+struct store_group {
+    const char *key; /* key_group() */
+    int ids;
+};
+#define STORE_GROUP_IDS 12
+void pool_store_group(struct pool_store *s, struct store_pool *pool, const struct store_group *g,
+                      pool_store_fn fn, void *arg);
+
+/* Waiting jobs of the same flow whose field bk is key go along with a running one, most of them at
+ * most: they are granted in the turn, charged no request and no slot (storage/lua/ride.lua). Those
+ * that were granted by themselves give both back. */
+struct store_ride {
+    struct store_lease lead;
+    const char *key;
+    int most;                                 /* at most DISPATCH_MAX_GRANTS */
+    struct store_lease with[JOINT_MAX_ITEMS]; /* granted ones */
+    size_t with_count;
+};
+void pool_store_ride(struct pool_store *s, struct store_pool *pool, const struct store_ride *r,
+                     pool_store_fn fn, void *arg);
 
 /* Adds to counters of the pool, over all instances. Not answered: what is lost with a broken
  * connection is lost from the statistics only. */

@@ -1,5 +1,5 @@
 /*
- * pool_store_internal: what pool_store.c, pool_confirm.c and pool_counts.c share.
+ * pool_store_internal: what pool_store.c, pool_confirm.c, pool_counts.c and pool_joint.c share.
  */
 #ifndef STORAGE_POOL_STORE_INTERNAL_H
 #define STORAGE_POOL_STORE_INTERNAL_H
@@ -19,5 +19,14 @@ struct pool_store {
     int timeout_ms;
     int64_t alive_ms;
 };
+
+#define STORE_MAX_WORDS (4 + 2 * JOINT_MAX_ITEMS)
+struct store_words {
+    const char *word[STORE_MAX_WORDS];
+    size_t count;
+};
+/* A script whose own arguments are only texts, which are copied. */
+void pool_store_words(struct pool_store *s, struct store_pool *pool, enum script script,
+                      const struct store_words *words, pool_store_fn fn, void *arg);
 
 #endif

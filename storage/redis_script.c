@@ -36,6 +36,8 @@ static const struct {
     [SCRIPT_SESSION_READ] = {"session_read", lua_session_read_lua},
     [SCRIPT_PERMIT] = {"permit", lua_permit_lua},
     [SCRIPT_PROBE] = {"probe", lua_probe_lua},
+    [SCRIPT_GROUP] = {"group", lua_group_lua},
+    [SCRIPT_RIDE] = {"ride", lua_ride_lua},
     [SCRIPT_WEBHOOK] = {"webhook", lua_webhook_lua},
     [SCRIPT_WEBHOOK_OWED] = {"webhook_owed", lua_webhook_owed_lua},
     [SCRIPT_HISTORY] = {"history", lua_history_lua},

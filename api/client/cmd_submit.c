@@ -122,6 +122,9 @@ static int print_ids(const struct submission *s, const struct request *r)
         if (!print_submitted(s, &s->lines[i], r->service.json))
             code = EXIT_FAILURE;
     }
+    if (out.rich && !r->service.json && s->many && *s->group)
+        (void)fprintf(stderr, "They are one group, whose progress is at /v1/job-groups/%s\n",
+                      s->group);
     if (out.rich && !r->service.json && s->count == 1 && code == EXIT_SUCCESS)
         (void)fprintf(stderr, "See what comes of it: sluice jobs wait %s\n",
                       job_text(s->lines[0].answer, "id"));

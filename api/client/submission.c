@@ -118,14 +118,20 @@ static int send_batch(struct submission *s, struct client *c, size_t from, const
                       size_t count, struct error *e)
 {
     json_t *list = NULL;
+    char path[GROUP_ID_BYTES + 24] = "/v1/jobs";
+    if (*s->group)
+        (void)snprintf(path, sizeof(path), "/v1/jobs?group=%s", s->group);
     struct client_call call = {.method = "POST",
-                               .path = "/v1/jobs",
+                               .path = path,
                                .type = "application/x-ndjson",
                                .body = body->data,
                                .body_len = body->len,
                                .timeout_ms = BATCH_TIMEOUT_MS};
     int rc =
         body->failed ? error_set(e, -ENOMEM, "out of memory") : client_call(c, &call, &list, e);
+    const char *group = rc == 0 ? json_string_value(json_object_get(list, "group")) : NULL;
+    if (group && strlen(group) < sizeof(s->group))
+        (void)snprintf(s->group, sizeof(s->group), "%s", group);
     if (rc == 0)
         rc = take_answers(s->lines + from, count, list, e);
     json_decref(list);

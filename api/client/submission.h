@@ -11,6 +11,8 @@
 #include "api/client/client.h"
 #include "api/client/terminal.h"
 
+#include "common/limits.h"
+
 struct submission_line {
     const char *at; /* borrowed */
     size_t len, number;
@@ -20,7 +22,8 @@ struct submission_line {
 struct submission {
     struct submission_line *lines;
     size_t count;
-    bool many; /* NDJSON */
+    bool many;                  /* NDJSON */
+    char group[GROUP_ID_BYTES]; /* of many, that all calls share; "": none was told yet */
 };
 
 /* -EINVAL for what is neither one JSON value nor lines of it; -ENOMEM. */

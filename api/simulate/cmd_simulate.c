@@ -102,6 +102,8 @@ static const struct args_option table[] = {
     {WITH_VALUE + 24, "seed", "N", "of lengths and errors (1)"},
     {WITH_VALUE + 25, "ledger", "FILE", "written at the end (-: standard output)"},
     {WITH_VALUE + 26, "refuse-input", "TEXT", "embeddings: an input that holds it gets 400"},
+    {WITH_VALUE + 27, "joint-drop", "RATE", "of the items of joint requests, left out of answers"},
+    {WITH_VALUE + 28, "joint-garble", "RATE", "of them, answered under another one's name"},
     {0, NULL, NULL, NULL},
 };
 

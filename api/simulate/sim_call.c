@@ -1,5 +1,6 @@
 #include "api/simulate/sim_core.h"
 
+#include "api/simulate/sim_joint.h"
 #include "common/clock.h"
 
 #include <inttypes.h>
@@ -219,6 +220,22 @@ static int64_t allowed_calls(const struct sim_request *q)
     return single && calls > 1 ? 1 : calls;
 }
 
+/* Only what is answered whole and to one choice. */
+static void plan_joint(struct sim_call *call)
+{
+    const struct sim_request *q = &call->request;
+    const struct sim_options *o = &call->sim->options;
+    struct sim_reply *r = &call->reply;
+    r->joint = (q->endpoint == SIM_CHAT || q->endpoint == SIM_MESSAGES) && !q->stream &&
+               sim_joint_is(q->body);
+    if (!r->joint)
+        return;
+    r->tool_calls = 0;
+    r->joint_drop = o->joint_drop;
+    r->joint_garble = o->joint_garble;
+    r->joint_seed = o->seed;
+}
+
 static void plan_reply(struct sim_call *call)
 {
     const struct sim_request *q = &call->request;
@@ -244,6 +261,9 @@ static void plan_reply(struct sim_call *call)
     if (r->cached_tokens > r->input_tokens)
         r->cached_tokens = r->input_tokens;
     r->tool_calls = !has_tools ? 0 : calls < SIM_MAX_TOOL_CALLS ? calls : SIM_MAX_TOOL_CALLS;
+    plan_joint(call);
+    if (r->joint)
+        output = sim_joint_tokens(r);
     r->cut_by_max = q->max_tokens >= 0 && output > q->max_tokens && r->tool_calls == 0;
     r->output_tokens = r->cut_by_max       ? q->max_tokens
                        : r->tool_calls > 0 ? r->tool_calls * SIM_TOOL_CALL_TOKENS

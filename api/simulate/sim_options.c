@@ -225,6 +225,15 @@ static int set_choice(struct sim_options *o, const char *name, const char *value
     return i < 0 ? -EINVAL : 0;
 }
 
+static int set_rate(int64_t *to, const char *value)
+{
+    char *end;
+    double rate = strtod(value, &end);
+    bool good = end != value && !*end && rate >= 0 && rate <= 1;
+    *to = good ? (int64_t)(rate * 1e6 + 0.5) : 0;
+    return good ? 0 : -EINVAL;
+}
+
 static int set_text(struct sim_options *o, const char *name, const char *value, bool *ret_known)
 {
     size_t len = strlen(value);
@@ -249,6 +258,10 @@ static int set_text(struct sim_options *o, const char *name, const char *value, 
         o->us_per_token = ms >= 0 && ms <= 1e6 ? (int64_t)(ms * 1000 + 0.5) : 0;
         return end == value || *end || !(ms >= 0 && ms <= 1e6) ? -EINVAL : 0;
     }
+    if (strcmp(name, "joint-drop") == 0)
+        return set_rate(&o->joint_drop, value);
+    if (strcmp(name, "joint-garble") == 0)
+        return set_rate(&o->joint_garble, value);
     if (strcmp(name, "seed") == 0) {
         o->seed = strtoull(value, &end, 10);
         return end == value || *end ? -EINVAL : 0;

@@ -67,7 +67,8 @@ struct sim_options {
     char models[SIM_MAX_MODELS][SIM_NAME_BYTES]; /* none: every name is known */
     int model_count;
     uint64_t seed;
-    char ledger_path[256]; /* written at the end; "-": standard output */
+    int64_t joint_drop, joint_garble; /* of a million items of a joint request (sim_joint.h) */
+    char ledger_path[256];            /* written at the end; "-": standard output */
 };
 
 void sim_options_init(struct sim_options *o);

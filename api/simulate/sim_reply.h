@@ -40,6 +40,9 @@ struct sim_reply {
     uint64_t user_hash;
     size_t embedding_dims;
     int64_t bytes_per_token;
+    bool joint;                       /* of several items: sim_joint.h */
+    int64_t joint_drop, joint_garble; /* of a million */
+    uint64_t joint_seed;
 };
 
 int64_t sim_reply_units(const struct sim_reply *r);

@@ -1,5 +1,7 @@
 #include "api/simulate/sim_reply_formats.h"
 
+#include "api/simulate/sim_joint.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -42,6 +44,16 @@ static void add_call(const struct sim_reply *r, int64_t choice, int64_t i, struc
     (void)buf_addf(out, ",\"arguments\":\"{\\\"n\\\":%" PRId64 "}\"}", i);
 }
 
+static void add_joint(const struct sim_reply *r, struct buf *out)
+{
+    struct buf text;
+    buf_init(&text, SIM_MAX_REPLY_BYTES);
+    sim_joint_text(r, &text);
+    if (text.len > 0) /* one that was cut is no JSON any more */
+        (void)buf_add_json(out, text.data, r->cut_by_max ? text.len / 2 : text.len);
+    buf_release(&text);
+}
+
 static void whole_choice(const struct sim_reply *r, int64_t choice, struct buf *out)
 {
     (void)buf_addf(out, "%s{\"index\":%" PRId64 ",\"message\":{\"role\":\"assistant\",\"content\":",
@@ -56,7 +68,10 @@ static void whole_choice(const struct sim_reply *r, int64_t choice, struct buf *
         (void)buf_adds(out, "]");
     } else {
         (void)buf_adds(out, "\"");
-        sim_reply_text(r, out);
+        if (r->joint)
+            add_joint(r, out);
+        else
+            sim_reply_text(r, out);
         (void)buf_adds(out, "\"");
     }
     (void)buf_addf(out,

@@ -1,10 +1,12 @@
 #include "api/simulate/sim_reply_formats.h"
 
+#include "api/simulate/sim_joint.h"
+
 #include <inttypes.h>
 
 static const char *stop_reason(const struct sim_reply *r)
 {
-    if (r->tool_calls > 0)
+    if (r->tool_calls > 0 || (r->joint && !r->cut_by_max))
         return "tool_use";
     return r->cut_by_max ? "max_tokens" : "end_turn";
 }
@@ -37,12 +39,20 @@ static void add_call(const struct sim_reply *r, int64_t i, struct buf *out)
 static void messages_whole(const struct sim_reply *r, struct buf *out)
 {
     message_start(r, out);
-    for (int64_t i = 0; i < r->tool_calls; i++) {
+    if (r->joint) {
+        (void)buf_addf(out,
+                       "{\"type\":\"tool_use\",\"id\":\"toolu_%08" PRIx64
+                       "\",\"name\":\"answers\",\"input\":",
+                       r->number);
+        sim_joint_text(r, out);
+        (void)buf_adds(out, "}");
+    }
+    for (int64_t i = 0; !r->joint && i < r->tool_calls; i++) {
         (void)buf_adds(out, i ? "," : "");
         add_call(r, i, out);
         (void)buf_addf(out, "\"n\":%" PRId64 "}}", i);
     }
-    if (r->tool_calls == 0 && r->output_tokens > 0) {
+    if (!r->joint && r->tool_calls == 0 && r->output_tokens > 0) {
         (void)buf_adds(out, "{\"type\":\"text\",\"text\":\"");
         sim_reply_text(r, out);
         (void)buf_adds(out, "\"}");

@@ -39,8 +39,13 @@
 --                  (accrue.lua), ow owner, seq, x (see adapt.lua), t0 t1 t2 ms of
 --                  submit, last grant, end; bd the limit that a job waited for at its submit; kt ms
 --                  that a finished call is kept; wh there: its end is noted for a webhook event;
---                  hint what its answer moved; other fields are the
---                  caller's, never read here
+--                  hint what its answer moved; gr its group; bk what
+--                  it may be joined by (ride.lua); rd 1 while it rides with another; other fields
+--                  are the caller's, never read here
+--   rid      SET   tickets that ride: their leases are in inf, but they take no slot
+--   g:GROUP  ZSET  tickets of a group that have not ended -> order
+--   gc:GROUP HASH  of a group: t0 ms of the first submit, total, t2 ms of the last end, and for each
+--                  final state how many ended so. GROUP is made of its id and its tenant
 --
 -- ARGV begins with: owner (instance id), the most grants, dimensions as 'rpm,tpm'. A tenant is
 -- given as LENGTH:NAME and treated as opaque. Times are ms unless they end in _us.
@@ -275,6 +280,15 @@ end
 
 -- ---- tickets
 
+-- A ticket that goes to the provider inside another's request costs nothing of its own: its tokens
+-- are charged to the other (ride.lua).
+local function ride_free(p, t)
+  t.full, t.cost = t.cost, {}
+  for i = 1, #p.dims do
+    t.cost[i] = 0
+  end
+end
+
 local function take_slot(p, id, class, lease)
   redis.call('ZADD', p.pre .. 'inf', int(p.ms + lease), id)
   if class == 2 then
@@ -289,7 +303,7 @@ end
 
 -- A ticket as a table; nil when its record is gone.
 local function load_ticket(p, id)
-  local want = {'st', 'kd', 'cl', 'tn', 'w', 'ord', 'dl', 'fc', 'at', 'ls', 'fv', 'fb', 'ow', 't1', 'qr', 'ac'}
+  local want = {'st', 'kd', 'cl', 'tn', 'w', 'ord', 'dl', 'fc', 'at', 'ls', 'fv', 'fb', 'ow', 't1', 'qr', 'ac', 'rd', 'gr'}
   local head = #want
   for _, d in ipairs(p.dims) do
     want[#want + 1] = 'c:' .. d.name
@@ -308,10 +322,24 @@ local function load_ticket(p, id)
     t.e = t.e or {}
     t.e[name] = tonumber(n)
   end
+  t.gr = v[18] or nil
   for i = 1, #p.dims do
     t.cost[i] = tonumber(v[head + i] or '0')
   end
+  if v[17] then
+    ride_free(p, t)
+  end
   return t
+end
+
+-- Takes a rider's mark away, as its grant ends: from now on it has its own cost again.
+local function dismount(p, t)
+  if not t.full then
+    return
+  end
+  redis.call('HDEL', p.pre .. 'j:' .. t.id, 'rd')
+  redis.call('SREM', p.pre .. 'rid', t.id)
+  t.cost, t.full = t.full, nil
 end
 
 -- ms of a permit's own lease, by its kind; nil: no permit.
@@ -323,6 +351,20 @@ end
 local function tell(p, id, kind, state)
   if kind == 'job' then
     redis.call('PUBLISH', 'sluice:events', id .. ' ' .. state)
+  end
+end
+
+-- One of a group has ended. The counts change in the script that changes the state, so that no
+-- crash parts them; they are kept as long as the ended jobs, once all have ended.
+local function leave_group(p, t, state)
+  local open, counts = p.pre .. 'g:' .. t.gr, p.pre .. 'gc:' .. t.gr
+  if redis.call('ZREM', open, t.id) == 0 then
+    return
+  end
+  redis.call('HINCRBY', counts, state, 1)
+  redis.call('HSET', counts, 't2', int(p.ms))
+  if redis.call('EXISTS', open) == 0 then
+    redis.call('PEXPIRE', counts, int(p.ttl))
   end
 end
 
@@ -341,6 +383,9 @@ local function finish(p, t, state)
     redis.call('PUBLISH', 'sluice:webhooks', t.id)
   end
   redis.call('PEXPIRE', key, int(ttl))
+  if t.gr then
+    leave_group(p, t, state)
+  end
   tell(p, t.id, t.kd, state)
 end
 

@@ -242,7 +242,7 @@ local function promote(p)
 end
 
 local function slots_full(p)
-  return p.K > 0 and redis.call('ZCARD', p.pre .. 'inf') >= p.K
+  return p.K > 0 and redis.call('ZCARD', p.pre .. 'inf') - redis.call('SCARD', p.pre .. 'rid') >= p.K
 end
 
 -- Grants until nothing more fits or the most was reached; says when to look again.

@@ -17,6 +17,7 @@ for _, id in ipairs(ended) do
     local key = p.pre .. 'j:' .. id
     end_own(p, t, nil, false)
     forget_accrued(p, t)
+    dismount(p, t)
     local lost = redis.call('HINCRBY', key, 'ls', 1)
     if permit_lease(t.kd) then
       finish(p, t, 'expired')

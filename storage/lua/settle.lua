@@ -41,6 +41,7 @@ local moves = adapt_done(p, spent)
 if t.fv > 0 and t.fb == tags(p).bp and (unsent or fair >= 0) then
   move_tags(p, t, (unsent and 0 or fair) - t.fv)
 end
+dismount(p, t)
 free_slot(p, t.id)
 p.svc = p.svc + math.floor((math.max(p.ms - t.t1, 0) - p.svc) / 16)
 

@@ -1,8 +1,8 @@
 -- submit: a ticket arrives. With nothing queued and room in every bucket it is charged and leased here.
 -- ARGV: owner, most, dims, id, kind (call|job|permit MS), class (0-2), tenant, weight, costs '1,500', fair cost,
 --       deadline in ms from now (0 none), aging ms, alive ms (how long the owner of a call counts as
---       alive without a heartbeat), place in the tenant's list of jobs as 'ORDER TTL_MS MOST' ('':
---       not listed), then the caller's own fields of the record: name value …
+--       alive without a heartbeat), place in the tenant's list of jobs as 'ORDER TTL_MS MOST GROUP'
+--       ('': not listed; GROUP may be empty), then the caller's own fields of the record: name value …
 -- RESULT: {'granted', fence, seq} {'queued', eta_ms, ahead, binding} {'too_large', dim, capacity}
 --         (dim and binding: 'tpm' of the pool, 'tenant:tpm' of the tenant)
 --         {'full', queued} {'tenant_full', queued, max_queue} {'known', state, fence, seq}
@@ -46,12 +46,21 @@ end
 -- that is read meanwhile finds no entry without a record, which it would take out.
 local function store(fields)
   redis.call('HSET', key, unpack(fields))
-  local order, ttl, most = string.match(ARGV[14] or '', '^(%d+) (%d+) (%d+)$')
+  local order, ttl, most, group = string.match(ARGV[14] or '', '^(%d+) (%d+) (%d+) (%S*)$')
   if order then
     local jobs = p.pre .. 'jobs:' .. tenant
     redis.call('ZADD', jobs, 'NX', order, id)
     redis.call('ZREMRANGEBYRANK', jobs, 0, int(-tonumber(most) - 1))
     redis.call('PEXPIRE', jobs, ttl)
+  end
+  if order and group ~= '' then
+    local open, counts = p.pre .. 'g:' .. group, p.pre .. 'gc:' .. group
+    redis.call('ZADD', open, order, id)
+    redis.call('HINCRBY', counts, 'total', 1)
+    redis.call('HSETNX', counts, 't0', int(p.ms))
+    redis.call('PEXPIRE', open, ttl)
+    redis.call('PEXPIRE', counts, ttl)
+    redis.call('HSET', key, 'gr', group)
   end
 end
 

@@ -107,9 +107,10 @@ local function end_own(p, t, actual, unsent)
   end
   if t.tr then
     redis.call('HSET', p.pre .. 'j:' .. t.id, 'qr', 0)
+    local places = t.full and 0 or 1 -- one that rode took none
     if q then
-      q.run = q.run - 1
-    else
+      q.run = q.run - places
+    elseif places > 0 then
       redis.call('HINCRBY', p.pre .. 'u:' .. t.tn, 'run', -1)
     end
   end

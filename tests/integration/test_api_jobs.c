@@ -289,6 +289,102 @@ static void a_body_may_have_so_many_lines_and_not_one_more(void **state)
     free(text);
 }
 
+/* ---- groups */
+
+static const char *group_path(const char *id, const char *rest)
+{
+    static char path[160];
+    (void)snprintf(path, sizeof(path), "/v1/job-groups/%s%s", id, rest);
+    return path;
+}
+
+static json_t *group_until(struct api_kit *k, const char *id, int64_t ended)
+{
+    for (;;) {
+        json_t *g = api_kit_json(k, "GET", group_path(id, ""), NULL, 200);
+        int64_t open = json_at(g, "counts/queued") + json_at(g, "counts/running") +
+                       json_at(g, "counts/retrying");
+        if (json_at(g, "counts/total") - open >= ended)
+            return g;
+        json_decref(g);
+    }
+}
+
+static void lines_are_one_group_that_tells_how_far_they_are(void **state)
+{
+    (void)state;
+    as_lines();
+    json_t *a =
+        api_kit_json(&open_kit, "POST", "/v1/jobs",
+                     KIT_JOB("gpt-4o") "\n{}\n" KIT_JOB("claude-3") "\n" KIT_JOB("gpt-4o"), 202);
+    char id[64];
+    (void)snprintf(id, sizeof(id), "%s", json_text_at(a, "group"));
+    assert_string_equal(json_text_at(a, "data/0/group"), id);
+    json_decref(a);
+    *open_kit.header = '\0';
+    a = group_until(&open_kit, id, 2);
+    assert_string_equal(json_text_at(a, "object"), "job_group");
+    assert_string_equal(json_text_at(a, "id"), id);
+    assert_int_equal(json_at(a, "counts/total"), 2); /* what was refused is no job */
+    assert_int_equal(json_at(a, "counts/succeeded"), 2);
+    assert_string_equal(json_text_at(a, "status"), "finished");
+    assert_int_equal(json_at(a, "eta_ms"), 0);
+    assert_true(json_at(a, "finished_at") >= json_at(a, "created_at"));
+    json_decref(a);
+}
+
+static void more_lines_may_come_into_a_group(void **state)
+{
+    char path[128];
+    (void)state;
+    as_lines();
+    json_t *a = api_kit_json(&open_kit, "POST", "/v1/jobs", KIT_JOB("gpt-4o"), 202);
+    (void)snprintf(path, sizeof(path), "/v1/jobs?group=%s", json_text_at(a, "group"));
+    json_decref(api_kit_json(&open_kit, "POST", path, KIT_JOB("gpt-4o"), 202));
+    api_kit_refused(&open_kit, "POST", "/v1/jobs?group=mine", KIT_JOB("gpt-4o"), 400,
+                    "invalid_value");
+    *open_kit.header = '\0';
+    json_t *g = group_until(&open_kit, json_text_at(a, "group"), 2);
+    assert_int_equal(json_at(g, "counts/total"), 2);
+    json_decref(g);
+    json_decref(a);
+}
+
+static void a_group_is_cancelled_as_a_whole(void **state)
+{
+    (void)state;
+    as_lines();
+    json_t *a = api_kit_json(&open_kit, "POST", "/v1/jobs",
+                             KIT_JOB("slow") "\n" KIT_JOB("slow") "\n" KIT_JOB("slow") "\n" KIT_JOB(
+                                 "slow") "\n" KIT_JOB("slow"),
+                             202);
+    *open_kit.header = '\0';
+    json_decref(api_kit_json(&open_kit, "POST", group_path(json_text_at(a, "group"), "/cancel"),
+                             NULL, 200));
+    json_t *g = group_until(&open_kit, json_text_at(a, "group"), 5);
+    assert_int_equal(json_at(g, "counts/total"), 5);
+    assert_int_equal(json_at(g, "counts/queued"), 0);
+    assert_true(json_at(g, "counts/cancelled") >= 3);
+    json_decref(g);
+    json_decref(a);
+}
+
+static void another_tenants_group_is_a_404(void **state)
+{
+    (void)state;
+    (void)snprintf(kit.header, sizeof(kit.header), ALICE "\ncontent-type: application/x-ndjson");
+    json_t *a = api_kit_json(&kit, "POST", "/v1/jobs", KIT_JOB("gpt-4o"), 202);
+    as(BOB);
+    api_kit_refused(&kit, "GET", group_path(json_text_at(a, "group"), ""), NULL, 404,
+                    "job_group_not_found");
+    api_kit_refused(&kit, "POST", group_path(json_text_at(a, "group"), "/cancel"), NULL, 404,
+                    "job_group_not_found");
+    api_kit_refused(&kit, "GET", "/v1/job-groups/job_group_1", NULL, 404, "job_group_not_found");
+    as(ALICE);
+    json_decref(group_until(&kit, json_text_at(a, "group"), 1));
+    json_decref(a);
+}
+
 /* ---- pages */
 
 static void pages_follow_each_other_without_a_gap(void **state)
@@ -378,6 +474,39 @@ static void an_id_that_no_job_can_have_is_404(void **state)
     }
 }
 
+static void a_job_that_has_ended_is_submitted_again(void **state)
+{
+    (void)state;
+    json_t *job = api_kit_json(&kit, "POST", "/v1/jobs", KIT_JOB("gpt-4o"), 202);
+    json_decref(api_kit_json(&kit, "GET", path_of(job, "?wait=20"), NULL, 200));
+    json_t *again = api_kit_json(&kit, "POST", path_of(job, "/retry"), NULL, 202);
+    assert_string_not_equal(json_text_at(again, "id"), json_text_at(job, "id"));
+    assert_string_equal(json_text_at(again, "retry_of"), json_text_at(job, "id"));
+    assert_string_equal(json_text_at(again, "endpoint"), json_text_at(job, "endpoint"));
+    json_t *end = api_kit_json(&kit, "GET", path_of(again, "?wait=20"), NULL, 200);
+    assert_string_equal(json_text_at(end, "status"), "succeeded");
+    json_decref(end);
+    as(BOB);
+    api_kit_refused(&kit, "POST", path_of(job, "/retry"), NULL, 404, "job_not_found");
+    as(ALICE);
+    json_decref(again);
+    json_decref(job);
+}
+
+static void a_job_that_has_not_ended_is_not_submitted_again(void **state)
+{
+    (void)state;
+    *open_kit.header = '\0';
+    json_t *jobs[4];
+    for (size_t i = 0; i < 4; i++) /* two of them may run at once */
+        jobs[i] = api_kit_json(&open_kit, "POST", "/v1/jobs", KIT_JOB("slow"), 202);
+    api_kit_refused(&open_kit, "POST", path_of(jobs[3], "/retry"), NULL, 409, "job_not_over");
+    for (size_t i = 0; i < 4; i++) {
+        json_decref(api_kit_json(&open_kit, "DELETE", path_of(jobs[i], ""), NULL, 200));
+        json_decref(jobs[i]);
+    }
+}
+
 static void a_cancelled_job_stays_cancelled(void **state)
 {
     (void)state;
@@ -404,6 +533,8 @@ int main(void)
         cmocka_unit_test(the_key_of_a_caller_does_not_reach_the_provider),
         cmocka_unit_test(another_tenants_job_is_a_404),
         cmocka_unit_test(another_tenants_job_is_no_cursor),
+        cmocka_unit_test(another_tenants_group_is_a_404),
+        cmocka_unit_test(a_job_that_has_ended_is_submitted_again),
         cmocka_unit_test(a_broken_job_is_400_and_names_the_field),
         cmocka_unit_test(metadata_may_have_its_limit_and_not_one_byte_more),
     };
@@ -413,10 +544,14 @@ int main(void)
         cmocka_unit_test(an_empty_key_is_refused),
         cmocka_unit_test(a_bad_line_fails_alone_and_is_told_by_its_number),
         cmocka_unit_test(a_body_may_have_so_many_lines_and_not_one_more),
+        cmocka_unit_test(lines_are_one_group_that_tells_how_far_they_are),
+        cmocka_unit_test(more_lines_may_come_into_a_group),
+        cmocka_unit_test(a_group_is_cancelled_as_a_whole),
         cmocka_unit_test(pages_follow_each_other_without_a_gap),
         cmocka_unit_test(a_page_has_1_to_100_jobs),
         cmocka_unit_test(a_wait_has_0_to_300_seconds),
         cmocka_unit_test(an_id_that_no_job_can_have_is_404),
+        cmocka_unit_test(a_job_that_has_not_ended_is_not_submitted_again),
         cmocka_unit_test(a_cancelled_job_stays_cancelled),
     };
     return cmocka_run_group_tests(keyed, start, stop) +

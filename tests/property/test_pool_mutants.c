@@ -95,7 +95,7 @@ static const struct pool_mutation mutants[] = {
     {"a tenant's bucket is not charged", "      o.L = o.L - cost[i] * o.P\n", ""},
     {"a tenant has a slot too many", "if q.K > 0 and q.run >= q.K then",
      "if q.K > 0 and q.run > q.K then"},
-    {"a tenant's slot is not given back", "      q.run = q.run - 1\n", ""},
+    {"a tenant's slot is not given back", "      q.run = q.run - places\n", ""},
     {"a tenant queues one too many", "if waiting >= own.Q then", "if waiting > own.Q then"},
     {"a tenant's settlement corrects the pool only",
      "      settle_dim(p, o, t, t.cost[i], a, unsent)\n", ""},

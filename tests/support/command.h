@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define COMMAND_BYTES (256 * 1024)
+#define COMMAND_BYTES (512 * 1024)
 
 struct command {
     int code; /* -signal when one ended it */

@@ -111,8 +111,11 @@ void core_kit_start(struct core_kit *k, const char *limits, const char *more)
     k->answer_store = answer_store_new(k->link, COMMAND_MS);
     options.answers = k->answers = answers_new(k->base, k->answer_store, 1);
     options.embedder = k->embedder = embedder_new(k->base);
+    k->joint_board = joint_board_new();
+    options.joint_calls = k->joint_calls = joint_calls_new(k->base, k->joint_board);
     k->scheduler = scheduler_new(&options, core_kit_config(k, limits, more));
     k->jobs = jobs_new(k->scheduler);
+    jobs_use_board(k->jobs, k->joint_board);
     redis_link_on_message(k->channel, on_message, k);
     struct key mine = key_instance_channel(k->instance);
     assert_int_equal(redis_link_subscribe(k->channel, mine.text), 0);
@@ -126,6 +129,7 @@ static void stop(struct core_kit *k)
 {
     jobs_stop(k->jobs);
     embedder_stop(k->embedder);
+    joint_calls_stop(k->joint_calls);
     scheduler_stop(k->scheduler);
     redis_link_free(k->channel);
     redis_link_free(k->link);
@@ -133,6 +137,8 @@ static void stop(struct core_kit *k)
     jobs_free(k->jobs);
     http_client_free(k->http);
     embedder_free(k->embedder);
+    joint_calls_free(k->joint_calls);
+    joint_board_free(k->joint_board);
     scheduler_free(k->scheduler);
     answers_free(k->answers);
     answer_store_free(k->answer_store);

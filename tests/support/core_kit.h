@@ -13,6 +13,7 @@
 #include "scheduler/batch/embedder.h"
 #include "scheduler/call.h"
 #include "scheduler/job.h"
+#include "scheduler/joint/joint_calls.h"
 #include "storage/calibration_store.h"
 #include "tests/support/fake_provider.h"
 #include "tests/support/redis_fixture.h"
@@ -44,6 +45,8 @@ struct core_kit {
     struct answers *answers;
     struct http_client *http;
     struct embedder *embedder;
+    struct joint_board *joint_board;
+    struct joint_calls *joint_calls;
     struct scheduler *scheduler;
     struct jobs *jobs;
     struct fake_provider *provider;

@@ -104,7 +104,12 @@ struct http_answer http_ask(const char *method, const char *url, const char *pat
 {
     CURL *curl = curl_easy_init();
     assert_non_null(curl);
-    struct curl_slist *lines = header ? curl_slist_append(NULL, header) : NULL;
+    struct curl_slist *lines = NULL;
+    char *all = strdup(header ? header : ""), *rest = all;
+    assert_non_null(all);
+    for (char *line; (line = strsep(&rest, "\n"));)
+        lines = *line ? curl_slist_append(lines, line) : lines;
+    free(all);
     if (body)
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);

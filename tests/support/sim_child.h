@@ -39,7 +39,7 @@ struct http_answer {
 
 #define HTTP_ASK_TIMEOUT_MS 20000
 
-/* header: one more line, or NULL. body NULL: none. */
+/* header: more lines, parted by "\n", or NULL. body NULL: none. */
 struct http_answer http_ask(const char *method, const char *url, const char *path, const char *body,
                             const char *header);
 /* Gives up after timeout_ms, as a client does that leaves. */
