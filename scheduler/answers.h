@@ -34,9 +34,9 @@ void answers_free(struct answers *a); /* accepts NULL */
 struct answers_stats {
     int64_t entries, bytes; /* in memory */
     int64_t hits_memory, hits_redis, misses, shared, kept, purged;
-    int64_t partial;                  /* of misses and shared: some inputs of embeddings were kept */
+    int64_t partial; /* of misses and shared: embeddings of which some inputs were kept */
     int64_t inputs_kept, inputs_sent; /* of embeddings that may be kept */
-    int64_t flights; /* requests on their way that others may join */
+    int64_t flights;                  /* requests on their way that others may join */
 };
 void answers_stats(const struct answers *a, struct answers_stats *ret);
 
