@@ -149,17 +149,17 @@ void call_reply_headers(const struct call *c,
                         void (*fn)(void *arg, const char *name, const char *value), void *arg);
 const char *call_decision(const struct call *c);   /* admitted, delayed, shrunk */
 const char *call_cache_word(const struct call *c); /* of x-sluice-cache; NULL: nothing to say */
-/* Of embeddings whose inputs may be kept one by one; 0: they may not. */
-size_t call_cache_inputs(const struct call *c, size_t *ret_kept);
-int64_t call_answer_age_ms(const struct call *c); /* since the answer was kept; 0: it is new */
-int64_t call_queue_ms(const struct call *c);      /* waited so far */
-int64_t call_upstream_ms(const struct call *c);   /* of the last attempt, to its first byte */
-size_t call_batch_size(const struct call *c);     /* of calls that were answered as one; 0: alone */
+int64_t call_answer_age_ms(const struct call *c);  /* since the answer was kept; 0: it is new */
+int64_t call_queue_ms(const struct call *c);       /* waited so far */
+int64_t call_upstream_ms(const struct call *c);    /* of the last attempt, to its first byte */
+size_t call_batch_size(const struct call *c); /* of calls that were answered as one; 0: alone */
 /* One that ended well is in a batch's call, and has no call of its own: it is counted. */
 void call_count_part(struct call *batch, int64_t wait_ms);
 int64_t call_overhead_us(const struct call *c); /* spent here, queue left out, before it was sent */
 int64_t call_input_estimate(const struct call *c);
 int64_t call_trimmed(const struct call *c); /* tokens that were cut from its input */
+/* Of embeddings whose inputs may be kept one by one; 0: they may not. */
+size_t call_cache_inputs(const struct call *c, size_t *ret_kept);
 /* "balanced (tool_results, deletion)"; NULL: nothing was cut. */
 #define CALL_CUT_BYTES 192
 const char *call_cut(const struct call *c, char out[CALL_CUT_BYTES]);

@@ -363,7 +363,7 @@ static bool look_in_redis(struct vectors *v)
 bool call_take_vectors(struct call *c)
 {
     struct answers *a = scheduler_options(c->sched)->answers;
-    if (c->spec.endpoint != WIRE_EMBEDDINGS || !call_may_have_answer(c))
+    if (c->spec.endpoint != WIRE_EMBEDDINGS || c->request.stream || !call_may_have_answer(c))
         return false;
     struct vectors *v = vectors_new(a, c);
     c->shared.vectors = v;
