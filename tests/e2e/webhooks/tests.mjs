@@ -179,19 +179,22 @@ suite('events of jobs', {
 
   test('a receiver that hangs does not hold up the others', async () => {
     const hung = await Receiver.start(secret);
-    hung.at('/', () => {});
-    const jobs = [];
-    for (let i = 0; i < 12; i++) jobs.push(await submit(stand, `${hung.url}/`));
-    await until('all its places are taken', SOON_MS, () => hung.of('/').length >= 4);
-    const job = await submit(stand, `${receiver.url}/other`);
-    await ended(stand, job, 'delivered');
-    const waiting = await deliveries(stand, 'status=waiting&limit=100');
-    assert.ok(waiting.length >= 8, `${waiting.length} wait`);
-    hung.at('/', (to) => to.writeHead(200).end());
-    for (const one of jobs) await ended(stand, one, 'delivered');
-    const late = (await deliveries(stand, `job=${jobs[0].id}`))[0];
-    assert.match(late.attempts[0].error, /timeout_ms/);
-    await hung.stop();
+    try {
+      hung.at('/', () => {});
+      const jobs = [];
+      for (let i = 0; i < 12; i++) jobs.push(await submit(stand, `${hung.url}/`));
+      await until('all its places are taken', SOON_MS, () => hung.of('/').length >= 4);
+      const job = await submit(stand, `${receiver.url}/other`);
+      await ended(stand, job, 'delivered');
+      const waiting = await deliveries(stand, 'status=waiting&limit=100');
+      assert.ok(waiting.length >= 8, `${waiting.length} wait`);
+      hung.at('/', (to) => to.writeHead(200).end());
+      for (const one of jobs) await ended(stand, one, 'delivered');
+      const late = (await deliveries(stand, `job=${jobs[0].id}`))[0];
+      assert.match(late.attempts[0].error, /timeout_ms/);
+    } finally {
+      await hung.stop();
+    }
   });
 
   test('one that ended is sent again by hand, under the same id', async () => {
