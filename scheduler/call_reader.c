@@ -4,8 +4,9 @@
 
 #include <event2/event.h>
 #include <stdlib.h>
+#include <strings.h>
 
-#define PIECE_BYTES (64 * KIB) /* given at once, so that a reader can be paused in between */
+#define PIECE_BYTES (64 * KIB) /* of a stream, so that a reader can be paused in between */
 
 void reader_make_due(struct reader *r)
 {
@@ -82,6 +83,13 @@ static struct given given_to(const struct reader *r)
                           .ended = f->ended || r->behind};
 }
 
+/* A plain answer comes at once, as struct call_sink promises. */
+static size_t most_at_once(const struct given *g)
+{
+    bool stream = strncasecmp(g->head->type, "text/event-stream", 17) == 0;
+    return stream ? PIECE_BYTES : SIZE_MAX;
+}
+
 static void count(const struct reader *r, const struct given *g)
 {
     struct pool_stats *stats = pool_agent_stats(call_pool(r->call)->agent);
@@ -117,7 +125,8 @@ static void serve(struct reader *r)
         call_given_start(r->call, g.status, g.head->type, r->answer ? COUNT_cached : COUNT_shared);
     }
     while (r->call && r->started && !r->behind && r->at < g.end && !call_is_paused(r->call)) {
-        size_t left = (size_t)(g.end - r->at), n = left < PIECE_BYTES ? left : PIECE_BYTES;
+        size_t left = (size_t)(g.end - r->at), most = most_at_once(&g);
+        size_t n = left < most ? left : most;
         const char *at = g.bytes + (r->at - g.from);
         r->at += n;
         call_given_data(r->call, at, n);
