@@ -1,54 +1,10 @@
-#include "api/client/cmd_batch.h"
-#include "api/client/cmd_cache.h"
-#include "api/client/cmd_costs.h"
-#include "api/client/cmd_drain.h"
-#include "api/client/cmd_jobs.h"
-#include "api/client/cmd_keys.h"
-#include "api/client/cmd_limits.h"
-#include "api/client/cmd_settings.h"
-#include "api/client/cmd_stats.h"
-#include "api/client/cmd_submit.h"
-#include "api/cmd_check.h"
-#include "api/cmd_serve.h"
-#include "api/cmd_tokens.h"
-#include "api/cmd_trim.h"
-#include "api/cmd_version.h"
 #include "api/commands.h"
-#include "api/demo/demo.h"
-#include "api/simulate/simulate.h"
-#include "common/args.h"
 
 #include "common/nearest.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* In the order of help. */
-static const struct command {
-    const char *name;
-    int (*run)(int argc, char **argv);
-    const char *about;
-} commands[] = {
-    {"serve", cmd_serve, "run the service"},
-    {"check", cmd_check, "say whether a configuration is right"},
-    {"demo", cmd_demo, "agents without and with Sluice, side by side"},
-    {"submit", cmd_submit, "give jobs to a running service"},
-    {"batch", cmd_batch, "run a file of requests and fetch the answers"},
-    {"jobs", cmd_jobs, "list, show, wait for or cancel jobs"},
-    {"stats", cmd_stats, "show what waits, why and for how long"},
-    {"costs", cmd_costs, "show what was spent, saved and is left of budgets"},
-    {"settings", cmd_settings, "show and change what holds for a model"},
-    {"limits", cmd_limits, "show and change the limits of pools"},
-    {"drain", cmd_drain, "take an instance out of service"},
-    {"keys", cmd_keys, "list, make, rotate and remove access keys"},
-    {"cache", cmd_cache, "show or forget kept answers"},
-    {"simulate", cmd_simulate, "run a metered stand-in for a provider"},
-    {"tokens", cmd_tokens, "count the tokens of files"},
-    {"trim", cmd_trim, "make a request smaller"},
-    {"version", cmd_version, "print the version"},
-};
-#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
 static void print_help(FILE *out)
 {

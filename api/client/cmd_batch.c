@@ -40,7 +40,7 @@ static const struct args_option options[] = {
     {0},
 };
 
-static const struct args_command command = {
+const struct args_command cmd_batch_usage = {
     .name = "batch",
     .about =
         "Runs a file of requests, one a line, and writes the answers to a file. The format is\n"
@@ -429,7 +429,7 @@ int cmd_batch(int argc, char **argv)
     struct work w = {.r = &r};
     struct args a;
     struct error e;
-    args_init(&a, &command, argc, argv);
+    args_init(&a, &cmd_batch_usage, argc, argv);
     for (int id; (id = args_next(&a)) != ARGS_END;) {
         if (!client_option(&r.service, id, a.value))
             read_option(&a, id, &r);

@@ -5,6 +5,9 @@
 #ifndef API_CLIENT_CMD_BATCH_H
 #define API_CLIENT_CMD_BATCH_H
 
+#include "common/args.h"
+
 int cmd_batch(int argc, char **argv);
+extern const struct args_command cmd_batch_usage; /* for help elsewhere */
 
 #endif
