@@ -139,7 +139,8 @@ static void an_interrupted_batch_says_how_to_go_on(void **state)
     (void)snprintf(log, sizeof(log), "%s/err.txt", kit.serve.dir);
     pid_t pid = fork();
     if (pid == 0) {
-        (void)freopen(log, "w", stderr);
+        if (!freopen(log, "w", stderr))
+            _exit(127);
         (void)execl(getenv("SLUICE_BINARY"), "sluice", "batch", in, (char *)NULL);
         _exit(127);
     }
