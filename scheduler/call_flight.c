@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 _Static_assert(CALL_TYPE_BYTES == ANSWER_TYPE_BYTES, "a content type fits both");
 
@@ -275,11 +274,6 @@ static void on_data(void *arg, const char *bytes, size_t len)
         f->own.data(f->own_arg, bytes, len);
 }
 
-static bool is_stream(const struct flight *f)
-{
-    return strncasecmp(f->head.type, "text/event-stream", 17) == 0;
-}
-
 /* On its way it may have been made smaller, or have gone to another model: then it is an answer to
  * another request. */
 static bool is_as_asked(const struct flight *f, const struct call *c)
@@ -295,7 +289,7 @@ static void keep_answer(struct flight *f, const struct call *c)
         .head = &f->head, .stamp = f->stamp, .bytes = f->bytes.data, .len = f->bytes.len};
     if (!f->keeps || f->dropped > 0 || f->status >= 300 || f->bytes.len == 0 ||
         f->bytes.len > (size_t)config->cache.max_entry_bytes || !is_as_asked(f, c) ||
-        !wire_is_whole(c->spec.endpoint, is_stream(f), f->bytes.data, f->bytes.len))
+        !wire_is_whole(c->spec.endpoint, answer_is_stream(&f->head), f->bytes.data, f->bytes.len))
         return;
     f->head.stored_ms = clock_wall_ms();
     f->head.until_ms = f->head.stored_ms + config->cache.ttl_s * 1000;

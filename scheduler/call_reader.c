@@ -3,9 +3,10 @@
 #include "common/clock.h"
 
 #include <event2/event.h>
+#include <stdint.h>
 #include <stdlib.h>
 
-#define PIECE_BYTES (64 * KIB) /* given at once, so that a reader can be paused in between */
+#define PIECE_BYTES (64 * KIB) /* of a stream at once, so that a reader can be paused in between */
 
 void reader_make_due(struct reader *r)
 {
@@ -116,8 +117,10 @@ static void serve(struct reader *r)
         r->owner->stats.shared += r->flight != NULL;
         call_given_start(r->call, g.status, g.head->type, r->answer ? COUNT_cached : COUNT_shared);
     }
+    /* What does not stream is given at once, as a sink may take it. */
+    size_t piece = answer_is_stream(g.head) ? PIECE_BYTES : SIZE_MAX;
     while (r->call && r->started && !r->behind && r->at < g.end && !call_is_paused(r->call)) {
-        size_t left = (size_t)(g.end - r->at), n = left < PIECE_BYTES ? left : PIECE_BYTES;
+        size_t left = (size_t)(g.end - r->at), n = left < piece ? left : piece;
         const char *at = g.bytes + (r->at - g.from);
         r->at += n;
         call_given_data(r->call, at, n);

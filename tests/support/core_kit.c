@@ -230,6 +230,7 @@ static void on_data(void *arg, const char *bytes, size_t len)
     for (size_t i = 0; i < len && c->len < sizeof(c->body) - 1; i++)
         c->body[c->len++] = bytes[i];
     c->bytes += len;
+    c->pieces++;
     if (c->cancel_at_data)
         core_call_cancel(c);
     else if (c->pause_at_data)

@@ -93,7 +93,7 @@ struct core_call {
     int64_t attempts;
     char decision[16], cache[16]; /* when its answer began */
     char body[CORE_BODY_BYTES];
-    size_t len, bytes;
+    size_t len, bytes, pieces;
     /* what to do */
     bool cancel_at_start, cancel_at_data, pause_at_data;
 };
