@@ -222,6 +222,7 @@ static void drop_read(struct flight *f)
     f->dropped += read;
 }
 
+/* Those who have not read up to this place. */
 static void leave_behind(struct flight *f, uint64_t until)
 {
     call_failure_set(&f->failure, 502, "answer_too_far_behind",
@@ -236,13 +237,20 @@ static void leave_behind(struct flight *f, uint64_t until)
     }
 }
 
+/* An answer that does not stream is given whole or not at all, and nobody is faster than others. */
+static size_t most_kept(const struct flight *f)
+{
+    bool streams = answer_is_stream(&f->head);
+    if (!list_is_empty(&f->readers) || (f->mapped && streams))
+        return streams ? FLIGHT_MAX_BYTES : UPSTREAM_MAX_BODY_BYTES;
+    return f->keeps ? (size_t)f->leader->plan->config->cache.max_entry_bytes : 0;
+}
+
 /* Without its beginning nobody joins it, and it is not kept. */
 static void keep_bytes(struct flight *f, const char *bytes, size_t len)
 {
     bool alone = list_is_empty(&f->readers);
-    size_t most = FLIGHT_MAX_BYTES;
-    if (alone && !f->mapped)
-        most = f->keeps ? (size_t)f->leader->plan->config->cache.max_entry_bytes : 0;
+    size_t most = most_kept(f);
     if (f->bytes.len + len > most) {
         flight_unmap(f);
         f->keeps = false;
@@ -250,8 +258,8 @@ static void keep_bytes(struct flight *f, const char *bytes, size_t len)
     }
     if (alone && !f->keeps && !f->mapped)
         return;
-    if (f->bytes.len + len > FLIGHT_MAX_BYTES) {
-        leave_behind(f, f->dropped + f->bytes.len);
+    if (f->bytes.len + len > most) {
+        leave_behind(f, f->dropped + f->bytes.len + len - most);
         drop_read(f);
     }
     if (buf_add(&f->bytes, bytes, len) < 0) {

@@ -116,7 +116,7 @@ static struct flight *flight_new(struct answers *a, struct call *c, const struct
     f->keeps = plan->may_keep;
     list_init(&f->readers);
     list_init(&f->link);
-    buf_init(&f->bytes, FLIGHT_MAX_BYTES);
+    buf_init(&f->bytes, UPSTREAM_MAX_BODY_BYTES);
     (void)snprintf(f->head.key, sizeof(f->head.key), "%s", plan->key);
     (void)snprintf(f->head.tenant, sizeof(f->head.tenant), "%s", c->spec.tenant);
     (void)snprintf(f->head.model, sizeof(f->head.model), "%s", c->model);

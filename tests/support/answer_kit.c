@@ -41,3 +41,15 @@ void answer_settled(struct core_kit *k)
 {
     CORE_UNTIL(k, core_running(k) == 0 && scheduler_active(k->scheduler) == 0);
 }
+
+char *answer_event(size_t len)
+{
+    static const char head[] = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"",
+                      tail[] = "\"}}]}\n\n";
+    char *text = malloc(len);
+    assert_non_null(text);
+    memset(text, 'x', len);
+    memcpy(text, head, sizeof(head) - 1);
+    memcpy(text + len - (sizeof(tail) - 1), tail, sizeof(tail) - 1);
+    return text;
+}
