@@ -179,6 +179,39 @@ static void go_on(struct flight *f, const struct call_failure *failure)
     }
 }
 
+/* Nobody waits for a budget now. */
+static void on_granted(void *arg)
+{
+    struct flight *f = arg;
+    f->sent = true;
+    for (struct list *at = f->readers.next; at != &f->readers; at = at->next) {
+        const struct reader *r = LIST_ITEM(at, struct reader, link);
+        if (r->call)
+            call_given_sent(r->call);
+    }
+    if (f->has_own && f->own.granted)
+        f->own.granted(f->own_arg);
+}
+
+/* Its budget is waited for again, by each for as long as it may. */
+static void wait_again(struct flight *f)
+{
+    f->sent = false;
+    for (struct list *at = f->readers.next; at != &f->readers; at = at->next) {
+        const struct reader *r = LIST_ITEM(at, struct reader, link);
+        if (r->call)
+            call_given_waits(r->call);
+    }
+}
+
+static void on_requeued(void *arg)
+{
+    struct flight *f = arg;
+    wait_again(f);
+    if (f->has_own && f->own.requeued)
+        f->own.requeued(f->own_arg);
+}
+
 static void on_start(void *arg)
 {
     struct flight *f = arg;
@@ -336,8 +369,13 @@ static void on_fail(void *arg, const struct call_failure *failure)
     c->sink.fail(c->arg, failure);
 }
 
-static const struct call_sink filter = {
-    .queued = on_queued, .start = on_start, .data = on_data, .end = on_end, .fail = on_fail};
+static const struct call_sink filter = {.queued = on_queued,
+                                        .start = on_start,
+                                        .data = on_data,
+                                        .end = on_end,
+                                        .fail = on_fail,
+                                        .granted = on_granted,
+                                        .requeued = on_requeued};
 
 void flight_lead(struct flight *f, struct call *c)
 {
@@ -366,17 +404,6 @@ void flight_promote(struct flight *f)
     next->call = NULL;
     flight_lead(f, c);
     reader_free(next);
+    wait_again(f);
     call_part(c);
-}
-
-void call_flight_sent(struct call *c)
-{
-    struct flight *f = c->shared.flight;
-    if (!f)
-        return;
-    for (struct list *at = f->readers.next; at != &f->readers; at = at->next) {
-        const struct reader *r = LIST_ITEM(at, struct reader, link);
-        if (r->call)
-            call_given_sent(r->call);
-    }
 }

@@ -47,7 +47,5 @@ bool call_flight_goes_on(struct call *c);
 /* Its owner takes no data. True: it is not to be stopped, for others do. */
 bool call_flight_flows(struct call *c);
 void call_flight_resumed(struct call *c);
-/* It was granted: from here on nobody waits for a budget. */
-void call_flight_sent(struct call *c);
 
 #endif

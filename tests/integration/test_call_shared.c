@@ -45,7 +45,74 @@ static void whole(struct core_kit *k, size_t len, const char *then)
 
 static void what_does_not_stream_is_given_at_once(void **state)
 {
-    whole(*state, 300 * 1024, "hit-memory");
+    whole(*state, 200 * 1024, "hit-memory");
+}
+
+static void what_is_larger_than_is_kept_of_a_stream_is_given_whole(void **state)
+{
+    whole(*state, FLIGHT_MAX_BYTES + 1, "miss");
+}
+
+#define EVENT_BYTES 1024
+
+/* One reader stands still, another one reads what comes: only the first is too far behind. */
+static void who_keeps_up_is_not_failed_with_one_who_does_not(void **state)
+{
+    struct core_kit *k = *state;
+    size_t count = FLIGHT_MAX_BYTES / EVENT_BYTES + 64, len = count * EVENT_BYTES;
+    struct core_call first = {.kit = k}, slow = {.kit = k, .pause_at_data = true},
+                     quick = {.kit = k};
+    char *events = malloc(len), *one = answer_event(EVENT_BYTES);
+    const struct fake_step steps[] = {
+        {.op = FAKE_READ},
+        {.op = FAKE_SEND, .bytes = CORE_REPLY("200 OK", SSE_TYPE, CHUNK("one"))},
+        {.op = FAKE_STALL},
+        {.op = FAKE_SEND, .bytes = events, .len = len},
+        {.op = FAKE_SEND, .bytes = LAST},
+        {.op = FAKE_CLOSE}};
+    assert_non_null(events);
+    for (size_t i = 0; i < count; i++)
+        memcpy(events + i * EVENT_BYTES, one, EVENT_BYTES);
+    core_kit_start(k, LIMITS, KEPT);
+    FAKE_SCRIPT(k->provider, steps);
+    answer_begin(k, &first, STREAM, NULL);
+    answer_begin(k, &slow, STREAM, NULL);
+    answer_begin(k, &quick, STREAM, NULL);
+    CORE_UNTIL(k, slow.len > 0 && quick.len > 0 && fake_provider_stalled(k->provider) == 1);
+    fake_provider_go(k->provider);
+    CORE_UNTIL(k, core_call_over(&first) && core_call_over(&slow) && core_call_over(&quick));
+    assert_int_equal(first.ends, 1);
+    assert_string_equal(slow.failure.code, "answer_too_far_behind");
+    assert_int_equal(quick.fails, 0);
+    assert_int_equal(quick.bytes, first.bytes);
+    answer_settled(k);
+    free(events);
+    free(one);
+}
+
+/* The first is sent in vain and waits again; who waits with it does so for as long as it may. */
+static void patience_goes_on_when_the_first_waits_again(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call first = {.kit = k}, hasty = {.kit = k};
+    static const struct fake_step later[] = {
+        {.op = FAKE_READ},
+        {.op = FAKE_STALL},
+        {.op = FAKE_SEND,
+         .bytes = CORE_REPLY("429 Too Many Requests", JSON_TYPE "Retry-After: 3600\r\n",
+                             "{\"error\":{\"message\":\"rate\"}}")},
+        {.op = FAKE_CLOSE}};
+    core_kit_start(k, LIMITS, KEPT);
+    FAKE_SCRIPT(k->provider, later);
+    answer_begin(k, &first, STEADY, &(struct answer_call){.max_wait_ms = 36000000});
+    answer_begin(k, &hasty, STEADY, &(struct answer_call){.max_wait_ms = 300});
+    CORE_UNTIL(k, fake_provider_stalled(k->provider) == 1);
+    fake_provider_go(k->provider);
+    CORE_UNTIL(k, core_call_over(&hasty));
+    assert_int_equal(hasty.failure.status, 504);
+    assert_int_equal(first.ends + first.fails, 0);
+    core_call_cancel(&first);
+    answer_settled(k);
 }
 
 int main(void)
@@ -53,6 +120,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, core_kit_setup, core_kit_teardown)
     const struct CMUnitTest tests[] = {
         TEST(what_does_not_stream_is_given_at_once),
+        TEST(what_is_larger_than_is_kept_of_a_stream_is_given_whole),
+        TEST(who_keeps_up_is_not_failed_with_one_who_does_not),
+        TEST(patience_goes_on_when_the_first_waits_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
