@@ -72,6 +72,7 @@ bool call_answer_key(const struct call *c, char ret[DIGEST_HEX_BYTES])
     add(&text, c->provider->base_url);
     add(&text, c->account ? "" : c->pool->account);
     add(&text, c->spec.models);
+    add(&text, c->spec.batch); /* else others might be given what a joint request said */
     (void)buf_addf(&text, "%d %d %d %d\n", (int)c->spec.endpoint, c->hide_usage,
                    c->spec.never_shrink, c->spec.no_fallback);
     add_headers(c, &text);

@@ -21,8 +21,10 @@ void answer_begin(struct core_kit *k, struct core_call *c, const char *body,
                              .class = wish ? wish->class : CLASS_NORMAL,
                              .max_wait_ms =
                                  wish && wish->max_wait_ms ? wish->max_wait_ms : CORE_WAIT_MS};
-    if (wish)
+    if (wish) {
         spec.cache = wish->cache;
+        spec.batch = wish->batch;
+    }
     core_call_spec(k, c, &spec);
     assert_int_equal(c->queued + c->starts + c->ends + c->fails, 0);
 }

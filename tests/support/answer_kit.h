@@ -34,6 +34,7 @@ struct answer_call {
     enum pool_class class;
     int64_t max_wait_ms;
     struct answer_wish cache;
+    const char *batch; /* it may be joined with others of this name */
 };
 
 /* wish NULL: of the class normal, and nothing is said of kept answers. */
