@@ -115,6 +115,46 @@ static void patience_goes_on_when_the_first_waits_again(void **state)
     answer_settled(k);
 }
 
+static void one_who_may_be_joined_with_others_is_no_equal_of_one_who_may_not(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call c;
+    const struct answer_call joint = {.batch = "rows"};
+    core_kit_start(k, LIMITS, KEPT);
+    FAKE_SCRIPT(k->provider, answer_plain);
+    answer_ask(k, &c, STEADY, &joint);
+    answer_ask(k, &c, STEADY, NULL);
+    assert_string_equal(c.cache, "miss");
+    answer_ask(k, &c, STEADY, &joint);
+    assert_string_equal(c.cache, "hit-memory");
+    answer_settled(k);
+}
+
+#define CROWD (3 * FLIGHT_TURN)
+
+/* However many are to be given an answer, the loop looks at its sockets in between. */
+static void so_many_are_served_in_one_turn(void **state)
+{
+    struct core_kit *k = *state;
+    static struct core_call all[CROWD];
+    struct core_call first;
+    core_kit_start(k, LIMITS, KEPT);
+    FAKE_SCRIPT(k->provider, answer_plain);
+    answer_ask(k, &first, STEADY, NULL);
+    for (size_t i = 0; i < CROWD; i++) {
+        all[i] = (struct core_call){.kit = k};
+        answer_begin(k, &all[i], STEADY, NULL);
+    }
+    for (size_t over = 0, before = 0; over < CROWD; before = over) {
+        core_kit_step(k);
+        over = 0;
+        for (size_t i = 0; i < CROWD; i++)
+            over += core_call_over(&all[i]);
+        assert_in_range(over - before, 0, FLIGHT_TURN);
+    }
+    answer_settled(k);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, core_kit_setup, core_kit_teardown)
@@ -123,6 +163,8 @@ int main(void)
         TEST(what_is_larger_than_is_kept_of_a_stream_is_given_whole),
         TEST(who_keeps_up_is_not_failed_with_one_who_does_not),
         TEST(patience_goes_on_when_the_first_waits_again),
+        TEST(one_who_may_be_joined_with_others_is_no_equal_of_one_who_may_not),
+        TEST(so_many_are_served_in_one_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
