@@ -108,6 +108,18 @@ static void step_down(struct flight *f)
     f->own_behind = 0;
 }
 
+void call_flight_apart(struct call *c)
+{
+    struct flight *f = c->shared.flight;
+    if (!f)
+        return;
+    step_down(f);
+    if (list_is_empty(&f->readers))
+        flight_look_after(f);
+    else
+        flight_promote(f);
+}
+
 /* Frees a flight that nobody needs, and ends a call that goes on for nobody. */
 void flight_look_after(struct flight *f)
 {

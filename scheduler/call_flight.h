@@ -47,5 +47,7 @@ bool call_flight_goes_on(struct call *c);
 /* Its owner takes no data. True: it is not to be stopped, for others do. */
 bool call_flight_flows(struct call *c);
 void call_flight_resumed(struct call *c);
+/* It is not sent as it was asked: its answer is its owner's only. */
+void call_flight_apart(struct call *c);
 
 #endif
