@@ -32,12 +32,15 @@ struct auth_rules {
 
 /* 0; -EACCES no key or an unknown one, -EPERM one without the scope, -EINVAL a bad tenant name,
  * -EAGAIN the keys are not known yet; e says it. */
+int auth_caller(const struct auth_rules *rules, const struct exchange *x, struct caller *ret,
+                struct error *e) MUST_CHECK;
 /* The same for a key alone; NULL none. 0: it may, or the service is open (then *ret is NULL). */
 int auth_key(const struct auth_rules *rules, const char *key, const struct access_key **ret,
              struct error *e) MUST_CHECK;
 int auth_status(int rc); /* HTTP, of what either gave */
 const char *auth_code(int rc);
-int auth_caller(const struct auth_rules *rules, const struct exchange *x, struct caller *ret,
-                struct error *e) MUST_CHECK;
+
+/* Whether what is of other tenants is shown as well. Within the turn. */
+bool auth_sees_all(const struct caller *c);
 
 #endif

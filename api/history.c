@@ -34,7 +34,7 @@ struct telling {
 /* Of all pools together. */
 struct whole {
     int64_t counts[COUNT_MAX], waits[WAIT_BUCKETS];
-    int64_t depth, in_flight;
+    int64_t depth[CLASS_COUNT], in_flight;
     bool sampled;
 };
 
@@ -92,18 +92,22 @@ static void tell_levels(struct telling *t, const struct stats_pool *p)
     }
 }
 
-static int64_t depth_of(const struct stats_pool *p)
+static void tell_depths(struct telling *t, const int64_t depth[CLASS_COUNT])
 {
-    int64_t depth = 0;
-    for (size_t c = 0; c < CLASS_COUNT; c++)
-        depth += p->depth[c];
-    return depth;
+    int64_t all = 0;
+    for (size_t c = 0; c < CLASS_COUNT; c++) {
+        char name[HISTORY_NAME_BYTES];
+        (void)snprintf(name, sizeof(name), "queue_depth.%s", pool_class_name((enum pool_class)c));
+        tell_gauge(t, name, depth[c]);
+        all += depth[c];
+    }
+    tell_gauge(t, "queue_depth", all);
 }
 
 static void tell_gauges(struct telling *t, const struct stats_pool *p)
 {
     tell(t, "", "n", 1);
-    tell_gauge(t, "queue_depth", depth_of(p));
+    tell_depths(t, p->depth);
     tell_gauge(t, "in_flight", p->in_flight);
     tell_levels(t, p);
 }
@@ -147,7 +151,8 @@ static void tell_pool(struct history *h, struct pool_view *v, const struct stats
     char room[SUBJECT_BYTES];
     take(pool_agent_stats(v->agent), counts, waits);
     if (seen && seen->known) {
-        whole->depth += depth_of(seen);
+        for (size_t c = 0; c < CLASS_COUNT; c++)
+            whole->depth[c] += seen->depth[c];
         whole->in_flight += seen->in_flight;
         whole->sampled = true;
     }
@@ -171,7 +176,7 @@ static void tell_whole(struct history *h, const struct whole *whole)
     tell_counts(&t, whole->counts, whole->waits);
     if (whole->sampled) {
         tell(&t, "", "n", 1);
-        tell_gauge(&t, "queue_depth", whole->depth);
+        tell_depths(&t, whole->depth);
         tell_gauge(&t, "in_flight", whole->in_flight);
     }
     history_store_add(h->store, &subject, h->at_s, t.samples, t.count);

@@ -55,10 +55,10 @@ static void sum_of(struct history_metric *m, size_t n, const char *const *names)
 
 static bool is_gauge(const char *name)
 {
-    static const char *const limits[] = {"level.", "limit."};
-    for (size_t i = 0; i < 2; i++) {
-        size_t len = strlen(limits[i]);
-        if (strncmp(name, limits[i], len) == 0 && name[len] != '\0' &&
+    static const char *const families[] = {"level.", "limit.", "queue_depth."};
+    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+        size_t len = strlen(families[i]);
+        if (strncmp(name, families[i], len) == 0 && name[len] != '\0' &&
             strspn(name + len, "abcdefghijklmnopqrstuvwxyz_") == strlen(name + len))
             return true;
     }

@@ -42,11 +42,15 @@ static json_t *response(const struct job_record *r)
                      parsed(r->body, r->body_len));
 }
 
-static int add_durability(json_t *job, const struct job_record *r)
+/* What few jobs have. */
+static int add_rare(json_t *job, const struct job_record *r)
 {
-    if (!r->durability)
-        return 0;
-    int rc = json_object_set_new(job, "durability", json_string(r->durability));
+    int rc = 0;
+    if (r->retry_of && *r->retry_of)
+        rc = json_object_set_new(job, "retry_of", json_string(r->retry_of));
+    if (!r->durability || rc < 0)
+        return rc;
+    rc = json_object_set_new(job, "durability", json_string(r->durability));
     if (rc == 0 && r->replicas > 0)
         rc = json_object_set_new(job, "replicas", json_integer(r->replicas));
     return rc;
@@ -89,7 +93,7 @@ json_t *job_json(const struct job_record *r)
                   "webhook", parsed_text(r->webhook), "explain", explained(r), "group",
                   r->group && *r->group ? json_string(r->group) : json_null(), "batch_size",
                   r->batch_size > 0 ? json_integer(r->batch_size) : json_null());
-    if (!rest || json_object_update(job, rest) < 0 || add_durability(job, r) < 0) {
+    if (!rest || json_object_update(job, rest) < 0 || add_rare(job, r) < 0) {
         json_decref(job);
         job = NULL;
     }

@@ -23,6 +23,7 @@ static const struct route routes[] = {
     {"GET", "/v1/jobs", route_jobs_list, SCOPE_JOBS},
     {"GET", "/v1/jobs/{id}", route_jobs_get, SCOPE_JOBS},
     {"DELETE", "/v1/jobs/{id}", route_jobs_cancel, SCOPE_JOBS},
+    {"POST", "/v1/jobs/{id}/retry", route_jobs_retry, SCOPE_JOBS},
     {"GET", "/v1/jobs/{id}/events", route_jobs_events, SCOPE_JOBS},
     {"GET", "/v1/job-groups/{id}", route_job_groups_get, SCOPE_JOBS},
     {"POST", "/v1/job-groups/{id}/cancel", route_job_groups_cancel, SCOPE_JOBS},

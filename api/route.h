@@ -56,6 +56,7 @@ void route_job_groups_cancel(const struct route_request *r);
 /* The group that an NDJSON submission comes into; false: it was answered 400. key: its
  * Idempotency-Key; NULL none. */
 bool route_job_group_of(const struct route_request *r, const char *key, char ret[GROUP_ID_BYTES]);
+void route_jobs_retry(const struct route_request *r);   /* route_job_retry.c */
 void route_files_upload(const struct route_request *r); /* route_files.c */
 void route_files_list(const struct route_request *r);
 void route_files_get(const struct route_request *r);

@@ -236,11 +236,6 @@ static void next_day(struct report *r)
 
 /* ---- the question */
 
-static bool is_admin(const struct route_request *r)
-{
-    return !r->caller.key || access_may(r->caller.key, SCOPE_ADMIN);
-}
-
 static int bad(const struct route_request *r, const char *message)
 {
     answer_error(r->exchange, WIRE_OPENAI, 400, "invalid_value", message);
@@ -280,11 +275,14 @@ static int read_question(const struct route_request *r, struct report *q)
         return -EINVAL;
     if (q->from > q->to || q->to - q->from >= COST_DAYS_KEPT)
         return bad(r, "from must not be behind to, and at most 400 days may lie between them.");
-    if (!is_admin(r))
-        (void)snprintf(q->tenant, sizeof(q->tenant), "%s", r->caller.tenant);
-    else if (exchange_query(r->exchange, "tenant", q->tenant, sizeof(q->tenant)) < 0)
-        q->tenant[0] = '\0';
     q->at = q->from;
+    int has_tenant = exchange_query(r->exchange, "tenant", q->tenant, sizeof(q->tenant));
+    if (has_tenant == -ENOENT)
+        q->tenant[0] = '\0';
+    if (!auth_sees_all(&r->caller))
+        (void)snprintf(q->tenant, sizeof(q->tenant), "%s", r->caller.tenant);
+    else if (has_tenant < 0 && has_tenant != -ENOENT)
+        return bad(r, "tenant must be the name of one.");
     return 0;
 }
 

@@ -421,7 +421,9 @@ static void whole(struct buf *out, struct service *s, const struct stats_view *v
         (double)service_open_exchanges(s));
     one(out, "sluice_jobs_running", METRICS_GAUGE, "Durable jobs that run here.",
         (double)jobs_running(service_jobs(s)));
-    webhooks(out, webhooks_totals(service_webhooks(s)));
+    const struct webhook_totals *events = webhooks_totals(service_webhooks(s));
+    if (events)
+        webhooks(out, events);
     latency(out, pool_store_latency(service_store(s)));
     loop(out, loop_lag_counts(service_loop_lag(s)));
     process(out, service_started_ms(s));
@@ -483,7 +485,7 @@ void route_metrics(const struct route_request *r)
     }
     *s = (struct scrape){
         .wait = {.fn = on_view, .arg = s}, .service = r->service, .exchange = r->exchange};
-    if (r->caller.key && !access_may(r->caller.key, SCOPE_ADMIN)) {
+    if (!auth_sees_all(&r->caller)) {
         (void)snprintf(s->only, sizeof(s->only), "%s", r->caller.tenant);
         s->tenant = s->only;
     }

@@ -43,7 +43,7 @@ static void read_with(const struct route_request *r, stats_fn fn,
     }
     reader->service = r->service;
     reader->exchange = r->exchange;
-    if (r->caller.key && !access_may(r->caller.key, SCOPE_ADMIN)) {
+    if (!auth_sees_all(&r->caller)) {
         (void)snprintf(reader->only, sizeof(reader->only), "%s", r->caller.tenant);
         reader->tenant = reader->only;
     }

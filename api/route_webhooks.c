@@ -69,7 +69,7 @@ static struct ask *ask_new(const struct route_request *r)
     }
     a->service = r->service;
     a->exchange = r->exchange;
-    a->of_all = !r->caller.key || access_may(r->caller.key, SCOPE_ADMIN);
+    a->of_all = auth_sees_all(&r->caller);
     (void)snprintf(a->tenant, sizeof(a->tenant), "%s", r->caller.tenant);
     exchange_on_gone(r->exchange, on_gone, a);
     return a;
@@ -221,14 +221,16 @@ void route_webhooks_list(const struct route_request *r)
     if (!a)
         return;
     a->data = json_array();
-    if (!read_page(r, a, &has_cursor) || !a->data) {
+    int has_of = exchange_query(r->exchange, "job", of, sizeof(of));
+    if (has_of == -ENOENT)
+        has_of = exchange_query(r->exchange, "batch", of, sizeof(of));
+    if (!read_page(r, a, &has_cursor) || !a->data || (has_of < 0 && has_of != -ENOENT)) {
         refuse(a, 400, "invalid_value",
                "limit must be a whole number from 1 to 100, status one of waiting, delivered and "
-               "failed, and after the id of a delivery.");
+               "failed, after the id of a delivery, job and batch the id of one.");
         return;
     }
-    if (exchange_query(r->exchange, "job", of, sizeof(of)) == 0 ||
-        exchange_query(r->exchange, "batch", of, sizeof(of)) == 0) {
+    if (has_of == 0) {
         (void)snprintf(a->id, sizeof(a->id), "msg_%.80s", of);
         webhook_store_get(store(a), a->id, on_only, a);
     } else if (has_cursor == 0) {

@@ -24,6 +24,7 @@
 #define SCRIPT "text/javascript; charset=utf-8"
 #define STYLE  "text/css; charset=utf-8"
 #define PAGE   "text/html; charset=utf-8"
+#define PLAIN  "text/plain; charset=utf-8"
 
 #define ETAG_DIGITS 32
 
@@ -38,12 +39,26 @@ static const struct www_file files[] = {
     {"app.js", SCRIPT, www_app_js, &www_app_js_size},
     {"chart.js", SCRIPT, www_chart_js, &www_chart_js_size},
     {"client.js", SCRIPT, www_client_js, &www_client_js_size},
+    {"costs.js", SCRIPT, www_costs_js, &www_costs_js_size},
+    {"dygraph.LICENSE.txt", PLAIN, www_dygraph_LICENSE_txt, &www_dygraph_LICENSE_txt_size},
+    {"dygraph.min.css", STYLE, www_dygraph_min_css, &www_dygraph_min_css_size},
+    {"dygraph.min.js", SCRIPT, www_dygraph_min_js, &www_dygraph_min_js_size},
     {"format.js", SCRIPT, www_format_js, &www_format_js_size},
     {"history.js", SCRIPT, www_history_js, &www_history_js_size},
+    {"job.js", SCRIPT, www_job_js, &www_job_js_size},
     {"jobs.js", SCRIPT, www_jobs_js, &www_jobs_js_size},
+    {"keys.js", SCRIPT, www_keys_js, &www_keys_js_size},
     {"overview.js", SCRIPT, www_overview_js, &www_overview_js_size},
     {"pools.js", SCRIPT, www_pools_js, &www_pools_js_size},
+    {"page.js", SCRIPT, www_page_js, &www_page_js_size},
+    {"past.js", SCRIPT, www_past_js, &www_past_js_size},
+    {"pool_card.js", SCRIPT, www_pool_card_js, &www_pool_card_js_size},
+    {"rights.js", SCRIPT, www_rights_js, &www_rights_js_size},
+    {"sessions.js", SCRIPT, www_sessions_js, &www_sessions_js_size},
+    {"settings.js", SCRIPT, www_settings_js, &www_settings_js_size},
     {"style.css", STYLE, www_style_css, &www_style_css_size},
+    {"tenants.js", SCRIPT, www_tenants_js, &www_tenants_js_size},
+    {"trim_preview.js", SCRIPT, www_trim_preview_js, &www_trim_preview_js_size},
     {"view.js", SCRIPT, www_view_js, &www_view_js_size},
 };
 

@@ -142,7 +142,8 @@ static json_t *outage_of(struct scheduler *s)
 static json_t *webhooks_of(struct service *service)
 {
     const struct webhooks *w = service_webhooks(service);
-    const struct webhook_totals *t = webhooks_totals(w);
+    static const struct webhook_totals none = {.waiting = 0};
+    const struct webhook_totals *told = webhooks_totals(w), *t = told ? told : &none;
     return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "waiting", (json_int_t)t->waiting,
                      "in_flight_here", (json_int_t)webhooks_in_flight(w), "delivered",
                      (json_int_t)t->delivered, "attempts_failed", (json_int_t)t->attempts_failed,

@@ -1,15 +1,14 @@
 #include "common/config_cost.h"
 
 #include "common/config.h"
+#include "common/config_rows.h"
 
-#define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 #define PER_MILLION "US dollars"
 
 #define PRICE(type_, field, name, must, what)                                                      \
     {                                                                                              \
-        .key = (name), .type = CONFIG_TEXT, .offset = offsetof(struct type_, field), .most = 24,   \
-        .required = (must), .optional = !(must), .accept = config_text_price, .unit = PER_MILLION, \
-        .help = (what)                                                                             \
+        .key = (name), .type = CONFIG_TEXT, AT(type_, field), .most = 24, .required = (must),      \
+        .optional = !(must), .accept = config_text_price, .unit = PER_MILLION, .help = (what)      \
     }
 #define PRICE_ROWS(type_, at)                                                                      \
     {                                                                                              \
@@ -32,7 +31,7 @@ static const struct config_section default_price_section = {
 static const struct config_row costs_rows[] = {
     {.key = "alert_usd",
      .type = CONFIG_TEXT,
-     .offset = offsetof(struct config, costs.alert_usd),
+     AT(config, costs.alert_usd),
      .text = "100",
      .most = 24,
      .accept = config_text_money,

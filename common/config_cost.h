@@ -7,23 +7,22 @@
 #ifndef COMMON_CONFIG_COST_H
 #define COMMON_CONFIG_COST_H
 
-#include "common/config_table.h"
+#include "common/config_rows.h"
 #include "common/config_text.h"
 
 /* Of a tenant and of an access key. */
 #define CONFIG_BUDGET_ROWS(type_)                                                                  \
     {.key = "max_budget",                                                                          \
      .type = CONFIG_TEXT,                                                                          \
-     .offset = offsetof(struct type_, max_budget),                                                 \
+     AT(type_, max_budget),                                                                        \
      .optional = true,                                                                             \
      .most = 24,                                                                                   \
      .accept = config_text_money,                                                                  \
      .unit = "US dollars",                                                                         \
      .help = "that may be spent in budget_duration; then requests are refused with 429"},          \
     {                                                                                              \
-        .key = "budget_duration", .type = CONFIG_TEXT,                                             \
-        .offset = offsetof(struct type_, budget_duration), .optional = true, .most = 16,           \
-        .accept = config_text_period,                                                              \
+        .key = "budget_duration", .type = CONFIG_TEXT, AT(type_, budget_duration),                 \
+        .optional = true, .most = 16, .accept = config_text_period,                                \
         .help = "12h, 1d, 7d (from Monday), 30d, 1mo (from the 1st), in UTC; left out: for ever"   \
     }
 

@@ -1,6 +1,6 @@
 /*
  * config_rows: how the rows of the configuration's tables are written. Only for
- * common/config_table*.c.
+ * common/config_table*.c and config_cost.*.
  */
 #ifndef COMMON_CONFIG_ROWS_H
 #define COMMON_CONFIG_ROWS_H

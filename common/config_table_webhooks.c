@@ -1,27 +1,20 @@
 #include "common/config_table.h"
 
 #include "common/config.h"
+#include "common/config_rows.h"
 #include "common/config_text.h"
 #include "common/limits.h"
 
-#define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
-
 #define URL_ROW(type_, field, what)                                                                \
     {                                                                                              \
-        .key = "url", .type = CONFIG_TEXT, .offset = offsetof(struct type_, field),                \
-        .optional = true, .most = WEBHOOK_MAX_URL_BYTES, .accept = config_text_webhook,            \
-        .unit = "URL", .help = (what)                                                              \
+        .key = "url", .type = CONFIG_TEXT, AT(type_, field), .optional = true,                     \
+        .most = WEBHOOK_MAX_URL_BYTES, .accept = config_text_webhook, .unit = "URL",               \
+        .help = (what)                                                                             \
     }
 #define SECRET_ROW(type_, field, what)                                                             \
     {                                                                                              \
-        .key = "secret", .type = CONFIG_TEXT, .offset = offsetof(struct type_, field),             \
-        .optional = true, .secret = true, .least = 1, .most = 1024,                                \
-        .accept = config_text_webhook_secret, .help = (what)                                       \
-    }
-#define INTEGER(field, name, from, to, otherwise, per, what)                                       \
-    {                                                                                              \
-        .key = (name), .type = CONFIG_INTEGER, .offset = offsetof(struct config, webhooks.field),  \
-        .least = (from), .most = (to), .value = (otherwise), .unit = (per), .help = (what)         \
+        .key = "secret", .type = CONFIG_TEXT, AT(type_, field), .optional = true, .secret = true,  \
+        .least = 1, .most = 1024, .accept = config_text_webhook_secret, .help = (what)             \
     }
 
 static const struct config_row webhook_rows[] = {
@@ -32,16 +25,17 @@ static const struct config_row webhook_rows[] = {
                "no webhooks"),
     {.key = "allow_private",
      .type = CONFIG_BOOL,
-     .offset = offsetof(struct config, webhooks.allow_private),
+     AT(config, webhooks.allow_private),
      .help = "whether a URL may lead to private, local and reserved addresses"},
-    INTEGER(timeout_ms, "timeout_ms", 100, 60000, 15000, "ms", "for one attempt, with its answer"),
-    INTEGER(first_retry_ms, "first_retry_ms", 1, 60000, 5000, "ms",
+    INTEGER(config, webhooks.timeout_ms, "timeout_ms", RANGE(100, 60000, 15000), "ms",
+            "for one attempt, with its answer"),
+    INTEGER(config, webhooks.first_retry_ms, "first_retry_ms", RANGE(1, 60000, 5000), "ms",
             "until the second attempt; ten in all, over 54421 times as long"),
-    INTEGER(max_in_flight, "max_in_flight", 1, 1000, 32, "deliveries",
+    INTEGER(config, webhooks.max_in_flight, "max_in_flight", RANGE(1, 1000, 32), "deliveries",
             "on their way at once, of this instance"),
-    INTEGER(max_per_endpoint, "max_per_endpoint", 1, 100, 4, "deliveries",
+    INTEGER(config, webhooks.max_per_endpoint, "max_per_endpoint", RANGE(1, 100, 4), "deliveries",
             "on their way at once to one server of a tenant, of all instances"),
-    INTEGER(kept_s, "kept_s", 60, 2592000, 259200, "s",
+    INTEGER(config, webhooks.kept_s, "kept_s", RANGE(60, 2592000, 259200), "s",
             "deliveries that have ended are listed so long"),
 };
 const struct config_section config_table_webhooks = {

@@ -5,7 +5,7 @@
 # shellcheck disable=SC2034 # used by the scripts that read this file
 service_packages=(build-essential cmake ninja-build pkg-config libevent-dev libcurl4-openssl-dev
     libhiredis-dev libjansson-dev libyaml-dev libssl-dev libcmocka-dev redis-server
-    ca-certificates curl)
+    libjs-dygraphs ca-certificates curl)
 
 say() { printf '%s\n' "== $*" >&2; }
 

@@ -60,7 +60,8 @@ static void apply(const struct adapt *a, const struct dim_limit *base, struct di
     d->level = least(d->level, full_level(d));
 }
 
-static void resync(struct adapt *a, struct dim *d, const struct adapt_news *news, int64_t now_ms)
+static void resync(struct adapt *a, int64_t base, struct dim *d, const struct adapt_news *news,
+                   int64_t now_ms)
 {
     int64_t ticks = (now_ms - news->granted_ms) / d->limit.tick_ms;
     int64_t largest = DIM_MAX_UNITS / d->limit.period;
@@ -75,7 +76,7 @@ static void resync(struct adapt *a, struct dim *d, const struct adapt_news *news
     int64_t low = least(seen, full_level(d)) - most(charged, 0) * d->limit.period;
     if (high < d->level)
         d->level = most(high, -DIM_MAX_UNITS);
-    if (low <= d->level) {
+    if (low <= d->level || a->told > base) {
         a->above = 0;
         return;
     }
@@ -100,7 +101,7 @@ void adapt_hint(struct adapt *a, const struct dim_limit *base, struct dim *d,
         apply(a, base, d);
     }
     if (news->remaining >= 0)
-        resync(a, d, news, now_ms);
+        resync(a, base->rate, d, news, now_ms);
 }
 
 static bool is_near(int64_t rate, int64_t ceiling, int64_t part)

@@ -17,6 +17,8 @@
  *            L    = min(L, seen - U * P)                               lower at once
  *            when min(seen, C*P) - max(U, 0) * P was above L in 3 snapshots in a row, and
  *            nothing was refused for 60 s: L += a quarter of the difference   raise slowly
+ *          Not where the limit told is above base: that bucket is always fuller than this one,
+ *          and raising after it would spend more than the operator allows.
  *          Lowering takes the higher of two possible values and raising the lower one, for it
  *          is not known which provider gives back what, and when: a level too low heals
  *          slowly, one too high at once.

@@ -130,15 +130,7 @@ const char *call_key(const struct call *c)
 
 static void start_row(const struct call *c, const struct price_usage *u, struct cost_row *row)
 {
-    *row = (struct cost_row){.day = 0};
-    (void)snprintf(row->tenant, sizeof(row->tenant), "%s", c->spec.tenant);
-    (void)snprintf(row->key, sizeof(row->key), "%s", c->money.key);
-    (void)snprintf(row->model, sizeof(row->model), "%.*s", MODEL_NAME_BYTES, c->model);
-    row->count[COST_requests] = 1;
-    row->count[COST_input] = u->input;
-    row->count[COST_cache_read] = u->cache_read;
-    row->count[COST_cache_write] = u->cache_write;
-    row->count[COST_output] = u->output;
+    cost_row_start(row, c->spec.tenant, c->money.key, c->model, u);
 }
 
 static void count_row(struct call *c, struct cost_row *row)

@@ -1,6 +1,10 @@
 #include "scheduler/cost.h"
 
 #include "common/money.h"
+#include "common/utf8.h"
+
+#include <stdio.h>
+#include <string.h>
 
 #define NANO_PER_RATE 1000 /* a nano-dollar for 10^6 tokens is 10^-3 pico-dollars for one */
 
@@ -75,4 +79,25 @@ int64_t cost_of_saved_response(const struct price *p, const struct price_usage *
 int64_t cost_of_saved_batch(const struct price *p, const struct price_usage *u)
 {
     return cost_of_usage(p, u) - cost_of_batch_usage(p, u);
+}
+
+void cost_model_name(const char *model, char out[MODEL_NAME_BYTES + 1])
+{
+    size_t len = strlen(model);
+    size_t cut = len > MODEL_NAME_BYTES ? utf8_floor(model, len, MODEL_NAME_BYTES) : len;
+    (void)snprintf(out, MODEL_NAME_BYTES + 1, "%.*s", (int)cut, model);
+}
+
+void cost_row_start(struct cost_row *row, const char *tenant, const char *key, const char *model,
+                    const struct price_usage *used)
+{
+    *row = (struct cost_row){.day = 0};
+    (void)snprintf(row->tenant, sizeof(row->tenant), "%s", tenant);
+    (void)snprintf(row->key, sizeof(row->key), "%s", key);
+    cost_model_name(model, row->model);
+    row->count[COST_requests] = 1;
+    row->count[COST_input] = used->input;
+    row->count[COST_cache_read] = used->cache_read;
+    row->count[COST_cache_write] = used->cache_write;
+    row->count[COST_output] = used->output;
 }

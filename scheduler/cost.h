@@ -23,6 +23,7 @@
 
 #include "common/config.h"
 #include "scheduler/price/price.h"
+#include "storage/cost_store.h"
 
 #define COST_BATCH_PERMILLE 500
 /* Of one request, so that no sum of them overflows soon. */
@@ -46,5 +47,11 @@ int64_t cost_of_saved_trim(const struct price *p, const struct price_usage *u, i
 int64_t cost_of_saved_prompt_cache(const struct price *p, const struct price_usage *u);
 int64_t cost_of_saved_response(const struct price *p, const struct price_usage *u);
 int64_t cost_of_saved_batch(const struct price *p, const struct price_usage *u);
+
+/* What one request used, of no price. The names are cut to what a row has room for, a model's,
+ * which a client may choose, at the end of a character. */
+void cost_row_start(struct cost_row *row, const char *tenant, const char *key, const char *model,
+                    const struct price_usage *used);
+void cost_model_name(const char *model, char out[MODEL_NAME_BYTES + 1]);
 
 #endif

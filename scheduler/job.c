@@ -25,7 +25,7 @@ struct submission {
     struct list link;
     struct jobs *jobs;
     struct call *call; /* never started: it has read, routed and priced the request */
-    char id[TICKET_ID_BYTES];
+    char id[TICKET_ID_BYTES], retry_of[TICKET_ID_BYTES];
     char *metadata, *key, *webhook;
     char trace[TRACE_PARENT_BYTES];
     const char *body; /* that is kept: as it came, or with less in it; the call's */
@@ -292,6 +292,8 @@ static void submit(struct submission *s)
         fields[n++] = field("sh", "1", 1);
     if (*call_models(s->call))
         fields[n++] = field("ml", call_models(s->call), strlen(call_models(s->call)));
+    if (*s->retry_of)
+        fields[n++] = field("ry", s->retry_of, strlen(s->retry_of));
     if (*s->trace)
         fields[n++] = field("tp", s->trace, strlen(s->trace));
     if (*call_key(s->call))
@@ -526,6 +528,7 @@ static bool fill(struct submission *s, const struct job_spec *spec, size_t body_
     (void)snprintf(s->batch, sizeof(s->batch), "%s", spec->batch ? spec->batch : "");
     (void)snprintf(s->group, sizeof(s->group), "%s", spec->group ? spec->group : "");
     key_new_id(pool_agent_pool(agent_of(s))->hash, s->id);
+    (void)snprintf(s->retry_of, sizeof(s->retry_of), "%s", spec->retry_of ? spec->retry_of : "");
     s->again = evtimer_new(scheduler_options(j->scheduler)->base, on_again, s);
     (void)snprintf(s->trace, sizeof(s->trace), "%s", spec->trace ? spec->trace : "");
     s->metadata = spec->metadata ? strdup(spec->metadata) : NULL;

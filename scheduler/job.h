@@ -46,6 +46,7 @@ struct job_record {
     const char *usage, *error, *metadata; /* JSON */
     const char *hint;       /* which limits its answer moved, and how, for people; "" none */
     const char *explain;    /* JSON of call_explain(), of the last attempt */
+    const char *retry_of;   /* id of the job that it repeats; "" none */
     const char *webhook;    /* who hears of its end (webhook_field.h); "" nobody */
     bool is_call;           /* a proxied call, which has ended */
     const char *durability; /* of one just accepted: how safe it is; else NULL */
@@ -78,6 +79,7 @@ struct job_spec {
     bool never_shrink;
     const char *group; /* id of those it comes with (scheduler/job_group.h); NULL none */
     const char *batch; /* it may be joined with others of this name ("": any); NULL: it may not */
+    const char *retry_of; /* id of the job that it repeats; NULL none */
 };
 void job_submit(struct jobs *j, const struct job_spec *spec, job_fn fn, void *arg);
 
@@ -85,6 +87,15 @@ void job_submit(struct jobs *j, const struct job_spec *spec, job_fn fn, void *ar
 void job_get(struct jobs *j, const char *tenant, const char *id, job_fn fn, void *arg);
 /* Takes a waiting job out, asks a running one to stop; the record as it is after that. */
 void job_cancel(struct jobs *j, const char *tenant, const char *id, job_fn fn, void *arg);
+
+/* The same request as a new job, as it was kept: trimmed when it was. Of a job that has ended, else
+ * 409; fn as of job_submit(). */
+struct job_retry {
+    const char *id, *tenant;
+    const char *models, *key; /* as of struct job_spec: of whoever asks */
+    int64_t weight;
+};
+void job_retry(struct jobs *j, const struct job_retry *retry, job_fn fn, void *arg);
 
 /* Newest first: fn for each with a record, then once with record NULL; failure is set when the
  * list is not whole. after: id of the last one seen; NULL from the newest. */

@@ -5,6 +5,7 @@
  *   job_watch.c   who is told of changes
  *   job_look.c    records: get, list, cancel
  *   job_group.c   how far those are that came together
+ *   job_retry.c   the request of one that has ended, once more
  *   job_run.c     a granted job as a call
  *   job_joint.c   several granted jobs as one call
  *   job_stray.c   pools that Redis knows and the configuration does not (any more): their jobs can
@@ -20,9 +21,9 @@
  *
  * A proxied call has ep, ten, mdl, cr, in, rc, us, er, dc, xp and kt from its end on.
  *   us usage (JSON)    er error (JSON)     dc decision       sh 1: it was shrunk
- *   tt trimmed tokens  ct how it was cut (JSON)      gi id of its group
- *   bk key by which it is joined with others, "" once it must go alone   bg name of that batch
- *   jn how many were joined in its answer
+ *   tt trimmed tokens  ct how it was cut (JSON)      gi id of its group   ry id of the job that it
+ * repeats bk key by which it is joined with others, "" once it must go alone   bg name of that
+ * batch jn how many were joined in its answer
  */
 #ifndef SCHEDULER_JOB_INTERNAL_H
 #define SCHEDULER_JOB_INTERNAL_H

@@ -10,7 +10,7 @@
 /* What is read of a record, in this order behind the four words of peek. */
 static const char *const fields[] = {
     "ep", "mdl", "cl", "ten", "cr", "t1", "t2", "tr", "in",   "rc", "rs", "us", "er",
-    "md", "dc",  "at", "xp",  "kd", "bd", "tt", "ct", "hint", "wh", "gi", "jn",
+    "md", "dc",  "at", "xp",  "kd", "bd", "tt", "ct", "hint", "ry", "wh", "gi", "jn",
 };
 enum {
     F_EP,
@@ -35,6 +35,7 @@ enum {
     F_TRIMMED,
     F_CUT,
     F_HINT,
+    F_RETRY_OF,
     F_WEBHOOK,
     F_GROUP,
     F_JOINED,
@@ -114,6 +115,7 @@ static void read_record(const struct store_turn *turn, const char *id, struct jo
         .hint = text_at(turn, F_HINT, NULL),
         .group = text_at(turn, F_GROUP, NULL),
         .batch_size = int_at(turn, F_JOINED),
+        .retry_of = text_at(turn, F_RETRY_OF, NULL),
         .explain = text_at(turn, F_EXPLAIN, NULL),
         .webhook = text_at(turn, F_WEBHOOK, NULL),
         .is_call = strcmp(text_at(turn, F_KIND, NULL), "call") == 0,

@@ -18,7 +18,7 @@ void permit_whose_read(const struct permit_record *r, const struct pool_view *po
     (void)snprintf(ret->key, sizeof(ret->key), "%s", r->key);
     (void)snprintf(ret->provider, sizeof(ret->provider), "%.*s", PROVIDER_NAME_BYTES - 1,
                    pool->provider);
-    (void)snprintf(ret->model, sizeof(ret->model), "%.*s", MODEL_NAME_BYTES, r->model);
+    cost_model_name(r->model, ret->model);
 }
 
 /* Its provider and row as the configuration has them now, which may be another one than when the
@@ -39,21 +39,15 @@ void permit_count_cost(struct scheduler *s, const struct permit_whose *whose,
     struct spending_limit limits[SPENDING_MAX_LIMITS];
     struct spending *spending = scheduler_options(s)->spending;
     struct price price;
-    struct cost_row row = {.day = 0};
+    struct cost_row row;
     const struct price_usage used = {.input = usage->input,
                                      .cache_read = usage->cache_read,
                                      .cache_write = usage->cache_write,
                                      .output = usage->output};
     if (!spending || !usage->known)
         return;
-    (void)snprintf(row.tenant, sizeof(row.tenant), "%s", whose->tenant);
-    (void)snprintf(row.key, sizeof(row.key), "%s", whose->key);
-    (void)snprintf(row.model, sizeof(row.model), "%s", whose->model);
-    row.count[COST_requests] = row.count[COST_unpriced] = 1;
-    row.count[COST_input] = used.input;
-    row.count[COST_cache_read] = used.cache_read;
-    row.count[COST_cache_write] = used.cache_write;
-    row.count[COST_output] = used.output;
+    cost_row_start(&row, whose->tenant, whose->key, whose->model, &used);
+    row.count[COST_unpriced] = 1;
     if (find_price(s, whose, &price)) {
         row.count[COST_unpriced] = 0;
         row.count[COST_cost] = money_of_pico(cost_of_usage(&price, &used));

@@ -221,8 +221,10 @@ const struct settings_entry *settings_of_pool(const struct settings *s,
                                               const struct config_provider *p, const char *pool)
 {
     for (size_t i = 0; i < p->model_count; i++) {
+        if (strcmp(p->models[i].pool, pool) != 0)
+            continue;
         const struct settings_entry *e = settings_exact(s, p->name, p->models[i].name);
-        if (e && strcmp(p->models[i].pool, pool) == 0 && settings_values_any_limit(&e->values))
+        if (e && settings_values_any_limit(&e->values))
             return e;
     }
     return NULL;
@@ -267,7 +269,8 @@ static void apply(struct settings *s, const struct change *c)
         list->items[i] = list->items[--list->count];
     else if (!c->removed && (i < list->count || add(list)))
         list->items[i] = c->entry;
-    if (c->entry.version > s->version)
+    /* With a change between the two that is not known here, the load that follows tells of it. */
+    if (c->entry.version == s->version + 1)
         s->version = c->entry.version;
     s->changed(s->arg);
 }

@@ -42,7 +42,7 @@ struct webhook_store *webhooks_store(const struct webhooks *w)
 
 const struct webhook_totals *webhooks_totals(const struct webhooks *w)
 {
-    return &w->totals;
+    return w->told ? &w->totals : NULL;
 }
 
 int64_t webhooks_in_flight(const struct webhooks *w)
@@ -146,6 +146,7 @@ static void on_taken(void *arg, enum redis_status status, const struct webhook_t
     if (w->stopped || status != REDIS_OK)
         return;
     w->totals = take->totals;
+    w->told = true;
     for (size_t i = 0; i < take->count; i++)
         webhook_deliver(w, &take->items[i]);
     if (again || take->count > 0) {

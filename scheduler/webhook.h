@@ -20,7 +20,7 @@
  *              instances; webhooks.max_in_flight here. A server that hangs holds up its own only.
  *              Connections are not those of the providers.
  *   safety     webhook_url.h; redirects are failures; answers are read up to a maximum and thrown
- *              away; secrets and queries of URLs are not logged.
+ *              away; secrets, and of URLs all behind the server, are not logged.
  *   limits     WEBHOOK_MAX_WAITING deliveries of a tenant wait; one more is dropped, and logged
  *   ownership  opaque; arguments are copied before return.
  *   threads    one event loop.
@@ -68,7 +68,9 @@ int webhooks_send(struct webhooks *w, const struct webhook_event *event, webhook
                   void *arg) MUST_CHECK;
 
 int64_t webhooks_in_flight(const struct webhooks *w); /* of this instance */
-/* When Redis was last asked, which is after each attempt of this instance and every 5 s. */
+/* When Redis was last asked, which is after each attempt of this instance and every 5 s. NULL: it
+ * was not yet, or no webhooks are configured; a counter that began at 0 with each process would
+ * seem to have stepped back. */
 const struct webhook_totals *webhooks_totals(const struct webhooks *w);
 struct webhook_store *webhooks_store(const struct webhooks *w);
 struct webhook_rules webhooks_rules(const struct webhooks *w);

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "scheduler/http_client.h"
+#include "scheduler/provider/wire_time.h"
 #include "scheduler/webhook_field.h"
 #include "scheduler/webhook_retry.h"
 #include "scheduler/webhook_sign.h"
@@ -27,7 +28,7 @@ struct delivery {
     struct webhooks *w;
     struct http_transfer *transfer;
     struct event *timer; /* of the whole attempt */
-    char id[WEBHOOK_ID_BYTES], type[TYPE_BYTES], shown[WEBHOOK_SHOWN_BYTES];
+    char id[WEBHOOK_ID_BYTES], type[TYPE_BYTES], server[WEBHOOK_SHOWN_BYTES];
     int64_t number, tries, begun_ms, at_s;
     int64_t asked_ms; /* by Retry-After */
     int status;       /* 0: none came */
@@ -68,9 +69,9 @@ static void log_end(const struct delivery *d, const char *what, const char *why)
 {
     char status[LOG_NUMBER_BYTES], tries[LOG_NUMBER_BYTES];
     bool bad = *why != '\0';
-    log_write(bad ? LOG_WARN : LOG_INFO, what, "delivery", d->id, "type", d->type, "url", d->shown,
-              "status", log_number(status, d->status), "attempt", log_number(tries, d->tries),
-              "reason", why, NULL);
+    log_write(bad ? LOG_WARN : LOG_INFO, what, "delivery", d->id, "type", d->type, "server",
+              d->server, "status", log_number(status, d->status), "attempt",
+              log_number(tries, d->tries), "reason", why, NULL);
 }
 
 static void write_attempt(const struct delivery *d, const char *why, struct buf *out)
@@ -127,7 +128,7 @@ static void on_headers(void *arg, struct http_transfer *t, int status)
     const char *after = http_reply_header(t, "retry-after");
     d->status = status;
     if (after && (status == 429 || status == 503))
-        d->asked_ms = strtoll(after, NULL, 10) * 1000;
+        (void)wire_retry_after(after, clock_wall_ms(), &d->asked_ms);
 }
 
 /* Not kept: it is counted against its maximum by the client, and nobody reads it. */
@@ -229,7 +230,7 @@ void webhook_deliver(struct webhooks *w, const struct webhook_taken *taken)
     d->at_s = clock_wall_ms() / 1000;
     (void)snprintf(d->id, sizeof(d->id), "%s", taken->entry.id);
     (void)snprintf(d->type, sizeof(d->type), "%s", taken->entry.type);
-    (void)webhook_url_shown(taken->entry.url, d->shown);
+    (void)webhook_url_server(taken->entry.url, d->server);
     buf_init(&d->payload, WEBHOOK_MAX_PAYLOAD_BYTES + KIB);
     list_add_last(&w->deliveries, &d->link);
     w->in_flight++;

@@ -24,6 +24,7 @@ struct webhooks {
     int64_t in_flight;
     int64_t swept_ms;
     bool taking, again, stopped;
+    bool told; /* totals are what Redis said */
 };
 
 const struct config *webhooks_config(const struct webhooks *w);

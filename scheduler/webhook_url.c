@@ -165,18 +165,32 @@ int webhook_url_check(const char *url, bool allow_private, struct error *e)
     return rc;
 }
 
+/* libcurl takes one to three slashes behind the scheme. */
+static size_t server_len(const char *url)
+{
+    size_t len = strcspn(url, ":");
+    len += url[len] == ':';
+    len += strspn(url + len, "/");
+    return len + strcspn(url + len, "/?");
+}
+
 void webhook_url_endpoint(const char *tenant, const char *url, char ret[WEBHOOK_ENDPOINT_BYTES])
 {
     char text[TENANT_NAME_BYTES + WEBHOOK_MAX_URL_BYTES + 32];
-    const char *host = strstr(url, "://");
-    size_t scheme = host ? (size_t)(host - url) + 3 : 0;
-    int own = snprintf(text, sizeof(text), "%zu:%.*s ", strlen(tenant), TENANT_NAME_BYTES, tenant);
-    char *origin = text + own;
-    (void)snprintf(origin, sizeof(text) - (size_t)own, "%.*s",
-                   (int)(scheme + strcspn(url + scheme, "/?")), url);
-    for (char *at = origin; *at; at++)
+    size_t scheme = strcspn(url, ":"), len = server_len(url);
+    size_t host = scheme + strspn(url + scheme, ":/");
+    (void)snprintf(text, sizeof(text), "%zu:%.*s %.*s://%.*s", strlen(tenant), TENANT_NAME_BYTES,
+                   tenant, (int)scheme, url, (int)(len - host), url + host);
+    for (char *at = text + strcspn(text, " "); *at; at++)
         *at = (char)tolower((unsigned char)*at);
     digest_hex(text, strlen(text), ret, WEBHOOK_ENDPOINT_BYTES - 1);
+}
+
+const char *webhook_url_server(const char *url, char ret[WEBHOOK_SHOWN_BYTES])
+{
+    size_t len = server_len(url);
+    (void)snprintf(ret, WEBHOOK_SHOWN_BYTES, "%.*s", (int)(len < 500 ? len : 500), url);
+    return ret;
 }
 
 const char *webhook_url_shown(const char *url, char ret[WEBHOOK_SHOWN_BYTES])

@@ -36,8 +36,12 @@ int webhook_url_check(const char *url, bool allow_private, struct error *e) MUST
 #define WEBHOOK_ENDPOINT_BYTES 33
 void webhook_url_endpoint(const char *tenant, const char *url, char ret[WEBHOOK_ENDPOINT_BYTES]);
 
-/* Without its query, which may hold a key: for logs and for the list of deliveries. */
+/* Without its query, which may hold a key: for the list of deliveries, which is its tenant's own.
+ */
 #define WEBHOOK_SHOWN_BYTES 512
 const char *webhook_url_shown(const char *url, char ret[WEBHOOK_SHOWN_BYTES]);
+/* Its scheme, host and port: for logs. Of many services (Slack, Discord, Teams) the path is all
+ * that one has to know to post there. */
+const char *webhook_url_server(const char *url, char ret[WEBHOOK_SHOWN_BYTES]);
 
 #endif

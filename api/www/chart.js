@@ -1,169 +1,194 @@
-// A line or stacked area over time, in SVG.
+// Lines, areas or a stack over time, drawn by dygraphs (dygraph.min.js; its licence is beside it).
 //
-// Drawn here instead of by a library: three small charts need axes, areas and a cursor, which
-// are these lines; they take their colours from the style sheet, so light and dark need no
-// second drawing; and the policy of the page stays without inline styles.
-import { h, setText, svg } from "./view.js";
-import { clock } from "./format.js";
+// Of dygraphs' plugins only the axes and the grid are used: its legend writes style attributes,
+// which the page's policy forbids, and both it and the labels take text as markup. The legend is
+// made here, and all text that dygraphs gets is a number or a time which format.js made.
+import "./dygraph.min.js";
+import { h, setText } from "./view.js";
+import { day, pointTime, shortDay } from "./format.js";
 
-const WIDTH = 480, HEIGHT = 190, LEFT = 46, RIGHT = 8, TOP = 10, BOTTOM = 22;
-const LEAST_SPAN_MS = 2 * 60000, MOST_SPAN_MS = 10 * 60000;
-const GAP_MS = 5000; // without a sample for longer, a line has a hole
-const plotWidth = WIDTH - LEFT - RIGHT, plotHeight = HEIGHT - TOP - BOTTOM;
+const { Dygraph } = window;
+Dygraph.PLUGINS.splice(0, Dygraph.PLUGINS.length, Dygraph.Plugins.Grid, Dygraph.Plugins.Axes);
 
-// 1, 2 or 5 times a power of ten, so that at most `count` steps reach most.
-export function niceStep(most, count) {
-  const rough = most / count, power = 10 ** Math.floor(Math.log10(rough));
-  return [1, 2, 5, 10].map((n) => n * power).find((step) => step >= rough * 0.999) ?? power * 10;
+const MOST_GAPS = 2.5; // of the usual time between two samples; longer is a hole in the line
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+// Rows for dygraphs: [time, values...], with a row of nulls where samples are missing.
+export function rowsOf(samples, values) {
+  const rows = [];
+  samples.forEach((sample, i) => {
+    const before = samples[i - 1];
+    if (before && sample.at - before.at > MOST_GAPS * Math.max(before.stepMs, sample.stepMs))
+      rows.push([new Date(before.at + before.stepMs), ...values.map(() => null)]);
+    rows.push([new Date(sample.at), ...values.map((value) => value(sample) ?? null)]);
+  });
+  return rows;
 }
 
-const corner = (pen, [x, y]) => `${pen}${x.toFixed(1)} ${y.toFixed(1)}`;
+function nearest(rows, at) {
+  let best = -1;
+  rows.forEach(([time, ...values], i) => {
+    if (values.every((value) => value === null)) return;
+    if (best < 0 || Math.abs(time - at) < Math.abs(rows[best][0] - at)) best = i;
+  });
+  return best;
+}
 
-// runs: lists of points, each drawn without a hole.
-const lineThrough = (runs) => runs.map((points) =>
-  points.map((point, i) => corner(i ? "L" : "M", point)).join("")).join("");
+// A column for each point, as wide as its step.
+function columns({ drawingContext: pen, dygraph, points, color }) {
+  const [from, to] = dygraph.xAxisRange(), base = dygraph.toDomYCoord(0);
+  const step = dygraph.getArea().w / ((to - from) / 86400000);
+  const width = Math.max(1, Math.min(28, step * 0.7));
+  pen.fillStyle = color;
+  for (const { canvasx, canvasy } of points)
+    pen.fillRect(canvasx - width / 2, canvasy, width, Math.max(0, base - canvasy));
+}
 
 export class Chart {
-  // series: [{name, value(sample), area}]; line: {name, value(sample)} dashed, such as a budget.
-  constructor({ title, note, format, axis = format, series, stacked, line, least = 1 }) {
-    Object.assign(this, { title, format, axis, series, stacked, line, least, spanMs: LEAST_SPAN_MS });
-    this.samples = [];
-    this.grid = svg("g", { class: "grid" });
-    this.areas = series.map((_, i) => svg("path", { class: `area series-${i}` }));
-    this.lines = series.map((_, i) => svg("path", { class: `line series-${i}` }));
-    this.dashed = svg("path", { class: "dashed" });
-    this.cursor = svg("line", { class: "cursor", y1: TOP, y2: TOP + plotHeight });
-    this.picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", tabindex: 0 },
-      this.grid, this.areas, this.lines, this.dashed, this.cursor);
-    this.values = [...series, ...(line ? [line] : [])].map((one, i) => {
+  // series: [{name, value(sample), area, columns}]; line: {name, value(sample)} dashed, such as a
+  // budget. byDay: each point is a day of UTC.
+  constructor({ title, note, format, axis = format, series, stacked, line, least = 1, byDay }) {
+    Object.assign(this, { title, format, axis, series, stacked, line, least, byDay });
+    this.all = [...series, ...(line ? [line] : [])];
+    this.rows = [];
+    this.pointed = () => {}; // told where the reader points; replaced by a ChartGroup
+    this.plot = h("div", { class: "plot", role: "img", tabindex: 0 });
+    this.cursor = h("i", { class: "cursor", hidden: true });
+    this.values = this.all.map((one, i) => {
       const value = h("b", {}, "–");
       const swatch = i < series.length ? `swatch series-${i}` : "swatch dashed";
       return { value, element: h("span", {}, h("i", { class: swatch }), `${one.name} `, value) };
     });
-    this.when = h("time", {}, "now");
+    this.newest = byDay ? "today" : "now";
+    this.when = h("time", {}, this.newest);
     this.element = h("figure", { class: "chart" },
       h("figcaption", {}, h("h3", { title: note }, title), this.when),
-      this.picture, h("div", { class: "legend" }, this.values.map((one) => one.element)));
-    this.listen();
+      h("div", { class: "frame" }, this.plot, this.cursor),
+      h("div", { class: "legend" }, this.values.map((one) => one.element)));
+    this.plot.addEventListener("keydown", (event) => this.onKey(event));
+    this.plot.addEventListener("blur", () => this.pointed(null));
   }
 
-  listen() {
-    this.picture.addEventListener("pointermove", (event) => {
-      const box = this.picture.getBoundingClientRect();
-      const x = (event.clientX - box.left) * WIDTH / box.width;
-      this.point(this.from + (x - LEFT) / plotWidth * this.spanMs);
-    });
-    this.picture.addEventListener("pointerleave", () => this.point(null));
-    this.picture.addEventListener("blur", () => this.point(null));
-    this.picture.addEventListener("keydown", (event) => {
-      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-      if (!step || this.samples.length === 0) return;
-      event.preventDefault();
-      const at = this.chosen ? this.samples.indexOf(this.chosen) : this.samples.length - 1;
-      this.point(this.samples[Math.max(0, Math.min(at + step, this.samples.length - 1))].at);
-    });
+  onKey(event) {
+    if (event.key === "Escape") {
+      this.pointed(null);
+      return;
+    }
+    const step = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];
+    if (!step || this.rows.length === 0) return;
+    event.preventDefault();
+    const at = this.row ?? this.rows.length;
+    const to = Math.max(0, Math.min(at + step, this.rows.length - 1));
+    this.pointed(this.rows[to][0].getTime());
   }
 
   // Shows the values at a time; null: the newest.
   point(at) {
     this.wanted = at;
-    this.chosen = at === null ? null : this.samples.reduce((best, one) =>
-      !best || Math.abs(one.at - at) < Math.abs(best.at - at) ? one : best, null);
-    const sample = this.chosen ?? this.samples.at(-1);
-    const all = [...this.series, ...(this.line ? [this.line] : [])];
-    this.values.forEach((one, i) => {
-      const value = sample ? all[i].value(sample) : null;
-      setText(one.value, value === null || value === undefined ? "–" : this.format(value));
+    this.row = at === null ? null : nearest(this.rows, at);
+    if (this.row === -1) this.row = null;
+    const chosen = this.rows[this.row ?? this.rows.length - 1];
+    this.all.forEach((_, i) => {
+      const value = chosen?.[i + 1] ?? null;
+      setText(this.values[i].value, value === null ? "–" : this.format(value));
     });
-    setText(this.when, this.chosen ? clock(this.chosen.at) : "now");
-    this.cursor.setAttribute("visibility", this.chosen ? "visible" : "hidden");
-    if (this.chosen) {
-      this.cursor.setAttribute("x1", this.x(this.chosen.at));
-      this.cursor.setAttribute("x2", this.x(this.chosen.at));
-    }
-    this.picture.setAttribute("aria-label", `${this.title}: ${all.map((one, i) =>
+    setText(this.when, this.row === null ? this.newest : this.byDay ? day(chosen[0]) : pointTime(chosen[0]));
+    this.plot.setAttribute("aria-label", `${this.title}: ${this.all.map((one, i) =>
       `${one.name} ${this.values[i].value.textContent}`).join(", ")}`);
+    this.cursor.hidden = this.row === null;
+    if (this.row === null) {
+      this.graph?.clearSelection();
+      return;
+    }
+    this.graph?.setSelection(this.row);
+    if (this.graph) this.cursor.style.insetInlineStart = `${this.graph.toDomXCoord(chosen[0])}px`;
   }
 
-  x(at) {
-    return LEFT + (at - this.from) / this.spanMs * plotWidth;
-  }
-
-  y(value) {
-    return TOP + plotHeight - value / this.most * plotHeight;
-  }
-
-  scale() {
+  top() {
     let most = this.least;
-    for (const sample of this.samples) {
-      const values = this.series.map((one) => one.value(sample) ?? 0);
-      const top = this.stacked ? values.reduce((a, b) => a + b, 0) : Math.max(...values);
-      most = Math.max(most, top, this.line?.value(sample) ?? 0);
+    for (const [, ...values] of this.rows) {
+      const own = values.slice(0, this.series.length);
+      most = Math.max(most, this.stacked ? own.reduce((sum, one) => sum + one, 0) : 0, ...values);
     }
-    this.step = niceStep(most * 1.05, 4);
-    this.most = Math.ceil(most * 1.05 / this.step) * this.step;
+    return most * 1.12;
   }
 
-  drawGrid() {
-    const marks = [];
-    for (let value = 0; value <= this.most * 1.001; value += this.step) {
-      const y = this.y(value);
-      marks.push(svg("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: y, y2: y }),
-        svg("text", { x: LEFT - 6, y: y + 3.5, "text-anchor": "end" }, this.axis(value)));
-    }
-    const minute = this.spanMs > 300000 ? 120000 : this.spanMs > 150000 ? 60000 : 30000;
-    for (let at = Math.ceil(this.from / minute) * minute; at < this.from + this.spanMs; at += minute)
-      if (this.x(at) > LEFT + 14 && this.x(at) < WIDTH - RIGHT - 14)
-        marks.push(svg("text", { x: this.x(at), y: HEIGHT - 6, "text-anchor": "middle" },
-          clock(at).slice(0, minute < 60000 ? 8 : 5)));
-    this.grid.replaceChildren(...marks);
+  looks() {
+    const colours = this.series.map((_, i) => colour(`--series-${i}`));
+    const dashed = colour("--dim");
+    return {
+      colors: this.line ? [...colours, dashed] : colours,
+      gridLineColor: colour("--grid"), axisLineColor: colour("--line"),
+    };
   }
 
-  draw(samples, now) {
-    this.samples = samples;
-    const age = samples.length > 0 ? now - samples[0].at : 0;
-    this.spanMs = Math.max(LEAST_SPAN_MS, Math.min(age, MOST_SPAN_MS));
-    this.from = now - this.spanMs;
-    this.scale();
-    this.drawGrid();
-    const floor = new Map();
-    this.series.forEach((one, i) => {
-      const base = new Map(floor);
-      const runs = this.runs((sample) => {
-        const value = one.value(sample) ?? null;
-        if (value === null || !this.stacked) return value;
-        floor.set(sample, (base.get(sample) ?? 0) + value);
-        return floor.get(sample);
-      });
-      this.lines[i].setAttribute("d", lineThrough(runs.map((run) => run.map(({ point }) => point))));
-      if (this.stacked || one.area)
-        this.areas[i].setAttribute("d", runs.map((run) => this.areaOf(run, base)).join(""));
-    });
+  open(options) {
+    const series = {};
+    for (const one of this.series)
+      series[one.name] = { fillGraph: Boolean(one.area || this.stacked) };
+    for (const one of this.series.filter((each) => each.columns)) series[one.name].plotter = columns;
     if (this.line)
-      this.dashed.setAttribute("d", lineThrough(this.runs((sample) => this.line.value(sample) ?? null)
-        .map((run) => run.map(({ point }) => point))));
+      series[this.line.name] = { strokePattern: [5, 4], strokeWidth: 1.3, fillGraph: false };
+    this.graph = new Dygraph(this.plot, this.rows, {
+      labels: ["time", ...this.all.map((one) => one.name)], series, ...this.looks(), ...options,
+      stackedGraph: Boolean(this.stacked), stackedGraphNaNFill: "none", fillAlpha: 0.16,
+      strokeWidth: 1.8, gridLineWidth: 1, axisLineWidth: 1, highlightCircleSize: 3,
+      axisLabelFontSize: 11, xRangePad: 0, rightGap: 6, interactionModel: {},
+      axes: {
+        x: { drawGrid: false, pixelsPerLabel: 74,
+          ...(this.byDay ? { axisLabelFormatter: (date) => shortDay(new Date(date)) } : {}) },
+        y: { axisLabelFormatter: (value) => this.axis(value), axisLabelWidth: 46,
+          pixelsPerLabel: 34 },
+      },
+      highlightCallback: (event, x) => this.pointed(x),
+      unhighlightCallback: () => this.pointed(null),
+    });
+    this.sized = new ResizeObserver(() => this.graph.resize());
+    this.sized.observe(this.plot);
+    this.recolour = () => this.graph.updateOptions(this.looks());
+    dark.addEventListener("change", this.recolour);
+  }
+
+  // samples: [{at, stepMs, ...}] in order; from and to: the part that is shown.
+  draw(samples, from, to) {
+    this.rows = rowsOf(samples, this.all.map((one) => one.value));
+    const options = { dateWindow: [from, to], valueRange: [0, this.top()] };
+    if (this.graph) this.graph.updateOptions({ file: this.rows, ...options });
+    else if (this.rows.length > 0 && this.plot.clientWidth > 0) this.open(options);
     this.point(this.wanted ?? null);
   }
 
-  // The samples that have a value, parted where there is none.
-  runs(value) {
-    const runs = [];
-    let before = null;
-    for (const sample of this.samples) {
-      const found = value(sample);
-      if (found === null) {
-        before = null;
-        continue;
-      }
-      if (!before || sample.at - before.at > GAP_MS) runs.push([]);
-      runs.at(-1).push({ sample, point: [this.x(sample.at), this.y(found)] });
-      before = sample;
-    }
-    return runs;
+  close() {
+    if (!this.graph) return;
+    dark.removeEventListener("change", this.recolour);
+    this.sized.disconnect();
+    this.graph.destroy();
+    this.graph = null;
+  }
+}
+
+// Charts of one time: pointing at one shows the same moment in all.
+export class ChartGroup {
+  constructor(charts) {
+    this.charts = charts;
+    for (const chart of charts)
+      chart.pointed = (at) => {
+        if (this.busy) return; // what setSelection tells back
+        this.busy = true;
+        for (const one of charts) one.point(at);
+        this.busy = false;
+      };
   }
 
-  areaOf(run, base) {
-    const under = run.map(({ sample, point }) => [point[0], this.y(base.get(sample) ?? 0)]).reverse();
-    return `${lineThrough([[...run.map(({ point }) => point), ...under]])}Z`;
+  draw(samples, from, to) {
+    this.busy = true;
+    for (const chart of this.charts) chart.draw(samples, from, to);
+    this.busy = false;
+  }
+
+  close() {
+    for (const chart of this.charts) chart.close();
   }
 }

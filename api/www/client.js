@@ -19,6 +19,7 @@ export class Refused extends Error {
 async function open(path, options = {}) {
   const given = key.get();
   const headers = given ? { authorization: `Bearer ${given}` } : {};
+  if (options.body !== undefined) headers["content-type"] = "application/json";
   const answer = await fetch(path, { ...options, headers, cache: "no-store" });
   if (answer.ok) return answer;
   const body = await answer.json().catch(() => null);
@@ -26,6 +27,8 @@ async function open(path, options = {}) {
 }
 
 export const ask = async (path, options) => (await open(path, options)).json();
+export const send = (method, path, body, signal) =>
+  ask(path, { method, signal, body: JSON.stringify(body) });
 
 // The data of each event in a stream of server-sent events. EventSource cannot send a header.
 async function* events(path, signal) {

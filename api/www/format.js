@@ -37,7 +37,22 @@ export const moment = (seconds) =>
 
 const LIMITS = {
   rpm: "requests/min", tpm: "tokens/min", itpm: "input tokens/min", otpm: "output tokens/min",
-  rpd: "requests/day", tpd: "tokens/day", max_parallel_requests: "in parallel",
+  rpd: "requests/day", tpd: "tokens/day", max_parallel_requests: "parallel requests",
 };
 export const limitName = (name) => LIMITS[name] ?? name;
 export const CLASSES = ["interactive", "normal", "batch"];
+
+// A time of today by its clock, another with its day.
+export const pointTime = (date) => (Date.now() - date < 43200000 ? clock(date)
+  : date.toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" }));
+
+const cents = new Intl.NumberFormat("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+
+export function dollars(n) {
+  if (n === null || !Number.isFinite(n)) return "–";
+  if (n === 0) return "$0";
+  return Math.abs(n) < 0.01 ? `$${Number(n.toPrecision(2))}` : `$${cents.format(n)}`;
+}
+
+export const day = (date) => date.toLocaleDateString("en-GB", { weekday: "short", day: "numeric", month: "short", timeZone: "UTC" });
+export const shortDay = (date) => date.toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });

@@ -3,11 +3,14 @@
 import { CLASSES } from "./format.js";
 
 const KEEP_MS = 10 * 60000;
+const STEP_MS = 1000; // of the stream
 const WINDOW_MS = 60000;
 const LEAST_MS = 15000; // a rate over less time would jump
 
 const sum = (list, value) => list.reduce((total, one) => total + (value(one) ?? 0), 0);
 const tokensOf = (tokens) => tokens.input + tokens.output;
+// Of a limit that was learned, the lower one holds.
+const holding = (limit) => (limit ? Math.min(limit.configured, limit.learned ?? Infinity) : 0);
 const granted = (counts) =>
   counts.admitted + counts.delayed + counts.shrunk + counts.batched + counts.cached +
     counts.shared;
@@ -42,13 +45,14 @@ export class History {
     const { counts, tokens } = stats.totals;
     const sample = {
       at,
+      stepMs: STEP_MS * 2,
       requests: granted(counts),
       tokens: tokensOf(tokens),
       reserved: tokens.reserved,
       avoided: counts.delayed,
       refused: counts.provider_429,
       failed: counts.failed + counts.expired,
-      budget: sum(stats.pools, (pool) => sum(PER_MINUTE, (name) => pool.limits[name]?.configured)),
+      budget: sum(stats.pools, (pool) => sum(PER_MINUTE, (name) => holding(pool.limits[name]))),
       depth: CLASSES.map((name) => sum(stats.pools, (pool) => pool.queue[name].depth)),
       waits: waitsOf(stats.pools),
       pools: new Map(stats.pools.map((pool) => [pool.pool, {

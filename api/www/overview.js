@@ -1,21 +1,16 @@
 // The overview: counters, charts, a card for each pool, instances.
-import { Chart } from "./chart.js";
-import { CLASSES, age, axisTime, duration, limitName, short, whole } from "./format.js";
+import { Chart, ChartGroup } from "./chart.js";
+import { CLASSES, axisTime, duration, short, whole } from "./format.js";
+import { Past, RANGES } from "./past.js";
+import { PoolCard, oldest, waiting } from "./pool_card.js";
+import { Tenants } from "./tenants.js";
 import { Keyed, h, setClass, setShown, setText } from "./view.js";
 
 const MOST_CARDS = 60;
-// A wait that is longer is worth a look; batch work is there to wait.
-const LONG_WAIT_MS = { interactive: 60000, normal: 300000, batch: 3600000 };
+const LEAST_SPAN_MS = 2 * 60000;
+const PAST_EVERY_MS = 60000;
 
 const total = (stats, value) => stats.pools.reduce((sum, pool) => sum + (value(pool) ?? 0), 0);
-export const waiting = (pool) => CLASSES.reduce((sum, name) => sum + (pool.queue[name].depth ?? 0), 0);
-export const oldest = (pool) => Math.max(...CLASSES.map((name) => pool.queue[name].oldest_ms ?? 0));
-
-// provider:account:group; only a caller's own key makes the account worth naming.
-export function poolName(pool) {
-  const [, account, ...group] = pool.pool.slice(pool.provider.length).split(":");
-  return { group: group.join(":"), account: account === "default" ? "" : account };
-}
 
 /* ---- counters */
 
@@ -97,109 +92,25 @@ function makeCharts() {
   ];
 }
 
-/* ---- a pool */
-
-class LimitRow {
-  constructor() {
-    this.name = h("span", {});
-    this.fill = h("i", {});
-    this.bar = h("span", { class: "bar", role: "presentation" }, this.fill);
-    this.left = h("span", {});
-    this.when = h("span", { class: "dim" });
-    this.element = h("li", {}, this.name, h("span", { class: "num" }, this.left, this.when), this.bar);
+// The length of time that the charts show; kept for the tab.
+class RangeChoice {
+  constructor(changed) {
+    const kept = RANGES.find(({ name }) => name === sessionStorage.getItem("sluice-range"));
+    this.range = kept ?? RANGES[0];
+    this.buttons = RANGES.map((range) => h("button", { type: "button", onclick: () => {
+      this.range = range;
+      sessionStorage.setItem("sluice-range", range.name);
+      this.mark();
+      changed();
+    } }, range.name));
+    this.element = h("div", { class: "range" },
+      h("div", { class: "choices", role: "group", "aria-label": "Time shown" }, this.buttons));
+    this.mark();
   }
 
-  update([name, limit, isBinding]) {
-    const part = limit.remaining === null ? 0 : limit.remaining / limit.capacity;
-    setText(this.name, limitName(name));
-    this.fill.style.inlineSize = `${Math.max(0, Math.min(1, part)) * 100}%`;
-    setText(this.left, `${whole(limit.remaining ?? NaN)} of ${whole(limit.capacity)}`);
-    setText(this.when, limit.resets_ms > 0 ? `, full in ${duration(limit.resets_ms)}` : "");
-    setClass(this.element, "binding", isBinding);
-  }
-}
-
-class QueueRow {
-  constructor(name) {
-    this.name = name;
-    this.depth = h("b", { class: "num" });
-    this.oldest = h("span", { class: "dim" });
-    this.element = h("li", {}, h("span", {}, name), this.depth, this.oldest);
-  }
-
-  update(queue) {
-    const { depth, oldest_ms: oldestMs } = queue[this.name];
-    setText(this.depth, whole(depth ?? NaN));
-    setText(this.oldest, depth > 0 ? `oldest ${age(oldestMs)}` : "");
-    setClass(this.element, "empty", !(depth > 0));
-  }
-}
-
-// What an operator should look at; nothing when all is well.
-export function troubles(pool, history) {
-  const list = [];
-  const add = (text, why) => list.push({ text, why });
-  const refused = history.grew(pool.pool, "refused"), broken = history.grew(pool.pool, "broken");
-  const lost = history.grew(pool.pool, "lost");
-  if (!pool.known) add("not known now", "Redis did not tell of this pool");
-  if (pool.paused_ms > 0) add(`paused ${duration(pool.paused_ms)}`, "The provider refused; it is asked again after that");
-  if (refused > 0) add(`${whole(refused)} × 429`, "Refusals of the provider in the last minute");
-  if (broken > 0) add(`${whole(broken)} provider errors`, "5xx answers and broken connections in the last minute");
-  if (lost > 0) add(`${whole(lost)} leases lost`, "Instances that were silent for too long in the last minute");
-  for (const name of CLASSES)
-    if (pool.queue[name].oldest_ms > LONG_WAIT_MS[name])
-      add(`long wait: ${name}`, `Something waits for ${duration(pool.queue[name].oldest_ms)}`);
-  for (const [name, limit] of Object.entries(pool.limits))
-    if (limit.remaining < 0 && name !== "max_parallel_requests") add(`${name} in debt`, "More was used than reserved; it is paid back first");
-  return list;
-}
-
-function startText(pool) {
-  if (!pool.known) return "";
-  const queued = waiting(pool);
-  if (pool.eta_ms <= 0 && queued === 0) return "A new request starts at once.";
-  const bound = pool.binding_limit ? `, bound by ${limitName(pool.binding_limit)}` : "";
-  return `A new request starts in about ${duration(pool.eta_ms)}${bound}.`;
-}
-
-class PoolCard {
-  constructor(pool, history) {
-    this.history = history;
-    const { group, account } = poolName(pool);
-    this.models = h("p", { class: "dim models" });
-    this.badges = h("div", { class: "badges" });
-    this.limits = h("ul", { class: "limits" });
-    this.limitRows = new Keyed(this.limits, () => new LimitRow());
-    this.none = h("p", { class: "dim" }, "No limits are configured.");
-    this.start = h("p", { class: "start" });
-    this.queue = CLASSES.map((name) => new QueueRow(name));
-    this.foot = h("p", { class: "dim foot" });
-    this.element = h("article", { class: "card", "data-pool": pool.pool },
-      h("header", {}, h("h3", {}, group), h("span", { class: "dim" },
-        `${pool.provider}${account ? `, caller's key ${account.slice(0, 8)}` : ""}`), this.badges),
-      this.models, this.limits, this.none, this.start,
-      h("ul", { class: "queue" }, this.queue.map((row) => row.element)), this.foot);
-  }
-
-  update(pool) {
-    const group = poolName(pool).group;
-    const others = pool.models.filter((name) => name !== group);
-    setText(this.models, others.length > 0 ? `models: ${others.join(", ")}` : "");
-    setShown(this.models, others.length > 0);
-    const limits = Object.entries(pool.limits).map(([name, limit]) =>
-      [name, limit, name === pool.binding_limit]);
-    this.limitRows.update(limits, ([name]) => name);
-    setShown(this.none, limits.length === 0);
-    setText(this.start, startText(pool));
-    setClass(this.start, "waits", pool.eta_ms > 0 || waiting(pool) > 0);
-    this.queue.forEach((row) => row.update(pool.queue));
-    setText(this.foot, `in flight ${whole(pool.in_flight ?? NaN)} · waits p50 ` +
-      `${duration(pool.wait_ms.p50)}, p95 ${duration(pool.wait_ms.p95)} · 429s avoided ` +
-      `${short(pool.counts.delayed)}, received ${short(pool.counts.provider_429)}`);
-    const found = troubles(pool, this.history);
-    this.badges.replaceChildren(...found.map(({ text, why }) =>
-      h("span", { class: "badge", title: why }, text)));
-    setClass(this.element, "troubled", found.length > 0);
+  mark() {
+    this.buttons.forEach((button, i) =>
+      button.setAttribute("aria-pressed", String(RANGES[i] === this.range)));
   }
 }
 
@@ -242,23 +153,53 @@ export class Overview {
   constructor(history) {
     this.history = history;
     this.tiles = makeTiles();
-    this.charts = makeCharts();
+    this.past = new Past();
+    this.choice = new RangeChoice(() => this.loadPast());
+    this.charts = new ChartGroup(makeCharts());
     this.cards = h("div", { class: "cards" });
     this.cardList = new Keyed(this.cards, (pool) => new PoolCard(pool, history));
     this.more = h("p", { hidden: true }, h("a", { href: "#/pools" }, "All pools"));
     this.empty = emptyState();
+    this.tenants = new Tenants();
     this.rows = h("tbody", {});
     this.instances = new Keyed(this.rows, () => new InstanceRow());
     this.element = h("div", {},
       h("h1", { class: "visually-hidden" }, "Overview"),
       h("section", { class: "tiles", "aria-label": "Counters" },
         Object.values(this.tiles).map((tile) => tile.element)),
-      h("section", { class: "charts", "aria-label": "The last ten minutes" },
-        this.charts.map((chart) => chart.element)),
+      this.choice.element,
+      h("section", { class: "charts", "aria-label": "Charts" },
+        this.charts.charts.map((chart) => chart.element)),
       h("section", {}, h("h2", {}, "Pools"), this.cards, this.more, this.empty),
+      this.tenants.element,
       h("section", {}, h("h2", {}, "Instances"), h("div", { class: "scroll" }, h("table", {},
         h("thead", {}, h("tr", {}, ["Instance", "Host", "Process", "Version", "Up for", "Heartbeat"]
           .map((name) => h("th", { scope: "col" }, name)))), this.rows))));
+  }
+
+  start(signal) {
+    this.signal = signal;
+    const timer = setInterval(() => this.loadPast(), PAST_EVERY_MS);
+    signal.addEventListener("abort", () => {
+      clearInterval(timer);
+      this.charts.close();
+    });
+    this.loadPast();
+  }
+
+  async loadPast() {
+    await this.past.load(this.choice.range, Date.now(), this.signal);
+    if (!this.signal.aborted) this.drawCharts(Date.now());
+  }
+
+  // The shortest range grows with what there is to show.
+  drawCharts(now) {
+    const samples = this.past.joined(this.history.samples);
+    const { spanMs } = this.choice.range;
+    const first = samples.find(({ at, tokensPerMin }) => at >= now - spanMs && tokensPerMin !== null);
+    const age = this.choice.range === RANGES[0] ? now - (first?.at ?? now) : spanMs;
+    const from = now - Math.max(LEAST_SPAN_MS, Math.min(age, spanMs));
+    this.charts.draw(samples.filter(({ at }) => at >= from), from, now);
   }
 
   // Those where something happens come first, and stay in order among themselves.
@@ -270,11 +211,12 @@ export class Overview {
 
   update(stats) {
     updateTiles(this.tiles, stats, this.history);
-    this.charts.forEach((chart) => chart.draw(this.history.samples, Date.now()));
+    this.drawCharts(Date.now());
     this.cardList.update(Overview.ordered(stats.pools), (pool) => pool.pool);
     setShown(this.empty, stats.pools.length === 0);
     setShown(this.more, stats.pools.length > MOST_CARDS);
     setText(this.more.firstChild, `All ${whole(stats.pools.length)} pools`);
+    this.tenants.update(stats.tenants);
     this.instances.update(stats.instances, (one) => one.id);
   }
 }

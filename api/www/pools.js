@@ -1,6 +1,6 @@
 // All numbers of all pools, as a table that can be ordered and searched.
 import { duration, short, whole } from "./format.js";
-import { oldest, poolName, waiting } from "./overview.js";
+import { oldest, poolName, waiting } from "./pool_card.js";
 import { Keyed, h, setClass, setText } from "./view.js";
 
 const MOST_ROWS = 500;

@@ -57,3 +57,19 @@ export class Keyed {
     }
   }
 }
+
+// Asks before what cannot be undone; true when it is wanted. Escape says no.
+export function confirmed(title, text, action) {
+  return new Promise((done) => {
+    const yes = h("button", { type: "submit", class: "danger", value: "yes" }, action);
+    const no = h("button", { type: "submit", class: "quiet", value: "no", autofocus: true }, "No");
+    const dialog = h("dialog", { "aria-label": title }, h("form", { method: "dialog" },
+      h("h2", {}, title), h("p", {}, text), h("div", { class: "row end" }, no, yes)));
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      done(dialog.returnValue === "yes");
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}

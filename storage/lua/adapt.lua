@@ -127,7 +127,7 @@ local function adapt_resync(p, d, news)
   elseif high < d.L then
     d.L = max(high, -UNITS)
   end
-  if low <= d.L then
+  if low <= d.L or ad.told > d.R0 then
     ad.above = 0
     return
   end

@@ -380,6 +380,7 @@ local function finish(p, t, state)
     -- in the same step as the end, or a crash after it would lose the event
     ttl = math.max(ttl, OWED_KEPT)
     redis.call('ZADD', p.pre .. 'wh', int(p.ms), t.id)
+    redis.call('PEXPIRE', p.pre .. 'wh', POOL_TTL) -- of a pool that nobody looks after any more
     redis.call('PUBLISH', 'sluice:webhooks', t.id)
   end
   redis.call('PEXPIRE', key, int(ttl))

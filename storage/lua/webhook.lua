@@ -85,7 +85,9 @@ local function trim(tenant, status, kept, most)
       forget(id, tenant, true)
     end
   end
-  redis.call('ZREMRANGEBYRANK', list('*', status), 0, int(-MOST_ALL - 1))
+  for _, of in ipairs({status, 'all'}) do
+    redis.call('ZREMRANGEBYRANK', list('*', of), 0, int(-MOST_ALL - 1))
+  end
 end
 
 local function move(id, from, to)

@@ -474,6 +474,39 @@ static void an_id_that_no_job_can_have_is_404(void **state)
     }
 }
 
+static void a_job_that_has_ended_is_submitted_again(void **state)
+{
+    (void)state;
+    json_t *job = api_kit_json(&kit, "POST", "/v1/jobs", KIT_JOB("gpt-4o"), 202);
+    json_decref(api_kit_json(&kit, "GET", path_of(job, "?wait=20"), NULL, 200));
+    json_t *again = api_kit_json(&kit, "POST", path_of(job, "/retry"), NULL, 202);
+    assert_string_not_equal(json_text_at(again, "id"), json_text_at(job, "id"));
+    assert_string_equal(json_text_at(again, "retry_of"), json_text_at(job, "id"));
+    assert_string_equal(json_text_at(again, "endpoint"), json_text_at(job, "endpoint"));
+    json_t *end = api_kit_json(&kit, "GET", path_of(again, "?wait=20"), NULL, 200);
+    assert_string_equal(json_text_at(end, "status"), "succeeded");
+    json_decref(end);
+    as(BOB);
+    api_kit_refused(&kit, "POST", path_of(job, "/retry"), NULL, 404, "job_not_found");
+    as(ALICE);
+    json_decref(again);
+    json_decref(job);
+}
+
+static void a_job_that_has_not_ended_is_not_submitted_again(void **state)
+{
+    (void)state;
+    *open_kit.header = '\0';
+    json_t *jobs[4];
+    for (size_t i = 0; i < 4; i++) /* two of them may run at once */
+        jobs[i] = api_kit_json(&open_kit, "POST", "/v1/jobs", KIT_JOB("slow"), 202);
+    api_kit_refused(&open_kit, "POST", path_of(jobs[3], "/retry"), NULL, 409, "job_not_over");
+    for (size_t i = 0; i < 4; i++) {
+        json_decref(api_kit_json(&open_kit, "DELETE", path_of(jobs[i], ""), NULL, 200));
+        json_decref(jobs[i]);
+    }
+}
+
 static void a_cancelled_job_stays_cancelled(void **state)
 {
     (void)state;
@@ -501,6 +534,7 @@ int main(void)
         cmocka_unit_test(another_tenants_job_is_a_404),
         cmocka_unit_test(another_tenants_job_is_no_cursor),
         cmocka_unit_test(another_tenants_group_is_a_404),
+        cmocka_unit_test(a_job_that_has_ended_is_submitted_again),
         cmocka_unit_test(a_broken_job_is_400_and_names_the_field),
         cmocka_unit_test(metadata_may_have_its_limit_and_not_one_byte_more),
     };
@@ -517,6 +551,7 @@ int main(void)
         cmocka_unit_test(a_page_has_1_to_100_jobs),
         cmocka_unit_test(a_wait_has_0_to_300_seconds),
         cmocka_unit_test(an_id_that_no_job_can_have_is_404),
+        cmocka_unit_test(a_job_that_has_not_ended_is_not_submitted_again),
         cmocka_unit_test(a_cancelled_job_stays_cancelled),
     };
     return cmocka_run_group_tests(keyed, start, stop) +

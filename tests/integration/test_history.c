@@ -164,7 +164,8 @@ static void levels_are_means_of_what_was_seen(void **state)
         if (sum(&kit, "pool=" POOL "&metrics=limit.tpm", "limit.tpm") > 0)
             break;
     }
-    json_t *h = history(&kit, "pool=" POOL "&metrics=limit.tpm,level.tpm,queue_depth_max");
+    json_t *h = history(&kit, "pool=" POOL "&metrics=limit.tpm,level.tpm,queue_depth_max,"
+                              "queue_depth.batch");
     const json_t *series = json_object_get(h, "series");
     size_t last = json_array_size(json_object_get(h, "times")) - 1;
     double limit = 0;
@@ -177,7 +178,8 @@ static void levels_are_means_of_what_was_seen(void **state)
                     limit);
     }
     assert_true(limit == 600000);
-    assert_int_equal(json_object_size(series), 3);
+    assert_int_equal(json_object_size(series), 4);
+    assert_true(sum(&kit, "metrics=queue_depth.batch", "queue_depth.batch") == 0);
     json_decref(h);
 }
 

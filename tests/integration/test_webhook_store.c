@@ -381,6 +381,22 @@ static void a_tenant_keeps_so_many_that_ended(void **state)
     assert_int_equal(ask(r, "ZCARD", KEY("i:*:delivered")), WEBHOOK_MAX_ENDED);
 }
 
+static void of_all_tenants_so_many_are_listed(void **state)
+{
+    static const char fill[] =
+        "for i = 1, ARGV[1] do redis.call('ZADD', KEYS[1], ARGV[2], i) end return 1";
+    struct rig *r = *state;
+    char now[24];
+    (void)snprintf(now, sizeof(now), "%" PRId64, r->created_us);
+    (void)redis_fixture_ask_int(&r->redis,
+                                REDIS_ARGS("EVAL", fill, "1", KEY("i:*:all"), "100000", now));
+    (void)add(r, "msg_1");
+    assert_int_equal(take(r, 1), 1);
+    (void)settle(r, &r->taken[0], WEBHOOK_DELIVERED, 0);
+    assert_int_equal(ask(r, "ZCARD", KEY("i:*:all")), 100000);
+    assert_true(redis_fixture_ask_int(&r->redis, REDIS_ARGS("ZRANK", KEY("i:*:all"), "msg_1")) > 0);
+}
+
 static void a_tenant_has_so_many_that_wait(void **state)
 {
     struct rig *r = *state;
@@ -462,6 +478,7 @@ int main(void)
         STORE_TEST(lists_are_a_tenants_own_and_the_newest_first),
         STORE_TEST(only_the_last_attempts_are_remembered),
         STORE_TEST(a_tenant_keeps_so_many_that_ended),
+        STORE_TEST(of_all_tenants_so_many_are_listed),
         STORE_TEST(a_tenant_has_so_many_that_wait),
         STORE_TEST(an_ended_job_is_one_instances_until_it_is_paid_or_the_lease_ends),
     };

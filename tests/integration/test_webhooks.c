@@ -2,6 +2,8 @@
  */
 #include "scheduler/webhook.h"
 
+#include "common/clock.h"
+#include "scheduler/webhook_retry.h"
 #include "tests/support/core_kit.h"
 #include <errno.h>
 
@@ -28,6 +30,7 @@ struct rig {
     unsigned submitted, told;
     bool kept;
     char status[16], attempts[512];
+    int64_t next_ms; /* wall clock */
     unsigned looked;
 };
 
@@ -127,6 +130,7 @@ static void on_record(void *arg, enum redis_status status, const struct webhook_
     assert_int_equal(status, REDIS_OK);
     (void)snprintf(r->status, sizeof(r->status), "%s", record ? record->status : "");
     (void)snprintf(r->attempts, sizeof(r->attempts), "%s", record ? record->attempts : "");
+    r->next_ms = record ? record->next_ms : 0;
     r->looked++;
 }
 
@@ -181,6 +185,22 @@ static void the_event_of_a_job_outlives_the_process_that_ended_it(void **state)
     assert_non_null(strstr(head, "content-type: application/json\r\n"));
 }
 
+/* Before, they would be zeros, and a counter must not begin anew with a process. */
+static void sums_are_told_once_redis_told_them(void **state)
+{
+    struct rig *r = *state;
+    core_kit_start(r->kit, "rpm: 1000", ALLOWED);
+    run_job(r, r->field);
+    start_webhooks(r);
+    assert_null(webhooks_totals(r->webhooks));
+    CORE_UNTIL(r->kit, delivery_is(r, "delivered"));
+    stop_webhooks(r);
+    start_webhooks(r);
+    assert_null(webhooks_totals(r->webhooks));
+    CORE_UNTIL(r->kit, webhooks_totals(r->webhooks));
+    assert_int_equal(webhooks_totals(r->webhooks)->delivered, 1);
+}
+
 static void an_event_that_is_made_again_is_not_sent_again(void **state)
 {
     struct rig *r = *state;
@@ -222,6 +242,8 @@ static void a_job_is_kept_until_its_event_is_made_and_no_longer(void **state)
     assert_int_equal(owed(r), 0);
     run_job(r, r->field);
     assert_true(job_ttl_ms(r) > 80000000);
+    assert_in_range(redis_fixture_ask_int(&r->kit->redis, REDIS_ARGS("PTTL", CORE_PREFIX "wh")),
+                    80000000, INT64_C(30) * 86400000);
     start_webhooks(r);
     CORE_UNTIL(r->kit, owed(r) == 0);
     CORE_UNTIL(r->kit, job_ttl_ms(r) <= 600000);
@@ -251,6 +273,29 @@ static void nothing_is_sent_to_a_private_address_without_leave(void **state)
     CORE_UNTIL(r->kit, delivery_is(r, "waiting") && *r->attempts);
     assert_non_null(strstr(r->attempts, "private"));
     assert_int_equal(fake_provider_connections(r->receiver), 0);
+}
+
+/* A date is one of the two forms of Retry-After, and no number is too large to be told. */
+static void a_receiver_may_ask_for_a_day_at_most(void **state)
+{
+#define BUSY(after) CORE_REPLY("503 Service Unavailable", "retry-after: " after "\r\n", "")
+    static const char *const replies[] = {BUSY("9223372036854775807"),
+                                          BUSY("Fri, 31 Dec 2399 23:59:59 GMT")};
+    struct rig *r = *state;
+    core_kit_start(r->kit, "rpm: 1000", ALLOWED);
+    start_webhooks(r);
+    for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
+        const struct fake_step busy[] = {
+            {.op = FAKE_READ}, {.op = FAKE_SEND, .bytes = replies[i]}, {.op = FAKE_CLOSE}};
+        struct webhook_event event = {
+            .tenant = "default", .type = "t", .data = DATA, .field = r->field, .id = r->delivery};
+        (void)snprintf(r->delivery, sizeof(r->delivery), "msg_busy_%zu", i);
+        FAKE_SCRIPT(r->receiver, busy);
+        assert_int_equal(webhooks_send(r->webhooks, &event, NULL, NULL), 0);
+        CORE_UNTIL(r->kit, delivery_is(r, "waiting") && *r->attempts);
+        int64_t left_ms = r->next_ms - clock_wall_ms();
+        assert_in_range(left_ms, WEBHOOK_LAST_MS / 2, WEBHOOK_LAST_MS);
+    }
 }
 
 static void others_may_send_to_the_configured_url(void **state)
@@ -313,11 +358,13 @@ int main(void)
 #define HOOK_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         HOOK_TEST(the_event_of_a_job_outlives_the_process_that_ended_it),
+        HOOK_TEST(sums_are_told_once_redis_told_them),
         HOOK_TEST(an_event_that_is_made_again_is_not_sent_again),
         HOOK_TEST(a_delivery_that_was_cut_off_is_taken_by_the_next_process),
         HOOK_TEST(a_job_is_kept_until_its_event_is_made_and_no_longer),
         HOOK_TEST(an_event_that_nobody_asked_for_is_forgotten),
         HOOK_TEST(nothing_is_sent_to_a_private_address_without_leave),
+        HOOK_TEST(a_receiver_may_ask_for_a_day_at_most),
         HOOK_TEST(others_may_send_to_the_configured_url),
         HOOK_TEST(without_a_url_there_is_nobody_to_tell),
         HOOK_TEST(an_event_has_a_largest_size),

@@ -120,6 +120,22 @@ static void a_level_is_raised_by_a_quarter_after_three_snapshots_in_a_row(void *
     assert_int_equal(tokens(&d), 5000);
 }
 
+static void a_provider_that_allows_more_than_is_configured_raises_nothing(void **state)
+{
+    struct dim d = full();
+    struct adapt a = {0};
+    struct adapt_news n = {.limit = tpm.rate * 10, .remaining = tpm.rate * 10, .granted_ms = T0};
+    (void)state;
+    d.level = 0;
+    for (n.seq = 1; n.seq <= 30; n.seq++)
+        adapt_hint(&a, &tpm, &d, &n, T0);
+    assert_int_equal(tokens(&d), 0);
+    n.limit = tpm.rate; /* the very bucket */
+    for (; n.seq <= 33; n.seq++)
+        adapt_hint(&a, &tpm, &d, &n, T0);
+    assert_true(tokens(&d) > 0);
+}
+
 static void one_wave_of_refusals_cuts_once_and_not_where_a_limit_is_told(void **state)
 {
     struct dim d = full();
@@ -270,6 +286,7 @@ int main(void)
         cmocka_unit_test(a_told_limit_is_believed_down_and_up_but_not_above_the_configured),
         cmocka_unit_test(what_remains_counts_less_what_was_charged_since),
         cmocka_unit_test(a_snapshot_older_than_a_period_says_nothing),
+        cmocka_unit_test(a_provider_that_allows_more_than_is_configured_raises_nothing),
         cmocka_unit_test(a_level_is_raised_by_a_quarter_after_three_snapshots_in_a_row),
         cmocka_unit_test(one_wave_of_refusals_cuts_once_and_not_where_a_limit_is_told),
         cmocka_unit_test(after_a_ramp_it_grows_by_half_in_fifteen_minutes),

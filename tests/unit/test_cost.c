@@ -1,6 +1,8 @@
 /* What requests cost, and what was saved on them. */
 #include "scheduler/cost.h"
 
+#include "common/utf8.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -130,6 +132,34 @@ static void no_request_costs_more_than_can_be_summed(void **state)
     assert_int_equal(cost_of_saved_prompt_cache(&plain, &u), 0);
 }
 
+/* A client may name a model as it likes, and half a character cannot be told in JSON: the report of
+ * all models would not be. */
+static void a_model_s_name_is_cut_between_characters(void **state)
+{
+#define EURO "\xe2\x82\xac"
+    const struct price_usage u = {.input = 7, .output = 3};
+    struct cost_row row;
+    char name[3 * MODEL_NAME_BYTES] = "", most[MODEL_NAME_BYTES + 1];
+    (void)state;
+    for (size_t before = 0; before < sizeof(EURO); before++) {
+        memset(name, 'm', MODEL_NAME_BYTES);
+        (void)strcpy(name + MODEL_NAME_BYTES - before, EURO EURO);
+        cost_row_start(&row, "t", "k", name, &u);
+        assert_true(utf8_valid(row.model, strlen(row.model)));
+        size_t whole = before == sizeof(EURO) - 1 ? 0 : before;
+        assert_int_equal(strlen(row.model), MODEL_NAME_BYTES - whole);
+        assert_memory_equal(row.model, name, strlen(row.model));
+    }
+    memset(most, 'm', MODEL_NAME_BYTES);
+    most[MODEL_NAME_BYTES] = '\0';
+    cost_row_start(&row, "t", "k", most, &u);
+    assert_string_equal(row.model, most);
+    assert_string_equal(row.tenant, "t");
+    assert_string_equal(row.key, "k");
+    assert_true(row.count[COST_requests] == 1 && row.count[COST_input] == 7 &&
+                row.count[COST_output] == 3 && row.count[COST_cost] == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +169,7 @@ int main(void)
         cmocka_unit_test(each_kind_of_token_has_its_price),
         cmocka_unit_test(what_is_saved_is_what_would_have_been_paid),
         cmocka_unit_test(tokens_that_would_have_made_a_long_request_save_more),
+        cmocka_unit_test(a_model_s_name_is_cut_between_characters),
         cmocka_unit_test(no_request_costs_more_than_can_be_summed),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -206,12 +206,27 @@ static void an_endpoint_is_a_tenants_server(void **state)
     (void)state;
     assert_true(same_endpoint("https://a.com/x?y", "https://a.com/z"));
     assert_true(same_endpoint("https://a.com", "HTTPS://A.com?z"));
+    assert_true(same_endpoint("https://a.com", "https:/a.com/x://")); /* as libcurl reads it */
     assert_false(same_endpoint("https://a.com/", "https://b.com/"));
     assert_false(same_endpoint("https://a.com/", "http://a.com/"));
     assert_false(same_endpoint("https://a.com/", "https://a.com:444/"));
     webhook_url_endpoint("a", "https://a.com/", one);
     webhook_url_endpoint("A", "https://a.com/", other);
     assert_string_not_equal(one, other);
+}
+
+static void logs_name_the_server_alone(void **state)
+{
+    static const char *const urls[][2] = {
+        {"https://hooks.slack.com/services/T0/B0/secret", "https://hooks.slack.com"},
+        {"https://a.com:8443?key=secret", "https://a.com:8443"},
+        {"https:/a.com/secret://b", "https:/a.com"},
+        {"http://[2606:4700::1]:80/secret", "http://[2606:4700::1]:80"},
+    };
+    char shown[WEBHOOK_SHOWN_BYTES];
+    (void)state;
+    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++)
+        assert_string_equal(webhook_url_server(urls[i][0], shown), urls[i][1]);
 }
 
 static void a_query_is_never_shown(void **state)
@@ -236,6 +251,7 @@ int main(void)
         cmocka_unit_test(what_is_no_such_url_is_refused),
         cmocka_unit_test(a_url_has_a_longest_length),
         cmocka_unit_test(an_endpoint_is_a_tenants_server),
+        cmocka_unit_test(logs_name_the_server_alone),
         cmocka_unit_test(a_query_is_never_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

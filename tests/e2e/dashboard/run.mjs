@@ -1,3 +1,4 @@
+// All of the dashboard: this file, settings.mjs and pages.mjs.
 // What a person sees is what /v1/stats says, under load; names with markup in them stay text; the
 // page's own policy is never broken; a service that goes away and comes back is noticed.
 import assert from "node:assert/strict";
@@ -5,52 +6,28 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { getJson, until } from "../../support/program.mjs";
-import { Load, Stack, chat, openBrowser, post } from "./stack.mjs";
+import { Browser, CORPUS, WAIT_MS, closeClean, isLive } from "./browser.mjs";
+import { Load, Stack, chat, post } from "./stack.mjs";
+import "./pages.mjs";
+import "./settings.mjs";
 
-const WAIT_MS = 20000;
 const KEY = "sk-dashboard-0123456789abcdef";
 let browser, stack;
-
-// Names that would act if any of them were taken for markup, a script or an address.
-const CORPUS = [
-  "<img src=x onerror=window.pwned=1>", "<script>window.pwned=1</script>",
-  "\"><svg onload=window.pwned=1>", "'><iframe srcdoc='<script>parent.pwned=1</script>'>",
-  "javascript:window.pwned=1", "${window.pwned=1}", "{{constructor.constructor('pwned=1')()}}",
-  "</title><script>window.pwned=1</script>", "<a href=javascript:window.pwned=1>x</a>",
-  "&lt;b&gt;", "<style>*{display:none}</style>", "\u202e\u0000<b>x</b>", "<details open ontoggle=pwned=1>",
-];
-
-// A page whose every complaint is kept: errors, policy violations, requests elsewhere.
-async function openPage(url, options = {}) {
-  const page = await browser.newPage(options);
-  page.complaints = [];
-  page.on("pageerror", (error) => page.complaints.push(`error: ${error.message}`));
-  page.on("console", (message) => {
-    if (/Content.Security.Policy|violates/i.test(message.text())) page.complaints.push(message.text());
-  });
-  page.on("request", (request) => {
-    if (!request.url().startsWith("http://127.0.0.1:") && !request.url().startsWith("data:"))
-      page.complaints.push(`asked ${request.url()}`);
-  });
-  await page.addInitScript(() => {
-    document.addEventListener("securitypolicyviolation", (event) =>
-      console.error(`violates ${event.violatedDirective} ${event.blockedURI}`));
-  });
-  await page.goto(url);
-  return page;
-}
-
-async function closeClean(page) {
-  assert.equal(await page.evaluate(() => window.pwned), undefined);
-  assert.deepEqual(page.complaints, []);
-  await page.close();
-}
 
 async function ownStack(t, options) {
   const own = await Stack.start(options);
   t.after(() => own.stop());
   return own;
 }
+
+// Whether anything but grey is drawn on each canvas: grid, axes and labels are.
+const coloured = (all) => all.map((canvas) => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  for (let i = 0; i < data.length; i += 4)
+    if (data[i + 3] > 0 && Math.max(data[i], data[i + 1], data[i + 2]) -
+      Math.min(data[i], data[i + 1], data[i + 2]) > 60) return true;
+  return false;
+});
 
 const tile = (page, name) =>
   page.locator(".tile", { has: page.getByText(name, { exact: true }) }).locator("b").textContent();
@@ -60,16 +37,16 @@ before(async () => {
   stack = await Stack.start({ models: `
       - {name: gpt-4o, rpm: 6000, tpm: 4000, max_parallel_requests: 8}
       - {name: "*", pool: rest, rpm: 6000, tpm: 6000000}` });
-  browser = await openBrowser();
+  browser = await Browser.start();
 });
 
 after(async () => {
-  await browser?.close();
+  await browser?.stop();
   await stack?.stop();
 });
 
 test("the numbers on the page are those of /v1/stats, under load", async (t) => {
-  const page = await openPage(stack.url);
+  const page = await browser.open(stack.url);
   const load = new Load(stack.url, 1, [["gpt-4o", "interactive", 60], ["gpt-4o", "normal", 80],
     ["gpt-4o", "batch", 80], ["gpt-4o", "batch", 80], ["gpt-4o-mini", "normal", 60]]);
   t.after(() => load.stop());
@@ -99,15 +76,14 @@ test("the numbers on the page are those of /v1/stats, under load", async (t) => 
   const fill = await card.locator(".limits li.binding .bar i").evaluate((node) => node.style.inlineSize);
   assert.ok(parseFloat(fill) < 50, `the bar of the limit that binds is at ${fill}`);
   await until("the charts have lines", WAIT_MS, async () =>
-    (await page.locator(".chart path.line").evaluateAll((all) =>
-      all.filter((one) => one.getAttribute("d")).length)) >= 5);
+    (await page.locator(".chart canvas").evaluateAll(coloured)).filter(Boolean).length >= 3);
   assert.equal(await page.locator(".badge:visible").count() > 0,
     await page.locator(".card.troubled").count() > 0);
   await closeClean(page);
 });
 
 test("counters lead to the table of pools, which can be ordered and searched", async () => {
-  const page = await openPage(stack.url);
+  const page = await browser.open(stack.url);
   await page.locator(".tile").filter({ hasText: "429s avoided" }).click();
   await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 2);
   assert.equal(await page.locator("th[aria-sort=descending]").textContent(), "429s avoided");
@@ -130,7 +106,7 @@ test("names with markup in them are shown as text", async () => {
     else assert.ok(status < 500, `${status} for ${name}`);
   }
   assert.ok(ids.length >= 8, "the service takes such names, so the page must stand them");
-  const page = await openPage(`${stack.url}/#/jobs`);
+  const page = await browser.open(`${stack.url}/#/jobs`);
   await page.waitForFunction((n) => document.querySelectorAll("tbody tr").length >= n, ids.length);
   const listed = await page.locator("tbody tr").allTextContents();
   for (const [, name] of ids)
@@ -155,10 +131,10 @@ test("a job is shown with its place, and can be cancelled", async (t) => {
   t.after(() => load.stop());
   const { body } = await post(stack.url, "/v1/jobs", { endpoint: "/v1/chat/completions",
     body: chat("gpt-4o", { max_tokens: 3000 }), priority: "batch" });
-  const page = await openPage(`${stack.url}/#/jobs/${body.id}`);
+  const page = await browser.open(`${stack.url}/#/jobs/${body.id}`);
   await until("the page has its place", WAIT_MS, async () =>
     /Position\d/.test(await page.locator("dl").textContent()));
-  assert.match(await page.locator(".timeline").textContent(), /waits/);
+  assert.match(await page.locator(".timeline").textContent(), /submitted.*queuedwaits for .* · place \d+ in the queue · starts in/);
   await page.getByRole("button", { name: "Cancel this job" }).click();
   await until("the page says it is cancelled", WAIT_MS, async () =>
     (await page.locator(".pill").textContent()) === "cancelled");
@@ -167,8 +143,21 @@ test("a job is shown with its place, and can be cancelled", async (t) => {
   await closeClean(page);
 });
 
+test("a job that has ended tells its way, and can be submitted again", async () => {
+  const { body } = await post(stack.url, "/v1/jobs", { endpoint: "/v1/chat/completions",
+    body: chat("gpt-4o-mini") });
+  const page = await browser.open(`${stack.url}/#/jobs/${body.id}`);
+  await page.getByRole("button", { name: "Submit it again" }).click();
+  await page.waitForFunction((id) => !location.hash.endsWith(id) &&
+    document.querySelector(".pill")?.textContent === "succeeded", body.id);
+  assert.ok(await page.getByRole("link", { name: body.id }).isVisible());
+  const steps = await page.locator(".timeline li > b").allTextContents();
+  assert.deepEqual(steps, ["submitted", "queued", "granted", "succeeded"]);
+  await closeClean(page);
+});
+
 test("keyboard: skip link, menu, cursor in a chart", async () => {
-  const page = await openPage(stack.url);
+  const page = await browser.open(stack.url);
   await until("numbers", WAIT_MS, async () => (await tile(page, "Waiting")) !== "–");
   await page.keyboard.press("Tab");
   assert.equal(await page.evaluate(() => document.activeElement.className), "skip");
@@ -176,7 +165,7 @@ test("keyboard: skip link, menu, cursor in a chart", async () => {
   await until("the content is focused", WAIT_MS, () =>
     page.evaluate(() => document.activeElement.id === "main"));
   await until("two samples", WAIT_MS, async () => {
-    await page.locator(".chart svg").nth(1).focus();
+    await page.locator(".chart .plot").nth(1).focus();
     await page.keyboard.press("ArrowLeft");
     await page.keyboard.press("ArrowLeft");
     return (await page.locator(".chart time").nth(1).textContent()) !== "now";
@@ -184,10 +173,35 @@ test("keyboard: skip link, menu, cursor in a chart", async () => {
   await closeClean(page);
 });
 
+test("the charts begin with the past that the service keeps", async () => {
+  const minute = Math.floor(Date.now() / 60000) * 60, times = Array.from({ length: 10 }, (_, i) => minute - 60 * (10 - i));
+  const page = await browser.open("about:blank", {}, stack.url);
+  const asked = [];
+  await page.route("**/v1/stats/history?*", (route) => {
+    asked.push(new URL(route.request().url()).searchParams);
+    const series = Object.fromEntries(asked.at(-1).get("metrics").split(",").map((name) => [name, times.map(() => 1000)]));
+    return route.fulfill({ json: { object: "stats.history", step: 60, from: times[0], to: minute, times, series } });
+  });
+  await page.goto(stack.url);
+  await until("the first point is of the past", WAIT_MS, async () => {
+    await page.locator(".chart .plot").first().focus();
+    await page.keyboard.press("Home");
+    const shown = await page.locator(".chart").first().textContent();
+    return shown.includes(new Date((times[0] + 30) * 1000).toLocaleTimeString("en-GB")) || shown.includes(new Date((times[1] + 30) * 1000).toLocaleTimeString("en-GB"));
+  });
+  assert.match(await page.locator(".chart").first().textContent(), /used 2,000.*reserved 1,000/);
+  await page.getByRole("button", { name: "7 d" }).click();
+  await until("hours are asked for", WAIT_MS, () => asked.at(-1).get("step") === "3600");
+  assert.equal(await page.getByRole("button", { name: "7 d" }).getAttribute("aria-pressed"), "true");
+  await closeClean(page);
+  const real = await fetch(`${stack.url}/v1/stats/history?${asked[0]}`);
+  assert.equal(real.status, 200, "the service knows what the page asks for");
+});
+
 test("a phone's width needs no scrolling to the side", async () => {
-  for (const hash of ["", "#/pools", "#/jobs"]) {
-    const page = await openPage(`${stack.url}/${hash}`, { viewport: { width: 360, height: 780 } });
-    await page.waitForFunction(() => document.getElementById("state").textContent === "live");
+  for (const hash of ["", "#/pools", "#/jobs", "#/sessions", "#/costs", "#/settings", "#/keys"]) {
+    const page = await browser.open(`${stack.url}/${hash}`, { viewport: { width: 360, height: 780 } });
+    await isLive(page);
     assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360, hash);
     await closeClean(page);
   }
@@ -195,10 +209,10 @@ test("a phone's width needs no scrolling to the side", async () => {
 
 test("with keys the page asks for one, keeps it for the tab and can forget it", async (t) => {
   const own = await ownStack(t, { more: `auth: {keys: [{key: ${KEY}}]}\n` });
-  const page = await openPage(own.url);
+  const page = await browser.open(own.url);
   await page.getByLabel("Access key").fill("sk-wrong-0123456789abcdef0");
   await page.getByRole("button", { name: "Show the dashboard" }).click();
-  await page.waitForFunction(() => document.querySelector("#main form p").textContent.includes("not one of"));
+  await page.waitForFunction(() => document.querySelector("#main form p")?.textContent.includes("not one of"));
   await page.getByLabel("Access key").fill(KEY);
   await page.getByRole("button", { name: "Show the dashboard" }).click();
   await page.waitForFunction(() => document.querySelectorAll(".card").length === 3);
@@ -212,8 +226,8 @@ test("with keys the page asks for one, keeps it for the tab and can forget it", 
 
 test("when the service goes the page says so, and goes on when it is back", async (t) => {
   const own = await ownStack(t);
-  const page = await openPage(own.url);
-  await page.waitForFunction(() => document.getElementById("state").textContent === "live");
+  const page = await browser.open(own.url);
+  await isLive(page);
   const address = own.url.replace("http://", "");
   await own.service.end("SIGKILL");
   await page.waitForFunction(() => document.getElementById("banner").textContent.includes("does not answer"));
@@ -228,7 +242,7 @@ test("without pools the page says what to do", async (t) => {
   writeFileSync(join(own.folder, "sluice.yaml"), `data_dir: ${own.folder}/data2
 providers: [{name: sim, format: openai, base_url: "${own.simulator.url}/v1", models: [{name: "*", rpm: 60}]}]\n`);
   const other = await own.serve("127.0.0.1:0");
-  const page = await openPage(other.url);
+  const page = await browser.open(other.url);
   await page.getByRole("heading", { name: "No pools yet" }).waitFor();
   await page.getByRole("link", { name: "Jobs", exact: true }).click();
   await page.getByRole("heading", { name: "No jobs" }).waitFor();

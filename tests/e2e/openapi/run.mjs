@@ -69,6 +69,7 @@ const plain = [
   ["get", "/v1/jobs/{id}", "/v1/jobs/job_0", 404],
   ["get", "/v1/jobs/{id}", "/v1/jobs/job_0?wait=x", 400],
   ["delete", "/v1/jobs/{id}", "/v1/jobs/job_0", 404],
+  ["post", "/v1/jobs/{id}/retry", "/v1/jobs/job_0/retry", 404],
   ["get", "/v1/jobs/{id}/events", "/v1/jobs/job_0/events", 404],
   ["post", "/v1/permits", "/v1/permits", 400, { body: {} }],
   ["post", "/v1/permits", "/v1/permits", 404, { body: { model: "nobody's", input_tokens: 1 } }],
