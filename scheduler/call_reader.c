@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#define PIECE_BYTES (64 * KIB) /* of a stream at once, so that a reader can be paused in between */
+#define PIECE_BYTES (64 * KIB) /* of a stream at once: a reader can be paused in between */
 
 /* A timer: what is made active inside its own turn would be run before the loop looks at anything
  * else. */
