@@ -10,19 +10,16 @@
 #include "api/server.h"
 #include "api/stats.h"
 #include "api/tls.h"
-#include "api/webhook_json.h"
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/rand.h"
 #include "scheduler/answers.h"
 #include "scheduler/batch/embedder.h"
-#include "scheduler/gauge.h"
 #include "scheduler/http_client.h"
 #include "scheduler/job.h"
 #include "scheduler/joint/joint_calls.h"
 #include "scheduler/permit.h"
-#include "scheduler/prompt/count.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/session.h"
 #include "scheduler/settings.h"
@@ -38,9 +35,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <inttypes.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,16 +105,6 @@ static void on_durable(void *arg, bool up, const char *reason)
     (void)arg;
     if (!up)
         log_write(LOG_WARN, "redis connection for jobs lost", "reason", reason, NULL);
-}
-
-static void on_settings(void *arg)
-{
-    struct service *s = arg;
-    if (!s->scheduler || !s->linked)
-        return;
-    scheduler_apply_limits(s->scheduler, false);
-    if (!scheduler_is_connected(s->scheduler))
-        scheduler_connected(s->scheduler, true);
 }
 
 static void on_redis(void *arg, bool up, const char *reason)
@@ -313,115 +298,6 @@ static int watch_signals(struct service *s)
            evsignal_add(s->on_hup, NULL);
 }
 
-static int make_scheduler(struct service *s, struct config *config, struct error *e)
-{
-    struct pool_store_options store = {
-        .link = s->link,
-        .instance = s->instance,
-        .timeout_ms = (int)config->redis.command_timeout_ms,
-        .alive_ms = config->queue.lease_ms * 2,
-        .durable = s->durable,
-        .replicas = s->replicas,
-        .confirm_ms = (int)config->jobs.replicate_ms,
-    };
-    struct scheduler_options options = {
-        .base = s->base, .instance = s->instance, .seed = rand_system_seed()};
-    s->store = pool_store_new(&store, e);
-    options.store = s->store;
-    options.jobs = s->job_store = job_store_new(s->link, store.timeout_ms);
-    job_store_use_durable(s->job_store, s->durable, store.timeout_ms + store.confirm_ms);
-    options.calibrations = s->calibrations = calibration_store_new(s->link, store.timeout_ms);
-    options.summaries = s->summaries = summary_store_new(s->link, store.timeout_ms);
-    s->answer_store = answer_store_new(s->link, store.timeout_ms);
-    options.answers = s->answers = answers_new(s->base, s->answer_store, options.seed);
-    s->session_store = session_store_new(s->link, store.timeout_ms);
-    s->history_store = history_store_new(s->link, store.timeout_ms);
-    s->tally_store = tally_store_new(s->link, store.timeout_ms);
-    tally_init(&s->tally, options.seed);
-    options.tally = &s->tally;
-    options.http = s->http = http_client_new(s->base);
-    options.embedder = s->embedder = embedder_new(s->base);
-    s->joint_board = joint_board_new();
-    if (s->joint_board)
-        options.joint_calls = s->joint_calls = joint_calls_new(s->base, s->joint_board);
-    options.spending = service_make_spending(s, store.timeout_ms);
-    s->presence = instance_new(s->base, s->link, s->instance);
-    s->access = access_new(s->base, s->link);
-    options.settings = s->settings = settings_new(s->base, s->link, on_settings, s);
-    if (!s->store || !s->job_store || !s->session_store || !s->calibrations || !s->summaries ||
-        !s->answer_store || !s->answers || !s->history_store || !s->tally_store || !s->spending ||
-        !s->http || !s->embedder || !s->joint_calls || !s->presence || !s->access || !s->settings ||
-        access_configure(s->access, config) < 0) {
-        config_free(config);
-        return error_set(e, -ENOMEM, "out of memory");
-    }
-    s->scheduler = scheduler_new(&options, config);
-    s->jobs = s->scheduler ? jobs_new(s->scheduler) : NULL;
-    s->permits = s->scheduler ? permits_new(s->scheduler) : NULL;
-    if (s->jobs)
-        jobs_use_board(s->jobs, s->joint_board);
-    struct sessions_options sessions = {
-        .base = s->base,
-        .scheduler = s->scheduler,
-        .store = s->session_store,
-        .counter = s->scheduler ? gauge_counter(scheduler_gauge(s->scheduler)) : NULL,
-    };
-    s->sessions = s->scheduler ? sessions_new(&sessions) : NULL;
-    s->stats = stats_new(s);
-    s->loop_lag = loop_lag_new(s->base);
-    s->history = s->scheduler && s->stats ? history_new(s, s->history_store) : NULL;
-    return s->jobs && s->permits && s->sessions && s->stats && s->loop_lag && s->history
-               ? 0
-               : error_set(e, -ENOMEM, "out of memory");
-}
-
-static void on_budget_alert(void *arg, const char *tenant, const char *json)
-{
-    struct service *s = arg;
-    struct webhook_event event = {.tenant = tenant, .type = "budget.alert", .data = json};
-    if (webhooks_send(s->webhooks, &event, NULL, NULL) < 0)
-        log_write(LOG_WARN, "no memory to send a budget alert", "tenant", tenant, NULL);
-}
-
-static int make_webhooks(struct service *s, struct error *e)
-{
-    struct webhooks_options options = {.base = s->base,
-                                       .scheduler = s->scheduler,
-                                       .jobs = s->jobs,
-                                       .seed = rand_system_seed(),
-                                       .job_data = webhook_json_job};
-    options.store = s->webhook_store =
-        webhook_store_new(s->link, (int)service_config(s)->redis.command_timeout_ms);
-    s->webhooks = s->webhook_store ? webhooks_new(&options) : NULL;
-    if (s->webhooks)
-        spending_on_alert(s->spending, on_budget_alert, s);
-    return s->webhooks ? 0 : error_set(e, -ENOMEM, "out of memory");
-}
-
-static int on_batch_ended(void *arg, const struct batch_end *end)
-{
-    struct service *s = arg;
-    return webhook_json_batch(s->webhooks, end);
-}
-
-static int make_batches(struct service *s, struct error *e)
-{
-    char folder[BATCH_PATH_MAX];
-    int rc = batches_make_folder(service_config(s)->data_dir, folder, e);
-    if (rc < 0)
-        return rc;
-    struct batches_options options = {.base = s->base,
-                                      .jobs = s->jobs,
-                                      .folder = folder,
-                                      .instance = s->instance,
-                                      .ended = on_batch_ended,
-                                      .arg = s};
-    options.store = s->records =
-        record_store_new(s->link, (int)service_config(s)->redis.command_timeout_ms);
-    s->batches = s->records ? batches_new(&options) : NULL;
-    return s->batches ? 0 : error_set(e, -ENOMEM, "out of memory");
-}
-
 static int may_upload(void *arg, const char *key, struct error *e)
 {
     const struct service *s = arg;
@@ -492,8 +368,7 @@ struct service *service_new(const struct service_options *options, struct config
         service_free(s);
         return NULL;
     }
-    if (make_scheduler(s, config, e) < 0 || make_webhooks(s, e) < 0 || make_batches(s, e) < 0 ||
-        watch_signals(s) < 0 || listen_on(s, options, e) < 0) {
+    if (service_make(s, config, e) < 0 || watch_signals(s) < 0 || listen_on(s, options, e) < 0) {
         service_free(s);
         return NULL;
     }

@@ -2,6 +2,7 @@
  * service_internal: the fields of struct service. Only for api/service*.c.
  *
  *   service.c       its life: start, signals, reload, drain, end
+ *   service_make.c  its parts, in the order in which they stand on each other
  *   service_info.c  what routes may have of it
  *   service_costs.c what money is counted with
  */
@@ -65,6 +66,9 @@ struct service {
     bool linked; /* Redis is there */
     int exit_code;
 };
+
+/* service_make.c. config is given. What was made is the caller's to end, also after a failure. */
+int service_make(struct service *s, struct config *config, struct error *e) MUST_CHECK;
 
 /* service_costs.c; NULL: no memory. s->access may be made later. */
 struct spending *service_make_spending(struct service *s, int timeout_ms);

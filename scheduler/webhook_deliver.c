@@ -169,6 +169,7 @@ static void post(struct delivery *d, const char *url, const char *signature)
     static const struct http_handlers handlers = {on_headers, on_body, on_done};
     char at[NUMBER_BYTES];
     int timeout_ms = (int)webhooks_config(d->w)->webhooks.timeout_ms;
+    int part_ms = timeout_ms + 1000; /* of the whole the timer decides, so that one is told of */
     struct error e = {.text = ""};
     (void)snprintf(at, sizeof(at), "%" PRId64, d->at_s);
     const struct http_header headers[] = {
@@ -184,9 +185,9 @@ static void post(struct delivery *d, const char *url, const char *signature)
                                    .header_count = sizeof(headers) / sizeof(headers[0]),
                                    .body = d->payload.data,
                                    .body_len = d->payload.len,
-                                   .connect_ms = timeout_ms,
-                                   .first_byte_ms = timeout_ms,
-                                   .idle_ms = timeout_ms,
+                                   .connect_ms = part_ms,
+                                   .first_byte_ms = part_ms,
+                                   .idle_ms = part_ms,
                                    .max_body_bytes = WEBHOOK_MAX_REPLY_BYTES};
     d->transfer = http_transfer_start(d->w->http, &request, &handlers, d, &e);
     if (!d->transfer) {

@@ -12,6 +12,7 @@ export class Receiver {
     receiver.answers = new Map(); // path -> function of (response, how often it was asked)
     receiver.server = createServer((request, response) => receiver.#take(request, response));
     await new Promise((done) => receiver.server.listen(0, '127.0.0.1', done));
+    receiver.server.unref(); // one that a failed test leaves does not keep the run alive
     receiver.url = `http://127.0.0.1:${receiver.server.address().port}`;
     return receiver;
   }
