@@ -17,7 +17,7 @@
 #define TENANTS     3
 #define QUESTIONS   5
 #define CALLS       1500
-#define CALLS_LONG  60000
+#define CALLS_LONG  20000
 #define SERIALS     (2 * CALLS_LONG)
 #define HOLDS       256
 #define SPLIT_TEXT  "\"finish_reason\":null}]}\n\n"
