@@ -16,7 +16,7 @@
 #define CALLERS     48
 #define TENANTS     3
 #define QUESTIONS   5
-#define CALLS       1500
+#define CALLS       1000
 #define CALLS_LONG  20000
 #define SERIALS     (2 * CALLS_LONG)
 #define HOLDS       256
