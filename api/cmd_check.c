@@ -24,7 +24,7 @@ static const struct args_option options[] = {
     {0},
 };
 
-static const struct args_command command = {
+const struct args_command cmd_check_usage = {
     .name = "check",
     .about = "Says whether a configuration is right, and what it comes to, without starting.\n"
              "Without FILE: what `sluice serve` would take from the environment.",
@@ -389,7 +389,7 @@ int cmd_check(int argc, char **argv)
 {
     struct args a;
     bool json = false, keys = false;
-    args_init(&a, &command, argc, argv);
+    args_init(&a, &cmd_check_usage, argc, argv);
     for (int id; (id = args_next(&a)) != ARGS_END;) {
         if (id == 'j')
             json = true;

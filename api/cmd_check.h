@@ -4,7 +4,10 @@
 #ifndef API_CMD_CHECK_H
 #define API_CMD_CHECK_H
 
+#include "common/args.h"
+
 /* argv[0] is "check". The exit code: 0 right, 1 wrong, 2 usage. */
 int cmd_check(int argc, char **argv);
+extern const struct args_command cmd_check_usage; /* for help elsewhere */
 
 #endif

@@ -31,7 +31,7 @@ static const struct args_option options[] = {
     {0, NULL, NULL, NULL},
 };
 
-static const struct args_command command = {
+const struct args_command cmd_serve_usage = {
     .name = "serve",
     .about = "run the service",
     .operands = "",
@@ -104,7 +104,7 @@ int cmd_serve(int argc, char **argv)
     struct args a;
     int workers = 1;
 
-    args_init(&a, &command, argc, argv);
+    args_init(&a, &cmd_serve_usage, argc, argv);
     for (int id; (id = args_next(&a)) != ARGS_END;) {
         if (id == 'c')
             o.config_path = a.value;

@@ -27,7 +27,7 @@ static const struct args_option options[] = {
     {0},
 };
 
-static const struct args_command command = {
+const struct args_command cmd_tokens_usage = {
     .name = "tokens",
     .about = "Counts the tokens of files, or of standard input, exactly as OpenAI's tiktoken.\n"
              "One input gives one number; several give a line each and their total.",
@@ -151,7 +151,7 @@ int cmd_tokens(int argc, char **argv)
 {
     struct request r = {.encoding = MODEL_ENCODING_DEFAULT};
     struct args a;
-    args_init(&a, &command, argc, argv);
+    args_init(&a, &cmd_tokens_usage, argc, argv);
     parse(&r, &a);
     if (a.exit_code >= 0)
         return a.exit_code;

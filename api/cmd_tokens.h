@@ -6,6 +6,9 @@
 #ifndef API_CMD_TOKENS_H
 #define API_CMD_TOKENS_H
 
-int cmd_tokens(int argc, char **argv); /* argv[0] is "tokens" */
+#include "common/args.h"
+
+int cmd_tokens(int argc, char **argv);             /* argv[0] is "tokens" */
+extern const struct args_command cmd_tokens_usage; /* for help elsewhere */
 
 #endif

@@ -23,7 +23,7 @@ static const struct args_option options[] = {
     {0},
 };
 
-static const struct args_command command = {
+const struct args_command cmd_trim_usage = {
     .name = "trim",
     .about = "Makes a request smaller and prints it: the JSON body of a call to chat completions,\n"
              "responses or messages. What was cut is told on standard error. The exit code is 1\n"
@@ -134,7 +134,7 @@ int cmd_trim(int argc, char **argv)
     struct job j = {.max_tokens = -1};
     struct args a;
     (void)trim_policy_preset("balanced", &j.policy);
-    args_init(&a, &command, argc, argv);
+    args_init(&a, &cmd_trim_usage, argc, argv);
     parse(&j, &a);
     if (a.exit_code >= 0)
         return a.exit_code;

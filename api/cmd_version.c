@@ -10,7 +10,7 @@ static const struct args_option options[] = {
     {0},
 };
 
-static const struct args_command command = {
+const struct args_command cmd_version_usage = {
     .name = "version",
     .about = "Prints the version of sluice.",
     .operands = "",
@@ -22,7 +22,7 @@ int cmd_version(int argc, char **argv)
 {
     struct args a;
     bool json = false;
-    args_init(&a, &command, argc, argv);
+    args_init(&a, &cmd_version_usage, argc, argv);
     for (int id; (id = args_next(&a)) != ARGS_END;)
         json = id == 'j';
     if (a.exit_code >= 0)

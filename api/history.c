@@ -5,9 +5,8 @@
 
 #include "common/clock.h"
 #include "scheduler/scheduler.h"
-#include "scheduler/tally.h"
+#include "scheduler/tally_shared.h"
 #include "storage/history_store.h"
-#include "storage/tally_store.h"
 
 #include <event2/event.h>
 #include <stdio.h>
@@ -213,29 +212,6 @@ static void tell_tenants(struct history *h)
         tell_tenant(h, row);
 }
 
-/* Of the sums since ever, which have no points. */
-static void add_up(struct history *h, enum tally_kind kind)
-{
-    const struct tally *tally = scheduler_options(service_scheduler(h->service))->tally;
-    struct tally_row *row = NULL;
-    size_t at = 0;
-    while ((row = tally_next(tally, kind, &at))) {
-        struct tally_addition a = {
-            .kind = tally_kind_name(kind), .name = row->name, .most = tally_most(kind)};
-        for (size_t i = 0; i < TALLY_NUMBERS; i++) {
-            char room[TALLY_FIELD_BYTES];
-            if (row->unsent[i] == 0)
-                continue;
-            (void)snprintf(a.numbers[a.count].field, sizeof(a.numbers[0].field), "%s",
-                           tally_field(i, room));
-            a.numbers[a.count++].amount = row->unsent[i];
-        }
-        if (a.count > 0)
-            tally_store_add(service_tallies(h->service), &a);
-        memset(row->unsent, 0, sizeof(row->unsent));
-    }
-}
-
 /* ---- when */
 
 static int by_id(const void *id, const void *pool)
@@ -274,8 +250,8 @@ static void tell_all(struct history *h, const struct stats_view *view)
         tell_pool(h, v, seen_of(view, v), &whole);
     tell_whole(h, &whole);
     tell_tenants(h);
-    add_up(h, TALLY_TENANT);
-    add_up(h, TALLY_MODEL);
+    /* The sums since ever, which have no points. */
+    tally_shared_send(scheduler_options(sched)->tally, service_tallies(h->service));
 }
 
 static void on_view(void *arg, struct stats_view *view)

@@ -1,58 +1,18 @@
-#include "api/client/cmd_cache.h"
-#include "api/client/cmd_costs.h"
-#include "api/client/cmd_drain.h"
-#include "api/client/cmd_jobs.h"
-#include "api/client/cmd_keys.h"
-#include "api/client/cmd_limits.h"
-#include "api/client/cmd_settings.h"
-#include "api/client/cmd_stats.h"
-#include "api/client/cmd_submit.h"
-#include "api/cmd_check.h"
-#include "api/cmd_serve.h"
-#include "api/cmd_tokens.h"
-#include "api/cmd_trim.h"
-#include "api/cmd_version.h"
-#include "api/demo/demo.h"
-#include "api/simulate/simulate.h"
-#include "common/args.h"
+#include "api/commands.h"
+
 #include "common/nearest.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* In the order of help. */
-static const struct command {
-    const char *name;
-    int (*run)(int argc, char **argv);
-    const char *about;
-} commands[] = {
-    {"serve", cmd_serve, "run the service"},
-    {"check", cmd_check, "say whether a configuration is right"},
-    {"demo", cmd_demo, "agents without and with Sluice, side by side"},
-    {"submit", cmd_submit, "give jobs to a running service"},
-    {"jobs", cmd_jobs, "list, show, wait for or cancel jobs"},
-    {"stats", cmd_stats, "show what waits, why and for how long"},
-    {"costs", cmd_costs, "show what was spent, saved and is left of budgets"},
-    {"settings", cmd_settings, "show and change what holds for a model"},
-    {"limits", cmd_limits, "show and change the limits of pools"},
-    {"drain", cmd_drain, "take an instance out of service"},
-    {"keys", cmd_keys, "list, make, rotate and remove access keys"},
-    {"cache", cmd_cache, "show or forget kept answers"},
-    {"simulate", cmd_simulate, "run a metered stand-in for a provider"},
-    {"tokens", cmd_tokens, "count the tokens of files"},
-    {"trim", cmd_trim, "make a request smaller"},
-    {"version", cmd_version, "print the version"},
-};
-#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
-
 static void print_help(FILE *out)
 {
     (void)fprintf(out, "Sluice keeps LLM requests inside their providers' rate limits.\n\n"
                        "usage: sluice COMMAND [options]\n\ncommands:\n");
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        (void)fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].about);
-    (void)fprintf(out, "\nexample:\n  sluice check sluice.yaml\n\n"
+    for (const struct commands_row *c = commands; c->name; c++)
+        (void)fprintf(out, "  %-11s %s\n", c->name, c->about);
+    (void)fprintf(out, "\nexample:\n  sluice check sluice.yaml\n  sluice jobs ls --json\n\n"
                        "Each command has --help with an example.\n");
 }
 
@@ -60,8 +20,8 @@ static int unknown_command(const char *name)
 {
     struct nearest nearest;
     nearest_init(&nearest, name);
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        nearest_offer(&nearest, commands[i].name);
+    for (const struct commands_row *c = commands; c->name; c++)
+        nearest_offer(&nearest, c->name);
     (void)fprintf(stderr, "sluice: unknown command \"%s\"", name);
     if (nearest.best)
         (void)fprintf(stderr, "; did you mean \"%s\"?", nearest.best);
@@ -69,8 +29,24 @@ static int unknown_command(const char *name)
     return EXIT_USAGE;
 }
 
+/* "help jobs ls" as "jobs ls --help". */
+static void turn_help(int argc, char **argv)
+{
+    static char help[] = "--help";
+    for (int i = 1; i + 1 < argc; i++)
+        argv[i] = argv[i + 1];
+    argv[argc - 1] = help;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "--no-color") == 0) {
+        (void)setenv("NO_COLOR", "1", 1);
+        argv++;
+        argc--;
+    }
+    if (argc > 2 && strcmp(argv[1], "help") == 0)
+        turn_help(argc, argv);
     const char *name = argc > 1 ? argv[1] : "";
     if (!*name) {
         print_help(stderr);
@@ -80,10 +56,10 @@ int main(int argc, char **argv)
         print_help(stdout);
         return EXIT_SUCCESS;
     }
-    if (strcmp(name, "--version") == 0)
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
         name = "version";
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        if (strcmp(commands[i].name, name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
+    for (const struct commands_row *c = commands; c->name; c++)
+        if (strcmp(c->name, name) == 0)
+            return c->run(argc - 1, argv + 1);
     return unknown_command(name);
 }

@@ -20,12 +20,13 @@ json_t *stats_of_answers(const struct service *service)
 {
     struct answers_stats s;
     answers_stats(service_answers(service), &s);
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "entries",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "entries",
                      (json_int_t)s.entries, "bytes", (json_int_t)s.bytes, "hits_memory",
                      (json_int_t)s.hits_memory, "hits_redis", (json_int_t)s.hits_redis, "misses",
                      (json_int_t)s.misses, "shared", (json_int_t)s.shared, "kept",
                      (json_int_t)s.kept, "purged", (json_int_t)s.purged, "in_flight",
-                     (json_int_t)s.flights);
+                     (json_int_t)s.flights, "partial", (json_int_t)s.partial, "inputs_kept",
+                     (json_int_t)s.inputs_kept, "inputs_sent", (json_int_t)s.inputs_sent);
 }
 
 void route_cache_get(const struct route_request *r)

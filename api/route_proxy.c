@@ -119,6 +119,11 @@ static void set_own_headers(struct proxied *p)
     set(x, "x-sluice-decision", call_decision(p->call));
     if (call_cache_word(p->call))
         set(x, "x-sluice-cache", call_cache_word(p->call));
+    size_t kept, inputs = call_cache_inputs(p->call, &kept);
+    if (inputs > 0) {
+        (void)snprintf(text, sizeof(text), "%zu/%zu", kept, inputs);
+        set(x, "x-sluice-cache-inputs", text);
+    }
     if (call_answer_age_ms(p->call) > 0)
         set_number(x, "Age", call_answer_age_ms(p->call) / 1000);
     if (call_batch_size(p->call) > 0)

@@ -4,9 +4,9 @@
 
 #include "common/clock.h"
 #include "scheduler/scheduler.h"
+#include "scheduler/tally_shared.h"
 #include "storage/instance.h"
 #include "storage/redis_reply.h"
-#include "storage/tally_store.h"
 
 #include <event2/event.h>
 #include <stdio.h>
@@ -385,7 +385,7 @@ struct name_gathering {
     enum tally_kind kind;
 };
 
-static void on_number(void *arg, const char *name, const char *field, int64_t value)
+static void on_number(void *arg, const char *name, size_t number, int64_t stored, int64_t own)
 {
     struct name_gathering *n = arg;
     if (!name) {
@@ -393,13 +393,11 @@ static void on_number(void *arg, const char *name, const char *field, int64_t va
         free(n);
         return;
     }
-    size_t number = tally_number(field);
-    struct stats_name *row =
-        number < TALLY_NUMBERS ? stats_names_of(&n->all->view.names[n->kind], n->kind, name) : NULL;
+    struct stats_name *row = stats_names_of(&n->all->view.names[n->kind], n->kind, name);
     if (!row)
         return;
-    row->number[number] += value;
-    row->stored[number] += value;
+    row->number[number] += stored + own;
+    row->stored[number] += stored;
 }
 
 static void gather_names(struct gathering *g, enum tally_kind kind)
@@ -409,7 +407,8 @@ static void gather_names(struct gathering *g, enum tally_kind kind)
         return;
     *n = (struct name_gathering){g, kind};
     g->open++;
-    tally_store_read(service_tallies(g->owner->service), tally_kind_name(kind), on_number, n);
+    const struct tally *tally = scheduler_options(service_scheduler(g->owner->service))->tally;
+    tally_shared_read(tally, service_tallies(g->owner->service), kind, on_number, n);
 }
 
 /* ---- the whole */
@@ -475,7 +474,6 @@ static void on_begin(evutil_socket_t fd, short what, void *arg)
         struct stats_pool *out = &g->view.pools[g->view.pool_count];
         g->view.pool_count += gather_pool(g, v, out);
     }
-    stats_names_add_unsent(g->view.names, scheduler_options(sched)->tally);
     for (int k = 0; k < TALLY_KINDS; k++)
         gather_names(g, (enum tally_kind)k);
     g->open++;

@@ -128,8 +128,6 @@ json_t *stats_models(const struct stats_view *view);
 /* The row of a name, made when it is new. NULL: no memory. */
 struct stats_name *stats_names_of(struct stats_names *names, enum tally_kind kind,
                                   const char *name);
-/* What of ours Redis was not told; before it is asked. */
-void stats_names_add_unsent(struct stats_names names[TALLY_KINDS], const struct tally *tally);
 /* What a peek with STORE_PEEK_TENANTS says of one pool. */
 void stats_names_add_queue(struct stats_names *names, const struct redisReply *tenants);
 void stats_names_sort(struct stats_names *names);

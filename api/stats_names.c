@@ -42,19 +42,6 @@ struct stats_name *stats_names_of(struct stats_names *names, enum tally_kind kin
     return row;
 }
 
-void stats_names_add_unsent(struct stats_names names[TALLY_KINDS], const struct tally *tally)
-{
-    for (int k = 0; k < TALLY_KINDS; k++) {
-        const struct tally_row *own = NULL;
-        size_t at = 0;
-        while ((own = tally_next(tally, (enum tally_kind)k, &at))) {
-            struct stats_name *row = stats_names_of(&names[k], (enum tally_kind)k, own->name);
-            for (size_t i = 0; row && i < TALLY_NUMBERS; i++)
-                row->number[i] += own->unsent[i];
-        }
-    }
-}
-
 void stats_names_add_queue(struct stats_names *names, const struct redisReply *tenants)
 {
     for (size_t i = 0; i + 2 < reply_count(tenants); i += 3) {

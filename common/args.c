@@ -11,6 +11,14 @@
 #include <string.h>
 
 #define HELP_COLUMN 26
+#define COMMON      2
+#define VERBS_BYTES 128
+
+const struct args_option args_common[COMMON + 1] = {
+    {ARGS_NO_COLOR, "no-color", NULL, "no colours, as with the environment's NO_COLOR"},
+    {'h', "help", NULL, "show this"},
+    {0},
+};
 
 void args_init(struct args *a, const struct args_command *command, int argc, char **argv)
 {
@@ -43,19 +51,19 @@ static void print_option(const struct args_option *o)
 
 static void print_help(const struct args_command *c)
 {
-    static const struct args_option help = {'h', "help", NULL, "show this"};
     printf("%s\n\nusage: sluice %s [options]%s%s\n\noptions:\n", c->about, c->name,
            *c->operands ? " " : "", c->operands);
     for (const struct args_option *o = c->options; o->id; o++)
         print_option(o);
-    print_option(&help);
+    for (const struct args_option *o = args_common; o->id; o++)
+        print_option(o);
     printf("\nexample:\n%s\n", c->example);
 }
 
 /* The command's table in getopt's two forms. */
 struct getopt_form {
     char letters[2 * ARGS_MAX + 4];
-    struct option options[ARGS_MAX + 2];
+    struct option options[ARGS_MAX + COMMON + 1];
 };
 
 static void make_form(const struct args_command *c, struct getopt_form *f)
@@ -63,8 +71,9 @@ static void make_form(const struct args_command *c, struct getopt_form *f)
     size_t count = 0, len = 0;
     f->letters[len++] = ':'; /* tells a missing value from an unknown option */
     f->letters[len++] = 'h';
-    f->options[count++] = (struct option){"help", no_argument, NULL, 'h'};
-    for (const struct args_option *o = c->options; o->id && count <= ARGS_MAX; o++) {
+    for (const struct args_option *o = args_common; o->id; o++)
+        f->options[count++] = (struct option){o->name, no_argument, NULL, o->id};
+    for (const struct args_option *o = c->options; o->id && count < ARGS_MAX + COMMON; o++) {
         int needs = o->value ? required_argument : no_argument;
         f->options[count++] = (struct option){o->name, needs, NULL, o->id};
         if (o->id < ARGS_NO_CHAR) {
@@ -89,13 +98,32 @@ static void unknown_option(struct args *a)
     struct nearest nearest;
     (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(given + 2, "="), given + 2);
     nearest_init(&nearest, name);
-    nearest_offer(&nearest, "help");
+    for (const struct args_option *o = args_common; o->id; o++)
+        nearest_offer(&nearest, o->name);
     for (const struct args_option *o = a->command->options; o->id; o++)
         nearest_offer(&nearest, o->name);
     if (nearest.best)
         args_error(a, "unknown option --%s; did you mean --%s?", name, nearest.best);
     else
         args_error(a, "unknown option --%s", name);
+}
+
+/* Whether the first operand is among the verbs of the command. */
+static void check_verb(struct args *a)
+{
+    char list[VERBS_BYTES], *rest = list;
+    struct nearest nearest;
+    (void)snprintf(list, sizeof(list), "%s", a->command->verbs);
+    nearest_init(&nearest, a->operands[0]);
+    for (char *verb; (verb = strsep(&rest, "|"));) {
+        if (strcmp(verb, a->operands[0]) == 0)
+            return;
+        nearest_offer(&nearest, verb);
+    }
+    if (nearest.best)
+        args_error(a, "unknown command \"%s\"; did you mean \"%s\"?", a->operands[0], nearest.best);
+    else
+        args_error(a, "\"%s\" is none of %s", a->operands[0], a->command->verbs);
 }
 
 static void take_operands(struct args *a)
@@ -107,6 +135,8 @@ static void take_operands(struct args *a)
         args_error(a, "%s is missing", c->operands);
     else if (a->operand_count > c->most)
         args_error(a, "unexpected \"%s\"", a->operands[c->most]);
+    else if (c->verbs && a->operand_count > 0)
+        check_verb(a);
 }
 
 int args_next(struct args *a)
@@ -116,7 +146,9 @@ int args_next(struct args *a)
 
     struct getopt_form form;
     make_form(a->command, &form);
-    int id = getopt_long(a->argc, a->argv, form.letters, form.options, NULL);
+    int id;
+    while ((id = getopt_long(a->argc, a->argv, form.letters, form.options, NULL)) == ARGS_NO_COLOR)
+        (void)setenv("NO_COLOR", "1", 1);
     a->value = optarg;
     if (id == 'h') {
         print_help(a->command);

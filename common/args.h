@@ -34,12 +34,17 @@ struct args_option {
     const char *help;
 };
 
+/* What every command takes, as in its table. */
+extern const struct args_option args_common[];
+#define ARGS_NO_COLOR (ARGS_NO_CHAR + 99) /* sets NO_COLOR: who writes asks that alone */
+
 struct args_command {
     const char *name;                  /* "check" */
     const char *about;                 /* one line */
     const char *operands;              /* "FILE", "[FILE]", ""; as in help */
     int least, most;                   /* number of operands */
-    const struct args_option *options; /* --help and -h are added; ended by id 0 */
+    const char *verbs;                 /* "ls|set": what the first operand may be; NULL: any */
+    const struct args_option *options; /* ended by id 0; --help, -h and --no-color are added */
     const char *example;               /* whole lines, indented by two spaces */
 };
 

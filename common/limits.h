@@ -160,15 +160,19 @@
 #define BATCH_MAX_RECORD      (64 * KIB)
 
 /* Kept answers, and requests that share one */
-#define MODEL_NAME_MAX_BYTES     257       /* of a request, with its NUL */
-#define ANSWER_MAX_REQUEST_BYTES (1 * MIB) /* a larger one is neither kept nor shared */
-#define ANSWER_MAX_MEMBERS       1024      /* of one object in it */
-#define ANSWER_MAX_BYTES         (8 * MIB) /* of one that is kept; `cache.max_entry_bytes` */
-#define ANSWER_MAX_STORED_BYTES  (1 * MIB) /* of one in Redis, whose connection others wait for */
-#define ANSWER_LOOK_MS           100       /* that a request waits for Redis to find one */
-#define FLIGHT_MAX_BYTES         (8 * MIB) /* of an answer that several read */
-#define FLIGHT_MAX_FAILURES      3         /* sent in vain, before all who wait are told */
-#define FLIGHT_TURN              64        /* readers that are served in one turn of the loop */
+#define MODEL_NAME_MAX_BYTES      257       /* of a request, with its NUL */
+#define ANSWER_MAX_REQUEST_BYTES  (1 * MIB) /* a larger one is neither kept nor shared */
+#define ANSWER_MAX_MEMBERS        1024      /* of one object in it */
+#define ANSWER_MAX_BYTES          (8 * MIB) /* of one that is kept; `cache.max_entry_bytes` */
+#define ANSWER_MAX_STORED_BYTES   (1 * MIB) /* of one in Redis, whose connection others wait for */
+#define ANSWER_LOOK_MS            100       /* that a request waits for Redis to find one */
+#define VECTORS_MAX_INPUTS        2048      /* of a request whose inputs are kept one by one */
+#define VECTORS_MAX_REQUEST_BYTES (4 * MIB) /* of its body */
+#define VECTORS_LOOK_INPUTS       512       /* that it looks for in Redis, or puts there */
+#define VECTORS_LOOK_BYTES        (4 * MIB) /* expected of these */
+#define FLIGHT_MAX_BYTES          (8 * MIB) /* of an answer that several read */
+#define FLIGHT_MAX_FAILURES       3         /* sent in vain, before all who wait are told */
+#define FLIGHT_TURN               64        /* readers that are served in one turn of the loop */
 
 /* Chat requests that are joined */
 #define JOINT_MAX_ITEMS      16         /* of one joint request; `batcher.chat.max_items` */

@@ -33,6 +33,7 @@ struct answers *answers_new(struct event_base *base, struct answer_store *store,
     map_init(&a->flights, seed ^ 1);
     list_init(&a->all);
     list_init(&a->due);
+    list_init(&a->vectors);
     a->serve = evtimer_new(base, on_serve, a);
     if (!a->serve) {
         free(a);
@@ -127,9 +128,11 @@ static bool read_head(const char *text, size_t len, struct answer_head *head)
 }
 
 struct answer *answers_read(struct answers *a, const struct config *config,
-                            const struct answer_head *head, const char *bytes, size_t len)
+                            const struct answer_head *head, const struct answer_found *in_redis)
 {
     struct answer_head h = *head;
+    const char *bytes = in_redis->bytes;
+    size_t len = in_redis->len;
     const char *end = bytes ? memchr(bytes, '\n', len) : NULL;
     size_t line = end ? (size_t)(end - bytes) : 0;
     if (!end || !read_head(bytes, line, &h))
@@ -150,6 +153,7 @@ static void purge_here(struct answers *a, const char *tenant, const char *model)
 {
     a->stats.purged += (int64_t)answer_cache_purge(&a->cache, tenant, model);
     call_flights_purged(a, tenant, model);
+    call_vectors_purged(a, tenant, model);
 }
 
 void answers_purge(struct answers *a, const char *tenant, const char *model, answer_purged_fn fn,

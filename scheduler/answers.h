@@ -6,6 +6,9 @@
  * is given what is kept, in memory or in Redis, or what the earlier one is being given at this
  * moment (scheduler/call_flight.h).
  *
+ * Embeddings are kept for each input, and only inputs that are missing are sent
+ * (scheduler/call_vectors.h).
+ *
  * Only where the caller allows it: by x-sluice-cache: on, or, where `cache.enabled` is set, by
  * asking for what would be the same again (temperature 0, a seed, embeddings). Never a part of a
  * conversation that is kept somewhere, and never where tool calls are capped.
@@ -31,7 +34,9 @@ void answers_free(struct answers *a); /* accepts NULL */
 struct answers_stats {
     int64_t entries, bytes; /* in memory */
     int64_t hits_memory, hits_redis, misses, shared, kept, purged;
-    int64_t flights; /* requests on their way that others may join */
+    int64_t partial; /* of misses and shared: embeddings of which some inputs were kept */
+    int64_t inputs_kept, inputs_sent; /* of embeddings that may be kept */
+    int64_t flights;                  /* requests on their way that others may join */
 };
 void answers_stats(const struct answers *a, struct answers_stats *ret);
 

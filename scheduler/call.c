@@ -1,4 +1,5 @@
 #include "scheduler/call_internal.h"
+#include "scheduler/call_vectors.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -384,6 +385,7 @@ void call_free(struct list *grave)
     struct call *c = LIST_ITEM(grave, struct call, grave);
     call_drop_order(c);
     call_release_cost(c);
+    call_vectors_free(c->shared.vectors);
     if (c->timer)
         event_free(c->timer);
     if (c->pool)

@@ -158,6 +158,8 @@ void call_count_part(struct call *batch, int64_t wait_ms);
 int64_t call_overhead_us(const struct call *c); /* spent here, queue left out, before it was sent */
 int64_t call_input_estimate(const struct call *c);
 int64_t call_trimmed(const struct call *c); /* tokens that were cut from its input */
+/* Of embeddings whose inputs may be kept one by one; 0: they may not. */
+size_t call_cache_inputs(const struct call *c, size_t *ret_kept);
 /* "balanced (tool_results, deletion)"; NULL: nothing was cut. */
 #define CALL_CUT_BYTES 192
 const char *call_cut(const struct call *c, char out[CALL_CUT_BYTES]);

@@ -163,22 +163,34 @@ void call_count_cost(struct call *c)
     count_row(c, &row);
 }
 
-void call_count_saved(struct call *c, const struct wire_usage *usage)
+static void count_spared(struct call *c, const struct wire_usage *usage, int64_t requests)
 {
     struct price price;
     struct cost_row row;
-    /* What a batch gives was paid for by the batch. */
-    if (!spending_of(c) || !usage || !usage->known || c->given.source ||
-        strcmp(c->given.decision, "batched") == 0)
-        return;
     struct price_usage spared = {.input = usage->input,
                                  .cache_read = usage->cache_read,
                                  .cache_write = usage->cache_write,
                                  .output = usage->output};
     start_row(c, &(struct price_usage){.input = 0}, &row);
+    row.count[COST_requests] = requests;
     if (find_price(c, &price))
         row.count[COST_saved_response] = money_of_pico(cost_of_saved_response(&price, &spared));
     count_row(c, &row);
+}
+
+void call_count_saved(struct call *c, const struct wire_usage *usage)
+{
+    /* What a batch gives was paid for by the batch. */
+    if (!spending_of(c) || !usage || !usage->known || c->given.source ||
+        strcmp(c->given.decision, "batched") == 0)
+        return;
+    count_spared(c, usage, 1);
+}
+
+void call_count_spared(struct call *c, const struct wire_usage *usage)
+{
+    if (spending_of(c) && usage->known)
+        count_spared(c, usage, 0);
 }
 
 /* ---- budgets */

@@ -78,7 +78,7 @@ static void on_patience(evutil_socket_t fd, short what, void *arg)
     miss(arg);
 }
 
-static void on_looked(void *arg, const char *bytes, size_t len, const char *stamp)
+static void on_looked(void *arg, const struct answer_found *in_redis, const char *stamp)
 {
     struct flight *f = arg;
     struct answer *found = NULL;
@@ -90,8 +90,8 @@ static void on_looked(void *arg, const char *bytes, size_t len, const char *stam
         return;
     }
     const struct reader *first = LIST_ITEM(f->readers.next, struct reader, link);
-    if (bytes && !f->purged)
-        found = answers_read(f->owner, first->call->plan->config, &f->head, bytes, len);
+    if (in_redis && in_redis->bytes && !f->purged)
+        found = answers_read(f->owner, first->call->plan->config, &f->head, in_redis);
     if (found)
         land(f, found);
     answer_drop(found);
@@ -130,8 +130,9 @@ static struct flight *flight_new(struct answers *a, struct call *c, const struct
 static bool look(struct flight *f, struct call *c)
 {
     struct timeval patience = {.tv_usec = ANSWER_LOOK_MS * 1000};
+    const char *digest = f->head.key;
     struct answer_names names = {
-        .digest = f->head.key, .tenant = f->head.tenant, .model = f->head.model};
+        .tenant = f->head.tenant, .model = f->head.model, .digests = &digest, .count = 1};
     struct reader *r = reader_new(f->owner, c);
     f->patience = evtimer_new(f->owner->base, on_patience, f);
     if (!r || !f->patience) {

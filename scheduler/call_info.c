@@ -292,6 +292,12 @@ const char *call_cache_word(const struct call *c)
     return c->shared.word;
 }
 
+size_t call_cache_inputs(const struct call *c, size_t *ret_kept)
+{
+    *ret_kept = c->shared.inputs_kept;
+    return c->shared.inputs;
+}
+
 int64_t call_answer_age_ms(const struct call *c)
 {
     return c->given.decision && c->shared.age_ms > 0 ? c->shared.age_ms : 0;

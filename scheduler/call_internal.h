@@ -12,6 +12,7 @@
  *   call_given.c      how such an answer is given
  *   call_answers.c    one that is kept, or on its way to an equal request; with call_flight.c,
  *                     call_flight_look.c and call_reader.c
+ *   call_vectors.c    of embeddings, inputs that are kept
  *   call_embed.c      of these, a batch of embeddings
  *   call_joint.c      of these, a joint request of several chat calls
  *   call_settings.c   what is saved for its model
@@ -167,9 +168,11 @@ struct call {
         size_t batch_size;
     } given;
     struct {
-        struct flight *flight; /* that it leads; NULL: none */
-        const char *word;      /* of x-sluice-cache; static; NULL: nothing to say */
-        int64_t age_ms;        /* of an answer that was kept */
+        struct flight *flight;      /* that it leads; NULL: none */
+        const char *word;           /* of x-sluice-cache; static; NULL: nothing to say */
+        int64_t age_ms;             /* of an answer that was kept */
+        struct vectors *vectors;    /* its inputs, one by one; NULL: they are not looked for */
+        size_t inputs, inputs_kept; /* of these; the former 0: as above */
     } shared;
 
     /* the answer */
@@ -273,6 +276,8 @@ void call_release_cost(struct call *c);
 void call_count_cost(struct call *c); /* at its end, once */
 /* At the end of one that was given another's answer: what that would have cost is saved. */
 void call_count_saved(struct call *c, const struct wire_usage *usage);
+/* Of a part of one that was sent without it. */
+void call_count_spared(struct call *c, const struct wire_usage *usage);
 
 /* call_route.c */
 int call_route(struct call *c, struct call_failure *failure) MUST_CHECK;

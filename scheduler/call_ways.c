@@ -4,11 +4,13 @@
  */
 #include "scheduler/call_answers.h"
 #include "scheduler/call_internal.h"
+#include "scheduler/call_vectors.h"
 
 static bool (*const ways[])(struct call *c) = {
-    call_take_answer, /* kept, or on its way to another one */
-    call_embed,       /* a batch of embeddings */
-    call_joint,       /* a joint request of several chat calls */
+    call_take_vectors, /* inputs of embeddings that are kept */
+    call_take_answer,  /* kept, or on its way to another one */
+    call_embed,        /* a batch of embeddings */
+    call_joint,        /* a joint request of several chat calls */
 };
 
 bool call_take_way(struct call *c)

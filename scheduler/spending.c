@@ -144,15 +144,21 @@ size_t spending_limits(const struct spending *s, const struct config *c, const c
     return n;
 }
 
+static void send_account(struct account *a);
+
+/* What is not sent belongs to the period that is over. Without Redis it is dropped: the day's costs
+ * have it, and no request is held against that period any more. */
 static void roll(struct account *a, const struct period *p, int64_t now_s)
 {
     int64_t start_s = period_start_s(p, now_s);
     if (a->start_s == start_s && a->limit.period.seconds == p->seconds &&
         a->limit.period.months == p->months)
         return;
+    if (cost_store_is_up(a->owner->options.store))
+        send_account(a);
     a->start_s = start_s;
     a->end_s = period_end_s(p, now_s);
-    a->known = a->sending = 0;
+    a->known = a->sending = a->unsent = 0;
     a->looked_ms = 0;
     a->turn++;
 }
@@ -288,8 +294,6 @@ static void look_for_alerts(const struct account *a, int64_t before, int64_t sum
 
 static void arm(struct spending *s, int64_t ms);
 
-static void send_account(struct account *a);
-
 static void on_spent(void *arg, enum redis_status status, int64_t sum)
 {
     struct asked *q = arg;
@@ -297,7 +301,7 @@ static void on_spent(void *arg, enum redis_status status, int64_t sum)
     bool same = q->turn == a->turn;
     if (same)
         a->sending -= q->amount;
-    if (status == REDIS_DOWN || status == REDIS_BUSY_LOCAL) {
+    if (same && (status == REDIS_DOWN || status == REDIS_BUSY_LOCAL)) {
         a->unsent = money_add(a->unsent, q->amount);
         arm(a->owner, AWAY_MS);
     } else if (status == REDIS_OK && same) {

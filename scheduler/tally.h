@@ -46,7 +46,8 @@ size_t tally_number(const char *field);
 struct tally_row {
     char name[MODEL_NAME_BYTES + 1];
     int64_t number[TALLY_NUMBERS], unsent[TALLY_NUMBERS];
-    int64_t rolled[TALLY_NUMBERS]; /* what the history was told of */
+    int64_t sending[TALLY_NUMBERS]; /* told to Redis, which has not answered (tally_shared.h) */
+    int64_t rolled[TALLY_NUMBERS];  /* what the history was told of */
     int64_t rolled_minute;
 };
 

@@ -18,14 +18,23 @@ struct answer_store {
     int timeout_ms;
 };
 
-/* One look: two commands, as a cluster keeps the two in different places. */
+struct get;
+
+struct piece {
+    struct get *get;
+    char *bytes; /* NULL: none */
+    size_t len;
+};
+
+/* One look: a command for each answer and one for the stamp, sent together. No MGET, as a cluster
+ * keeps them in different places. */
 struct get {
     answer_store_fn fn;
     void *arg;
-    char *bytes; /* NULL: none */
-    size_t len;
     char stamp[ANSWER_STAMP_BYTES]; /* "" not told */
-    unsigned open;
+    size_t open, count;
+    struct answer_found *found;
+    struct piece pieces[];
 };
 
 struct purge {
@@ -65,30 +74,56 @@ static void write_field(const char *tenant, const char *model, char ret[FIELD_BY
 
 /* ---- looking */
 
-static void answered(struct get *get)
+static struct get *get_new(const struct answer_names *names)
+{
+    struct get *get = calloc(1, sizeof(*get) + names->count * sizeof(get->pieces[0]));
+    if (!get)
+        return NULL;
+    get->found = calloc(names->count, sizeof(*get->found));
+    get->count = get->found ? names->count : 0;
+    for (size_t i = 0; i < get->count; i++)
+        get->pieces[i].get = get;
+    if (get->found)
+        return get;
+    free(get);
+    return NULL;
+}
+
+/* What follows the stamp, if that is the one of now. */
+static struct answer_found behind_stamp(const struct get *get, const struct piece *p)
 {
     size_t stamp = strlen(get->stamp);
-    bool good = stamp > 0 && get->bytes && get->len > stamp && get->bytes[stamp] == '\n' &&
-                memcmp(get->bytes, get->stamp, stamp) == 0;
+    bool good = stamp > 0 && p->bytes && p->len > stamp && p->bytes[stamp] == '\n' &&
+                memcmp(p->bytes, get->stamp, stamp) == 0;
+    if (!good)
+        return (struct answer_found){.bytes = NULL};
+    return (struct answer_found){.bytes = p->bytes + stamp + 1, .len = p->len - stamp - 1};
+}
+
+static void answered(struct get *get)
+{
     if (--get->open > 0)
         return;
-    get->fn(get->arg, good ? get->bytes + stamp + 1 : NULL, good ? get->len - stamp - 1 : 0,
-            stamp > 0 ? get->stamp : NULL);
-    free(get->bytes);
+    for (size_t i = 0; i < get->count; i++)
+        get->found[i] = behind_stamp(get, &get->pieces[i]);
+    get->fn(get->arg, get->found, *get->stamp ? get->stamp : NULL);
+    for (size_t i = 0; i < get->count; i++)
+        free(get->pieces[i].bytes);
+    free(get->found);
     free(get);
 }
 
 static void on_bytes(void *arg, enum redis_status status, const struct redisReply *reply)
 {
-    struct get *get = arg;
+    struct piece *p = arg;
     size_t len = 0;
     const char *text = status == REDIS_OK ? reply_text(reply, &len) : NULL;
-    get->bytes = text && len > 0 ? malloc(len) : NULL;
-    if (get->bytes) {
-        memcpy(get->bytes, text, len);
-        get->len = len;
+    p->bytes = text && len > 0 ? malloc(len) : NULL;
+    if (p->bytes) {
+        memcpy(p->bytes, text, len);
+        p->len = len;
     }
-    answered(get);
+    answered(p->get);
 }
 
 static void on_stamp(void *arg, enum redis_status status, const struct redisReply *reply)
@@ -104,19 +139,24 @@ static void on_stamp(void *arg, enum redis_status status, const struct redisRepl
 void answer_store_get(struct answer_store *s, const struct answer_names *names, answer_store_fn fn,
                       void *arg)
 {
-    struct key key = key_answer(names->digest);
     char fields[COUNTERS][FIELD_BYTES];
-    struct get *get = calloc(1, sizeof(*get));
+    struct get *get = get_new(names);
     if (!get) {
-        fn(arg, NULL, 0, NULL);
+        fn(arg, NULL, NULL);
         return;
     }
-    *get = (struct get){.fn = fn, .arg = arg, .open = 2};
+    get->fn = fn;
+    get->arg = arg;
+    get->open = get->count + 1;
     write_field("", "", fields[0]);
     write_field(names->tenant, "", fields[1]);
     write_field("", names->model, fields[2]);
     write_field(names->tenant, names->model, fields[3]);
-    redis_link_command(s->link, REDIS_ARGS("GET", key.text), s->timeout_ms, on_bytes, get);
+    for (size_t i = 0; i < names->count; i++) {
+        struct key key = key_answer(names->digests[i]);
+        redis_link_command(s->link, REDIS_ARGS("GET", key.text), s->timeout_ms, on_bytes,
+                           &get->pieces[i]);
+    }
     redis_link_command(
         s->link,
         REDIS_ARGS("HMGET", KEY_ANSWERS_PURGED, fields[0], fields[1], fields[2], fields[3]),

@@ -33,14 +33,21 @@ struct answer_store *answer_store_new(struct redis_link *link, int timeout_ms);
 void answer_store_free(struct answer_store *s); /* accepts NULL */
 bool answer_store_is_up(const struct answer_store *s);
 
+/* Looked for together: what one request needs. */
 struct answer_names {
-    const char *digest; /* hex */
     const char *tenant, *model;
+    const char *const *digests; /* hex */
+    size_t count;               /* at most VECTORS_LOOK_INPUTS */
+};
+/* bytes: borrowed; NULL when there is none, it was purged, or Redis does not say. */
+struct answer_found {
+    const char *bytes;
+    size_t len;
 };
 
-/* bytes: borrowed; NULL when there is none, it was purged, or Redis does not say. stamp: of now,
- * for what is put in its place; NULL when Redis does not say. */
-typedef void (*answer_store_fn)(void *arg, const char *bytes, size_t len, const char *stamp);
+/* found: one for each digest, in order; NULL: no memory. stamp: of now, for what is put in place of
+ * those that are missing; NULL when Redis does not say. */
+typedef void (*answer_store_fn)(void *arg, const struct answer_found *found, const char *stamp);
 void answer_store_get(struct answer_store *s, const struct answer_names *names, answer_store_fn fn,
                       void *arg);
 

@@ -38,8 +38,28 @@ void tally_store_free(struct tally_store *s)
     free(s);
 }
 
-void tally_store_add(struct tally_store *s, const struct tally_addition *a)
+struct adding {
+    tally_store_added_fn fn;
+    void *arg;
+};
+
+static void on_added(void *arg, enum redis_status status, const struct redisReply *reply)
 {
+    struct adding *w = arg;
+    (void)reply;
+    w->fn(w->arg, status);
+    free(w);
+}
+
+void tally_store_add(struct tally_store *s, const struct tally_addition *a, tally_store_added_fn fn,
+                     void *arg)
+{
+    struct adding *w = malloc(sizeof(*w));
+    if (!w) {
+        fn(arg, REDIS_BUSY_LOCAL);
+        return;
+    }
+    *w = (struct adding){fn, arg};
     struct key key = key_tally(a->kind);
     char most[NUMBER_BYTES], amounts[TALLY_STORE_MAX_FIELDS][NUMBER_BYTES];
     const char *argv[HEAD_ARGS + 2 * TALLY_STORE_MAX_FIELDS] = {key.text, most, TALLY_STORE_TTL_MS,
@@ -58,7 +78,7 @@ void tally_store_add(struct tally_store *s, const struct tally_addition *a)
                                .nkeys = 1,
                                .args = {.argc = argc, .argv = argv, .lens = lens},
                                .deadline_ms = s->timeout_ms};
-    redis_script_call(s->scripts, &call, NULL, NULL);
+    redis_script_call(s->scripts, &call, on_added, w);
 }
 
 struct reading {

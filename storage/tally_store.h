@@ -34,7 +34,10 @@ struct tally_addition {
         int64_t amount;
     } numbers[TALLY_STORE_MAX_FIELDS];
 };
-void tally_store_add(struct tally_store *s, const struct tally_addition *a);
+/* Called once. Of the statuses only REDIS_OK and REDIS_LOST leave it possible that it was added. */
+typedef void (*tally_store_added_fn)(void *arg, enum redis_status status);
+void tally_store_add(struct tally_store *s, const struct tally_addition *a, tally_store_added_fn fn,
+                     void *arg);
 
 /* Once for each number, in no order, and at the end with name NULL. field: behind the name. */
 typedef void (*tally_store_fn)(void *arg, const char *name, const char *field, int64_t value);

@@ -20,10 +20,11 @@ static const struct args_option options[] = {
     {0},
 };
 
-static const struct args_command command = {
+const struct args_command cmd_cache_usage = {
     .name = "cache",
     .about = "Shows or forgets the answers that a running service keeps.",
     .operands = "show|purge",
+    .verbs = "show|purge",
     .least = 1,
     .most = 1,
     .options = options,
@@ -119,12 +120,10 @@ int cmd_cache(int argc, char **argv)
     struct client c;
     struct error e;
     struct args a;
-    args_init(&a, &command, argc, argv);
+    args_init(&a, &cmd_cache_usage, argc, argv);
     for (int id; (id = args_next(&a)) != ARGS_END;)
         take(&r, &a, id);
     bool purge = a.exit_code < 0 && strcmp(a.operands[0], "purge") == 0;
-    if (a.exit_code < 0 && !purge && strcmp(a.operands[0], "show") != 0)
-        args_error(&a, "\"%s\" is none of show, purge", a.operands[0]);
     if (a.exit_code < 0 && !purge && (r.tenant || r.model))
         args_error(&a, "show takes neither --tenant nor --model");
     if (a.exit_code >= 0)

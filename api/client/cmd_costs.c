@@ -22,10 +22,11 @@ static const struct args_option options[] = {
     {0},
 };
 
-static const struct args_command command = {
+const struct args_command cmd_costs_usage = {
     .name = "costs",
     .about = "Shows what was spent and saved, or, with the operand budgets, what is left of them.",
     .operands = "[budgets]",
+    .verbs = "budgets",
     .most = 1,
     .options = options,
     .example = "  sluice costs --group-by model --from 2026-11-01\n"
@@ -181,12 +182,10 @@ int cmd_costs(int argc, char **argv)
     struct client c;
     struct error e;
     struct args a;
-    args_init(&a, &command, argc, argv);
+    args_init(&a, &cmd_costs_usage, argc, argv);
     for (int id; (id = args_next(&a)) != ARGS_END;)
         take(&r, &a, id);
     r.budgets = a.operand_count == 1;
-    if (a.exit_code < 0 && r.budgets && strcmp(a.operands[0], "budgets") != 0)
-        args_error(&a, "\"%s\" is not known here; only budgets is", a.operands[0]);
     if (a.exit_code >= 0)
         return a.exit_code;
     if (r.budgets)

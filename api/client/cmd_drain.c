@@ -26,7 +26,7 @@ static const struct args_option options[] = {
     {0},
 };
 
-static const struct args_command command = {
+const struct args_command cmd_drain_usage = {
     .name = "drain",
     .about = "Lets an instance finish what it runs, take nothing new, and exit.",
     .operands = "",
@@ -165,7 +165,7 @@ int cmd_drain(int argc, char **argv)
     struct client c;
     struct error e;
     struct args a;
-    args_init(&a, &command, argc, argv);
+    args_init(&a, &cmd_drain_usage, argc, argv);
     for (int id; (id = args_next(&a)) != ARGS_END;) {
         if (client_option(&r.service, id, a.value))
             continue;

@@ -86,7 +86,7 @@ static int run_ls(struct client *c, const struct request *r)
     return code;
 }
 
-/* ---- get and cancel */
+/* ---- get, cancel and retry */
 
 static int run_get(struct client *c, const struct request *r)
 {
@@ -111,16 +111,20 @@ static void print_status(const struct terminal *out, const json_t *job)
                   terminal_colour(out, COLOUR_NONE));
 }
 
-static int run_cancel(struct client *c, const struct request *r)
+/* path: with the id in it. */
+static int run_each(struct client *c, const struct request *r, const char *what, const char *method,
+                    const char *path)
 {
     struct error e;
     struct terminal out;
     int code = EXIT_SUCCESS;
     terminal_init(&out, stdout);
     for (size_t i = 0; i < r->id_count; i++) {
+        char whole[CLIENT_PATH_BYTES];
         json_t *job = NULL;
-        if (job_call(c, "DELETE", r->ids[i], &job, &e) < 0) {
-            code = fail("cancel", &e);
+        (void)snprintf(whole, sizeof(whole), "/v1/jobs/%s%s", r->ids[i], path);
+        if (client_call(c, &(struct client_call){.method = method, .path = whole}, &job, &e) < 0) {
+            code = fail(what, &e);
             continue;
         }
         if (r->service.json)
@@ -130,6 +134,17 @@ static int run_cancel(struct client *c, const struct request *r)
         json_decref(job);
     }
     return code;
+}
+
+static int run_cancel(struct client *c, const struct request *r)
+{
+    return run_each(c, r, "cancel", "DELETE", "");
+}
+
+/* Tells the new jobs: they are what one waits for. */
+static int run_retry(struct client *c, const struct request *r)
+{
+    return run_each(c, r, "retry", "POST", "/retry");
 }
 
 /* ---- wait */
@@ -235,6 +250,15 @@ static const struct verb {
       .options = plain_options,
       .example = "  sluice jobs cancel job_2f6c1f0e..."},
      run_cancel},
+    {"retry",
+     {.name = "jobs retry",
+      .about = "Submits the requests of jobs that have ended as new jobs, and prints their ids.",
+      .operands = "ID...",
+      .least = 1,
+      .most = MAX_IDS,
+      .options = plain_options,
+      .example = "  sluice jobs retry job_2f6c1f0e..."},
+     run_retry},
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
@@ -277,11 +301,17 @@ static int run(const struct verb *v, int argc, char **argv)
 
 static void print_help(FILE *out)
 {
-    (void)fputs("Jobs of a running service.\n\nusage: sluice jobs ls|get|wait|cancel [options]\n\n",
-                out);
+    (void)fputs(
+        "Jobs of a running service.\n\nusage: sluice jobs ls|get|wait|cancel|retry [options]\n\n",
+        out);
     for (size_t i = 0; i < VERBS; i++)
         (void)fprintf(out, "  %-8s%s\n", verbs[i].name, verbs[i].command.about);
     (void)fputs("\nexample:\n  sluice jobs ls\n\nEach has --help with an example.\n", out);
+}
+
+const struct args_command *cmd_jobs_usage(size_t i)
+{
+    return i < VERBS ? &verbs[i].command : NULL;
 }
 
 int cmd_jobs(int argc, char **argv)

@@ -38,10 +38,11 @@ static const struct args_option options[] = {
     {0},
 };
 
-static const struct args_command command = {
+const struct args_command cmd_keys_usage = {
     .name = "keys",
     .about = "List, make, rotate and remove the access keys of a running service.",
     .operands = "ls|create|rotate|rm [ID]",
+    .verbs = "ls|create|rotate|rm",
     .least = 1,
     .most = 2,
     .options = options,
@@ -268,8 +269,7 @@ static const struct action *find_action(struct args *a)
             actions[i].name);
         return NULL;
     }
-    args_error(a, "\"%s\" is none of ls, create, rotate, rm", a->operands[0]);
-    return NULL;
+    return NULL; /* args_next() has let verbs in only */
 }
 
 int cmd_keys(int argc, char **argv)
@@ -278,7 +278,7 @@ int cmd_keys(int argc, char **argv)
     struct client c;
     struct error e;
     struct args a;
-    args_init(&a, &command, argc, argv);
+    args_init(&a, &cmd_keys_usage, argc, argv);
     for (int id; (id = args_next(&a)) != ARGS_END;)
         take(&r, &a, id);
     const struct action *action = a.exit_code < 0 ? find_action(&a) : NULL;

@@ -22,10 +22,11 @@ static const struct args_option options[] = {
     {0},
 };
 
-static const struct args_command command = {
+const struct args_command cmd_limits_usage = {
     .name = "limits",
     .about = "Shows and changes the limits of pools, on all instances at once.",
     .operands = "show [POOL] | set POOL LIMIT=N ...",
+    .verbs = "show|set",
     .least = 1,
     .most = MAX_OPERANDS,
     .options = options,
@@ -339,8 +340,8 @@ static const struct action *find_action(struct request *r, struct args *a)
             found = &actions[i];
     bool sets = found && found->run == run_set;
     if (!found)
-        args_error(a, "\"%s\" is none of show, set", a->operands[0]);
-    else if (sets && a->operand_count < 3)
+        return NULL; /* args_next() has let verbs in only */
+    if (sets && a->operand_count < 3)
         args_error(a, "set needs a POOL (sluice limits show) and LIMIT=N");
     else if (!sets && a->operand_count > 2)
         args_error(a, "unexpected \"%s\"", a->operands[2]);
@@ -356,7 +357,7 @@ int cmd_limits(int argc, char **argv)
     struct client c;
     struct error e;
     struct args a;
-    args_init(&a, &command, argc, argv);
+    args_init(&a, &cmd_limits_usage, argc, argv);
     for (int id; (id = args_next(&a)) != ARGS_END;)
         (void)client_option(&r.service, id, a.value);
     const struct action *action = a.exit_code < 0 ? find_action(&r, &a) : NULL;

@@ -22,10 +22,11 @@ static const struct args_option options[] = {
     {0},
 };
 
-static const struct args_command command = {
+const struct args_command cmd_settings_usage = {
     .name = "settings",
     .about = "Shows and changes what holds for a model, on all instances at once.",
     .operands = "ls|get|set|reset [PROVIDER/MODEL]",
+    .verbs = "ls|get|set|reset",
     .least = 1,
     .most = 2,
     .options = options,
@@ -243,8 +244,8 @@ static const struct action *find_action(struct args *a, const struct request *r)
             found = &actions[i];
     bool sets = found && found->run == run_set, any = json_object_size(r->changes) > 0;
     if (!found)
-        args_error(a, "\"%s\" is none of ls, get, set, reset", a->operands[0]);
-    else if (found->takes_name != (a->operand_count == 2))
+        return NULL; /* args_next() has let verbs in only */
+    if (found->takes_name != (a->operand_count == 2))
         args_error(a,
                    found->takes_name ? "%s needs PROVIDER/MODEL (sluice settings ls)"
                                      : "%s takes no model",
@@ -263,7 +264,7 @@ int cmd_settings(int argc, char **argv)
 {
     struct request r = {.changes = json_object()};
     struct args a;
-    args_init(&a, &command, argc, argv);
+    args_init(&a, &cmd_settings_usage, argc, argv);
     for (int id; (id = args_next(&a)) != ARGS_END;)
         take(&r, &a, id);
     const struct action *action = a.exit_code < 0 ? find_action(&a, &r) : NULL;

@@ -18,7 +18,7 @@ static const struct args_option options[] = {
     {0},
 };
 
-static const struct args_command command = {
+const struct args_command cmd_stats_usage = {
     .name = "stats",
     .about = "Shows what waits in a running service, why and for how long.",
     .operands = "",
@@ -83,7 +83,7 @@ int cmd_stats(int argc, char **argv)
     struct client c;
     struct error e;
     struct args a;
-    args_init(&a, &command, argc, argv);
+    args_init(&a, &cmd_stats_usage, argc, argv);
     for (int id; (id = args_next(&a)) != ARGS_END;) {
         if (!client_option(&service, id, a.value))
             (void)args_number(&a, 1, MAX_WATCH_S, &watch_s);

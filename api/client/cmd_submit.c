@@ -30,7 +30,7 @@ static const struct args_option options[] = {
     {0},
 };
 
-static const struct args_command command = {
+const struct args_command cmd_submit_usage = {
     .name = "submit",
     .about = "Gives jobs to a running service and prints their ids. FILE, or standard input, is\n"
              "one job as JSON or many as NDJSON: {\"endpoint\":\"/v1/chat/completions\","
@@ -255,7 +255,7 @@ int cmd_submit(int argc, char **argv)
     struct request r = {.path = NULL};
     struct args a;
     enum pool_class ignored;
-    args_init(&a, &command, argc, argv);
+    args_init(&a, &cmd_submit_usage, argc, argv);
     for (int id; (id = args_next(&a)) != ARGS_END;) {
         if (client_option(&r.service, id, a.value))
             continue;

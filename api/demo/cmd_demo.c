@@ -23,7 +23,7 @@ static const struct args_option table[] = {
     {0, NULL, NULL, NULL},
 };
 
-static const struct args_command command = {
+const struct args_command cmd_demo_usage = {
     .name = "demo",
     .about = "Agents against a simulated provider, first directly, then through Sluice.\n"
              "Nothing leaves this machine.",
@@ -131,7 +131,7 @@ int cmd_demo(int argc, char **argv)
     struct args a;
     struct error e;
     bool json = false;
-    args_init(&a, &command, argc, argv);
+    args_init(&a, &cmd_demo_usage, argc, argv);
     for (int id; (id = args_next(&a)) != ARGS_END;) {
         if (id == 'j')
             json = true;

@@ -9,7 +9,10 @@
 #ifndef API_DEMO_DEMO_H
 #define API_DEMO_DEMO_H
 
+#include "common/args.h"
+
 /* Returns the exit code. argv[0] is the command's name. */
 int cmd_demo(int argc, char **argv);
+extern const struct args_command cmd_demo_usage; /* for help elsewhere */
 
 #endif

@@ -107,7 +107,7 @@ static const struct args_option table[] = {
     {0, NULL, NULL, NULL},
 };
 
-static const struct args_command command = {
+const struct args_command cmd_simulate_usage = {
     .name = "simulate",
     .about = "A metered stand-in for a provider, in the formats of OpenAI and Anthropic.",
     .operands = "",
@@ -131,7 +131,7 @@ static int read_options(struct sim_options *options, int argc, char **argv)
 {
     struct args a;
     struct error e;
-    args_init(&a, &command, argc, argv);
+    args_init(&a, &cmd_simulate_usage, argc, argv);
     for (int id; (id = args_next(&a)) != ARGS_END;) {
         if (id == FLAG_NO_HEADERS)
             options->no_headers = true;

@@ -21,6 +21,8 @@
 #ifndef API_SIMULATE_SIMULATE_H
 #define API_SIMULATE_SIMULATE_H
 
+#include "common/args.h"
+
 #include "api/simulate/sim_options.h"
 #include "common/error.h"
 
@@ -29,6 +31,7 @@ struct sim;
 
 /* `sluice simulate`; returns the exit code. argv[0] is the command's name. */
 int cmd_simulate(int argc, char **argv);
+extern const struct args_command cmd_simulate_usage; /* for help elsewhere */
 
 /* Listens at once. NULL with e set when that fails. */
 struct sim *sim_new(struct event_base *base, const struct sim_options *options, struct error *e);

@@ -49,6 +49,37 @@ static void an_answer_is_given_again(void **state)
     answer_settled(k);
 }
 
+/* The proxy writes each piece of a plain answer as the whole. */
+static void a_large_plain_answer_is_given_at_once(void **state)
+{
+    struct core_kit *k = *state;
+    struct core_call c, other = {.kit = k};
+    static char blanks[100 * KIB];
+    memset(blanks, ' ', sizeof(blanks));
+    const struct fake_step large[] = {
+        {.op = FAKE_READ},
+        {.op = FAKE_SEND, .bytes = CORE_REPLY("200 OK", JSON_TYPE, "")},
+        {.op = FAKE_SEND, .bytes = blanks, .len = sizeof(blanks)},
+        {.op = FAKE_STALL},
+        {.op = FAKE_SEND, .bytes = ANSWER("stop")},
+        {.op = FAKE_CLOSE}};
+    core_kit_start(k, LIMITS, KEPT);
+    FAKE_SCRIPT(k->provider, large);
+    c = (struct core_call){.kit = k};
+    answer_begin(k, &c, STEADY, NULL);
+    answer_begin(k, &other, STEADY, NULL);
+    CORE_UNTIL(k, fake_provider_stalled(k->provider) == 1);
+    fake_provider_go(k->provider);
+    CORE_UNTIL(k, core_call_over(&c) && core_call_over(&other));
+    assert_string_equal(other.cache, "shared");
+    assert_int_equal(other.pieces, 1);
+    answer_ask(k, &c, STEADY, NULL);
+    assert_string_equal(c.cache, "hit-memory");
+    assert_int_equal(c.pieces, 1);
+    assert_int_equal(c.bytes, sizeof(blanks) + strlen(ANSWER("stop")));
+    answer_settled(k);
+}
+
 static void what_was_given_again_is_counted_once(void **state)
 {
     struct core_kit *k = *state;
@@ -512,6 +543,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, core_kit_setup, core_kit_teardown)
     const struct CMUnitTest tests[] = {
         TEST(an_answer_is_given_again),
+        TEST(a_large_plain_answer_is_given_at_once),
         TEST(what_was_given_again_is_counted_once),
         TEST(only_what_may_be_is_kept),
         TEST(without_being_asked_nothing_is_kept),

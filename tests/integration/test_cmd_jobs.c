@@ -242,6 +242,27 @@ static void a_job_is_shown_with_its_answer(void **state)
     json_decref(job);
 }
 
+static void a_job_that_has_ended_is_submitted_again(void **state)
+{
+    char id[128], again[128];
+    (void)state;
+    COMMAND(&c, KIT_JOB("gpt-4o"), "submit");
+    (void)first_line(id);
+    COMMAND(&c, NULL, "jobs", "wait", id);
+    COMMAND(&c, NULL, "jobs", "retry", id, "job_0");
+    assert_int_equal(c.code, 1); /* one of them is none */
+    assert_true(command_told(&c, "sluice jobs retry: There is no job 'job_0'"));
+    assert_int_equal(command_lines(c.out), 1);
+    (void)snprintf(again, sizeof(again), "%.*s", (int)strcspn(c.out, "\t"), c.out);
+    assert_string_not_equal(again, id);
+    COMMAND(&c, NULL, "jobs", "wait", again);
+    assert_int_equal(c.code, 0);
+    COMMAND(&c, NULL, "jobs", "get", "--json", again);
+    json_t *job = json_loads(c.out, 0, NULL);
+    assert_string_equal(json_text_at(job, "retry_of"), id);
+    json_decref(job);
+}
+
 static void a_waiting_job_is_cancelled(void **state)
 {
     char id[128];
@@ -400,6 +421,7 @@ int main(void)
         cmocka_unit_test(a_list_is_parted_by_tabs_where_no_terminal_is),
         cmocka_unit_test(a_list_on_a_terminal_has_titles_and_colours),
         cmocka_unit_test(a_job_is_shown_with_its_answer),
+        cmocka_unit_test(a_job_that_has_ended_is_submitted_again),
         cmocka_unit_test(a_waiting_job_is_cancelled),
         cmocka_unit_test(stats_say_what_is_left_and_what_waits),
         cmocka_unit_test(every_command_has_help_with_an_example),

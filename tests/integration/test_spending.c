@@ -235,6 +235,26 @@ static void what_was_spent_without_redis_is_told_when_it_is_back(void **state)
     assert_true(until_allows(1, &l, false, 3 * CENT));
 }
 
+static void what_could_not_be_told_in_its_period_is_not_held_against_the_next(void **state)
+{
+    struct spending_limit l = budget(CENT, "1d");
+    struct spending_state s;
+    (void)state;
+    assert_true(until_allows(0, &l, true, 0));
+    redis_fixture_kill(&redis);
+    assert_true(redis_probe_wait_down(&probes[0]));
+    spend(0, &l, 3 * CENT);
+    assert_false(spending_allows(spendings[0], &l, &s));
+    now_ms += DAY_S * INT64_C(1000);
+    assert_true(spending_allows(spendings[0], &l, &s));
+    assert_int_equal(s.spent, 0);
+    assert_int_equal(redis_fixture_restart(&redis), 0);
+    assert_true(redis_probe_wait_up(&probes[0]));
+    assert_true(redis_probe_wait_up(&probes[1]));
+    spend(0, &l, CENT / 2);
+    assert_true(until_allows(1, &l, true, CENT / 2));
+}
+
 struct seen {
     bool over;
     struct cost_row row;
@@ -304,6 +324,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(the_overshoot_is_at_most_what_the_instances_had_in_progress,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            what_could_not_be_told_in_its_period_is_not_held_against_the_next, setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_spent_without_redis_is_told_when_it_is_back, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_day_adds_up_over_instances_and_is_kept_400_days, setup,

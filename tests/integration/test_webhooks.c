@@ -233,6 +233,31 @@ static void a_delivery_that_was_cut_off_is_taken_by_the_next_process(void **stat
     assert_int_equal(fake_provider_requests(r->receiver), 2);
 }
 
+static void a_receiver_that_hangs_is_left_and_the_record_says_why(void **state)
+{
+    static const struct fake_step hangs[] = {{.op = FAKE_READ}, {.op = FAKE_STALL}};
+    static const struct fake_step stops[] = {
+        {.op = FAKE_READ},
+        {.op = FAKE_SEND, .bytes = "HTTP/1.1 500 No\r\nContent-Length: 9\r\n\r\n"},
+        {.op = FAKE_STALL}};
+    struct rig *r = *state;
+    core_kit_start(r->kit, "rpm: 1000",
+                   "webhooks: {secret: " SECRET ", allow_private: true, timeout_ms: 100}\n");
+    start_webhooks(r);
+    for (int i = 0; i < 2; i++) {
+        struct webhook_event event = {
+            .tenant = "default", .type = "t", .data = DATA, .field = r->field, .id = r->delivery};
+        (void)snprintf(r->delivery, sizeof(r->delivery), "msg_hangs_%d", i);
+        if (i == 0)
+            FAKE_SCRIPT(r->receiver, hangs);
+        else
+            FAKE_SCRIPT(r->receiver, stops);
+        assert_int_equal(webhooks_send(r->webhooks, &event, NULL, NULL), 0);
+        CORE_UNTIL(r->kit, delivery_is(r, "waiting") && *r->attempts);
+        assert_non_null(strstr(r->attempts, "webhooks.timeout_ms"));
+    }
+}
+
 static void a_job_is_kept_until_its_event_is_made_and_no_longer(void **state)
 {
     struct rig *r = *state;
@@ -361,6 +386,7 @@ int main(void)
         HOOK_TEST(sums_are_told_once_redis_told_them),
         HOOK_TEST(an_event_that_is_made_again_is_not_sent_again),
         HOOK_TEST(a_delivery_that_was_cut_off_is_taken_by_the_next_process),
+        HOOK_TEST(a_receiver_that_hangs_is_left_and_the_record_says_why),
         HOOK_TEST(a_job_is_kept_until_its_event_is_made_and_no_longer),
         HOOK_TEST(an_event_that_nobody_asked_for_is_forgotten),
         HOOK_TEST(nothing_is_sent_to_a_private_address_without_leave),

@@ -220,6 +220,7 @@ static void on_start(void *arg)
     const char *word = call_cache_word(c->call);
     (void)snprintf(c->decision, sizeof(c->decision), "%s", call_decision(c->call));
     (void)snprintf(c->cache, sizeof(c->cache), "%s", word ? word : "");
+    c->inputs = call_cache_inputs(c->call, &c->inputs_kept);
     if (c->cancel_at_start)
         core_call_cancel(c);
 }
@@ -229,6 +230,7 @@ static void on_data(void *arg, const char *bytes, size_t len)
     struct core_call *c = arg;
     for (size_t i = 0; i < len && c->len < sizeof(c->body) - 1; i++)
         c->body[c->len++] = bytes[i];
+    c->pieces++;
     c->bytes += len;
     c->pieces++;
     if (c->cancel_at_data)

@@ -92,6 +92,8 @@ struct core_call {
     int status;
     int64_t attempts;
     char decision[16], cache[16]; /* when its answer began */
+    size_t inputs, inputs_kept;   /* then as well */
+    unsigned pieces;              /* of its answer */
     char body[CORE_BODY_BYTES];
     size_t len, bytes, pieces;
     /* what to do */

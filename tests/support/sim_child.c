@@ -107,7 +107,7 @@ struct http_answer http_ask(const char *method, const char *url, const char *pat
     struct curl_slist *lines = NULL;
     char *all = strdup(header ? header : ""), *rest = all;
     assert_non_null(all);
-    for (char *line; (line = strsep(&rest, "\n"));)
+    for (char *line; (line = strsep(&rest, "\r\n"));)
         lines = *line ? curl_slist_append(lines, line) : lines;
     free(all);
     if (body)

@@ -2,13 +2,18 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
+import { after } from 'node:test';
 import { promisify } from 'node:util';
 import { suite, steer, until } from '../lib/stand.mjs';
 import { Program, binary, getJson } from '../../support/program.mjs';
 import { RedisServer } from '../../support/redis_server.mjs';
+import { close, embed, isOf } from '../batcher/embed.mjs';
 
 const MANY = 500;
 const CHAT = '/v1/chat/completions';
+const DIMS = 16;
+
+after(close);
 
 function body(words, more = {}) {
   return JSON.stringify({
@@ -30,6 +35,22 @@ async function ask(url, text, headers = {}) {
 
 function count(list, of) {
   return list.reduce((sums, one) => ({ ...sums, [of(one)]: (sums[of(one)] ?? 0) + 1 }), {});
+}
+
+// The vectors of these texts, in order; how many of them were kept, and the tokens billed.
+async function vectors(url, input, more = {}, headers = {}) {
+  const answer = await embed(url,
+    { model: 'text-embedding-3-small', dimensions: DIMS, input, ...more }, headers);
+  assert.equal(answer.status, 200, JSON.stringify(answer.body).slice(0, 300));
+  assert.equal(answer.body.data.length, input.length);
+  answer.body.data.forEach((item, i) => {
+    assert.equal(item.index, i);
+    assert.ok(isOf(item, input[i], DIMS), `a vector of another text than ${input[i]}`);
+  });
+  return {
+    cache: answer.headers['x-sluice-cache'], inputs: answer.headers['x-sluice-cache-inputs'],
+    tokens: answer.body.usage.prompt_tokens,
+  };
 }
 
 suite('memory', {
@@ -115,6 +136,32 @@ suite('memory', {
     assert.match(wrong.text, /x-sluice-cache/);
   });
 
+  for (const form of ['float', 'base64']) {
+    test(`only embeddings that are missing are sent, as ${form}`, async () => {
+      await stand.reset();
+      const more = { encoding_format: form };
+      const texts = Array.from({ length: 100 }, (_, i) => `text ${i} of ${form}`);
+      const first = await vectors(stand.url, texts.slice(0, 60), more);
+      assert.deepEqual([first.cache, first.inputs], ['miss', '0/60']);
+      const mixed = await vectors(stand.url, texts.toReversed(), more);
+      assert.deepEqual([mixed.cache, mixed.inputs], ['partial', '60/100']);
+      assert.ok(mixed.tokens > 0 && mixed.tokens < first.tokens);
+      const all = await vectors(stand.url, [...texts, texts[0]], more);
+      assert.deepEqual(all, { cache: 'hit-memory', inputs: '101/101', tokens: 0 });
+      assert.equal((await stand.calls()).length, 2);
+      const other = await vectors(stand.url, texts.slice(0, 3), more, { 'x-sluice-tenant': 'other' });
+      assert.equal(other.cache, 'miss');
+    });
+  }
+
+  test('large equal requests for embeddings at once are one', async () => {
+    await stand.reset();
+    const texts = Array.from({ length: 400 }, (_, i) => `text ${i} of many`);
+    const all = await Promise.all(Array.from({ length: 20 }, () => vectors(stand.url, texts)));
+    assert.equal((await stand.calls()).length, 1);
+    assert.equal(all.filter((one) => one.cache === 'miss').length, 1);
+  });
+
   test('an administrator sees and purges', async () => {
     const text = body('output=3 id=purge');
     await ask(stand.url, text);
@@ -160,6 +207,16 @@ suite('redis', {
       assert.equal(again.text, first.text);
       assert.equal((await ask(stand.url, text)).cache, 'hit-memory');
     }
+    assert.equal((await stand.calls()).length, 2);
+  });
+
+  test('embeddings survive a restart', async () => {
+    await stand.reset();
+    const texts = ['one', 'two', 'three'];
+    assert.equal((await vectors(stand.url, texts.slice(0, 2))).cache, 'miss');
+    await stand.restart();
+    assert.equal((await vectors(stand.url, ['two'])).cache, 'hit-redis');
+    assert.equal((await vectors(stand.url, texts)).inputs, '2/3');
     assert.equal((await stand.calls()).length, 2);
   });
 

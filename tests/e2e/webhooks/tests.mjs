@@ -179,19 +179,22 @@ suite('events of jobs', {
 
   test('a receiver that hangs does not hold up the others', async () => {
     const hung = await Receiver.start(secret);
-    hung.at('/', () => {});
-    const jobs = [];
-    for (let i = 0; i < 12; i++) jobs.push(await submit(stand, `${hung.url}/`));
-    await until('all its places are taken', SOON_MS, () => hung.of('/').length >= 4);
-    const job = await submit(stand, `${receiver.url}/other`);
-    await ended(stand, job, 'delivered');
-    const waiting = await deliveries(stand, 'status=waiting&limit=100');
-    assert.ok(waiting.length >= 8, `${waiting.length} wait`);
-    hung.at('/', (to) => to.writeHead(200).end());
-    for (const one of jobs) await ended(stand, one, 'delivered');
-    const late = (await deliveries(stand, `job=${jobs[0].id}`))[0];
-    assert.match(late.attempts[0].error, /timeout_ms/);
-    await hung.stop();
+    try {
+      hung.at('/', () => {});
+      const jobs = [];
+      for (let i = 0; i < 12; i++) jobs.push(await submit(stand, `${hung.url}/`));
+      await until('all its places are taken', SOON_MS, () => hung.of('/').length >= 4);
+      const job = await submit(stand, `${receiver.url}/other`);
+      await ended(stand, job, 'delivered');
+      const waiting = await deliveries(stand, 'status=waiting&limit=100');
+      assert.ok(waiting.length >= 8, `${waiting.length} wait`);
+      hung.at('/', (to) => to.writeHead(200).end());
+      for (const one of jobs) await ended(stand, one, 'delivered');
+      const late = (await deliveries(stand, `job=${jobs[0].id}`))[0];
+      assert.match(late.attempts[0].error, /timeout_ms/);
+    } finally {
+      await hung.stop();
+    }
   });
 
   test('one that ended is sent again by hand, under the same id', async () => {
@@ -420,5 +423,30 @@ suite('alerts of budgets', {
     const [one] = await deliveries(stand, 'status=delivered');
     assert.equal(one.type, 'budget.alert');
     assert.equal(one.job, null);
+  });
+});
+
+suite('alerts of what is spent in a month', {
+  config: (stand) => ({
+    ...config({ url: `${stand.receiver.url}/alerts` })(),
+    costs: { alert_usd: '0.000001' },
+  }),
+  prepare: async (stand) => { stand.receiver = await Receiver.start(secret); },
+  finish: (stand) => stand.receiver.stop(),
+  secrets: [secret, older],
+}, (stand, test) => {
+  test('are signed, and come once in it', async () => {
+    const spent = (requests) => until(`${requests} are counted`, SOON_MS, async () =>
+      (await getJson(`${stand.url}/v1/costs`)).total.requests === requests);
+    await submit(stand, false);
+    const got = await until('it arrives', SOON_MS, () => stand.receiver.of('/alerts')[0]);
+    assert.equal(got.event.data.whose, 'all');
+    assert.equal(got.event.data.percent, 100);
+    await spent(1);
+    await submit(stand, false, 'output=4');
+    await spent(2); // what it adds to the month is sent sooner than what it adds to the day
+    assert.equal((await deliveries(stand, 'limit=100')).length, 1);
+    assert.equal(stand.receiver.of('/alerts').length, 1);
+    assert.deepEqual(stand.receiver.wrong, []); // signatures
   });
 });
