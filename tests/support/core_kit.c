@@ -232,7 +232,6 @@ static void on_data(void *arg, const char *bytes, size_t len)
         c->body[c->len++] = bytes[i];
     c->pieces++;
     c->bytes += len;
-    c->pieces++;
     if (c->cancel_at_data)
         core_call_cancel(c);
     else if (c->pause_at_data)

@@ -95,7 +95,7 @@ struct core_call {
     size_t inputs, inputs_kept;   /* then as well */
     unsigned pieces;              /* of its answer */
     char body[CORE_BODY_BYTES];
-    size_t len, bytes, pieces;
+    size_t len, bytes;
     /* what to do */
     bool cancel_at_start, cancel_at_data, pause_at_data;
 };
