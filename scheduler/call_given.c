@@ -13,7 +13,8 @@ void call_join(struct call *c, const char *decision, const struct call_giver *gi
     c->given.giver = giver;
     c->given.arg = arg;
     c->given.decision = decision;
-    call_enter(c, CALL_JOINED);
+    if (c->state != CALL_JOINED) /* else another one has just given it back */
+        call_enter(c, CALL_JOINED);
     c->queued_us = clock_mono_us();
     call_arm(c, call_wait_left_ms(c));
 }
