@@ -1,10 +1,12 @@
 #include "api/batch_ask.h"
 
+#include "api/batch/batch_plan.h"
 #include "common/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static struct record_store *store(const struct record_ask *a)
 {
@@ -47,6 +49,29 @@ void batch_ask_wants(struct record_ask *a, char *webhook)
         a->record = NULL;
     }
     free(webhook);
+}
+
+const char *batch_ask_provider(const struct route_request *r, enum wire_endpoint endpoint,
+                               json_t *record)
+{
+    size_t len;
+    const char *text = exchange_body(r->exchange, &len);
+    const char *header = exchange_header(r->exchange, "x-sluice-provider-batch");
+    struct json_span field = json_get(json_span_of(text, len), "provider_batch");
+    enum json_kind kind = json_kind(field);
+    bool wanted = header && strcasecmp(header, "true") == 0;
+    if (header && !wanted && strcasecmp(header, "false") != 0)
+        return "x-sluice-provider-batch must be true or false.";
+    if (kind != JSON_NONE && kind != JSON_NUL && !json_bool(field, &wanted))
+        return "provider_batch must be true or false.";
+    if (!wanted)
+        return NULL;
+    if (!batch_plan_is_possible(service_config(r->service), wire_format_of(endpoint)))
+        return "provider_batch needs a provider of this endpoint's format that has an api_key in "
+               "the configuration.";
+    if (record && json_object_set_new(record, "provider_batch", json_object()) < 0)
+        return "Sluice is out of memory.";
+    return NULL;
 }
 
 /* The record goes out before the note that it is open, over one connection: whoever finds the note

@@ -22,6 +22,10 @@ struct batch_shape {
 bool batch_ask_is_ended(const json_t *record);
 /* Who hears of its end (webhook_json.h; given, may be NULL), into a->record. */
 void batch_ask_wants(struct record_ask *a, char *webhook);
+/* Notes in the record of a new batch that its provider is to run it, when provider_batch in the
+ * body or x-sluice-provider-batch asks for it. NULL, or what is wrong with that. */
+const char *batch_ask_provider(const struct route_request *r, enum wire_endpoint endpoint,
+                               json_t *record) MUST_CHECK;
 /* Keeps a new batch, a->record, under a->id and answers with it. */
 void batch_ask_open(struct record_ask *a, const struct batch_shape *shape);
 /* Reads the record of the request's id for view. */

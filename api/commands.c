@@ -1,5 +1,6 @@
 #include "api/commands.h"
 
+#include "api/client/cmd_batch.h"
 #include "api/client/cmd_cache.h"
 #include "api/client/cmd_costs.h"
 #include "api/client/cmd_drain.h"
@@ -25,6 +26,7 @@ const struct commands_row commands[] = {
     {"check", cmd_check, "say whether a configuration is right", .usage = &cmd_check_usage},
     {"demo", cmd_demo, "agents without and with Sluice, side by side", .usage = &cmd_demo_usage},
     {"submit", cmd_submit, "give jobs to a running service", .usage = &cmd_submit_usage},
+    {"batch", cmd_batch, "run a file of requests and fetch the answers", .usage = &cmd_batch_usage},
     {"jobs", cmd_jobs, "list, show, wait for, cancel or retry jobs", .verb = cmd_jobs_usage},
     {"stats", cmd_stats, "show what waits, why and for how long", .usage = &cmd_stats_usage},
     {"top", cmd_top, "the same, live, as a screen of bars", .usage = &cmd_top_usage},

@@ -15,12 +15,17 @@
 #include <unistd.h>
 
 #define PIECE_BYTES (1 * MIB)
+#define FORM_BYTES  (4 * MIB) /* that are looked through in one turn of the loop */
 
 struct taking {
     char *body;
     size_t body_len;
     bool mapped;
-    struct multipart_part file;
+    struct multipart form;
+    struct multipart_part part, file;
+    bool in_form, has_file, has_purpose;
+    char anchor[32];
+    int64_t expires_s;
     size_t done;
     int fd;
     char *path, *beside;
@@ -61,61 +66,111 @@ static int name_it(struct taking *t)
     return sync_folder(t->beside);
 }
 
-static void on_next(evutil_socket_t fd, short what, void *arg)
+/* ---- the form */
+
+static int64_t part_number(const struct multipart_part *part)
 {
-    struct taking *t = arg;
+    char digits[16];
+    char *end;
+    if (part->len == 0 || part->len >= sizeof(digits))
+        return -1;
+    memcpy(digits, part->data, part->len);
+    digits[part->len] = '\0';
+    long long n = strtoll(digits, &end, 10);
+    return *end ? -1 : n;
+}
+
+static void take_part(struct taking *t)
+{
+    const struct multipart_part *part = &t->part;
+    if (strcmp(part->name, "file") == 0) {
+        t->file = *part;
+        t->has_file = true;
+    } else if (strcmp(part->name, "purpose") == 0) {
+        t->has_purpose = part->len == 5 && memcmp(part->data, "batch", 5) == 0;
+    } else if (strcmp(part->name, "expires_after[anchor]") == 0) {
+        (void)snprintf(t->anchor, sizeof(t->anchor), "%.*s",
+                       (int)(part->len < sizeof(t->anchor) ? part->len : 0), part->data);
+    } else if (strcmp(part->name, "expires_after[seconds]") == 0) {
+        t->expires_s = part_number(part);
+    }
+}
+
+static int check_form(struct taking *t, struct error *e)
+{
+    if (!t->has_purpose)
+        return error_set(e, -EINVAL, "purpose must be batch.");
+    if (!t->has_file)
+        return error_set(e, -EINVAL, "file is missing.");
+    if (t->file.len > FILE_MAX_BYTES)
+        return error_set(e, -EFBIG, "A file has at most 200 MB.");
+    bool expires = t->expires_s != 0 || *t->anchor;
+    if (expires && (t->expires_s < FILE_LEAST_EXPIRY_S || t->expires_s > FILE_MOST_EXPIRY_S ||
+                    strcmp(t->anchor, "created_at") != 0))
+        return error_set(e, -EINVAL,
+                         "expires_after needs the anchor created_at and seconds from 3600 to "
+                         "2592000.");
+    if (!*t->file.filename)
+        (void)snprintf(t->file.filename, sizeof(t->file.filename), "upload.jsonl");
+    return 0;
+}
+
+/* -EAGAIN: there is more of it. */
+static int read_form(struct taking *t, struct error *e)
+{
+    int rc = multipart_next(&t->form, &t->part);
+    if (rc == -EAGAIN)
+        return rc;
+    if (rc < 0)
+        return error_set(e, rc,
+                         "The body must be multipart/form-data, whole, with file and "
+                         "purpose.");
+    if (rc > 0)
+        take_part(t);
+    return rc > 0 && !multipart_is_end(&t->form) ? -EAGAIN : check_form(t, e);
+}
+
+/* ---- the file */
+
+/* 1: there is more; 0: it is whole and has its name. */
+static int write_piece(struct taking *t)
+{
     size_t left = t->file.len - t->done;
     ssize_t n = left > 0 ? write(t->fd, t->file.data + t->done,
                                  left < (size_t)PIECE_BYTES ? left : (size_t)PIECE_BYTES)
                          : 0;
-    int rc = n < 0 ? -errno : 0;
+    if (n <= 0)
+        return n < 0 ? -errno : name_it(t);
+    /* Starts the writing now, so that little is left to wait for at the end. */
+    (void)sync_file_range(t->fd, (off_t)t->done, n, SYNC_FILE_RANGE_WRITE);
+    t->done += (size_t)n;
+    return 1;
+}
+
+static void on_next(evutil_socket_t fd, short what, void *arg)
+{
+    struct taking *t = arg;
+    struct error e = {.text = ""};
+    int rc = t->in_form ? read_form(t, &e) : write_piece(t);
     (void)fd;
     (void)what;
-    if (n > 0) {
-        /* Starts the writing now, so that little is left to wait for at the end. */
-        (void)sync_file_range(t->fd, (off_t)t->done, n, SYNC_FILE_RANGE_WRITE);
-        t->done += (size_t)n;
+    if (t->in_form && rc == 0) {
+        t->in_form = false;
+        rc = 1;
+    }
+    if (rc == -EAGAIN || rc > 0) {
         event_active(t->next, EV_TIMEOUT, 0);
         return;
     }
-    if (rc == 0)
-        rc = name_it(t);
-    else
-        (void)unlink(t->beside);
-    t->fn(t->arg, rc, t->file.filename, (int64_t)t->file.len);
-    taking_free(t);
-}
-
-static int read_form(struct taking *t, const char *content_type, struct error *e)
-{
-    struct multipart m;
-    struct multipart_part part;
-    bool has_file = false, has_purpose = false;
-    int rc = multipart_start(&m, content_type, t->body, t->body_len);
-    while (rc == 0 && (rc = multipart_next(&m, &part)) > 0) {
-        rc = 0;
-        if (strcmp(part.name, "file") == 0) {
-            t->file = part;
-            has_file = true;
-        } else if (strcmp(part.name, "purpose") == 0) {
-            has_purpose = part.len == 5 && memcmp(part.data, "batch", 5) == 0;
-        }
-        if (multipart_is_end(&m))
-            break;
-    }
     if (rc < 0)
-        return error_set(e, -EINVAL,
-                         "The body must be multipart/form-data, whole, with file and "
-                         "purpose.");
-    if (!has_purpose)
-        return error_set(e, -EINVAL, "purpose must be batch.");
-    if (!has_file)
-        return error_set(e, -EINVAL, "file is missing.");
-    if (t->file.len > FILE_MAX_BYTES)
-        return error_set(e, -EFBIG, "A file has at most 200 MB.");
-    if (!*t->file.filename)
-        (void)snprintf(t->file.filename, sizeof(t->file.filename), "upload.jsonl");
-    return 0;
+        (void)unlink(t->beside);
+    struct file_taken taken = {.rc = rc,
+                               .why = e.text,
+                               .name = t->file.filename,
+                               .bytes = (int64_t)t->file.len,
+                               .expires_s = t->expires_s};
+    t->fn(t->arg, &taken);
+    taking_free(t);
 }
 
 static int take_body(struct taking *t, struct exchange *x)
@@ -155,11 +210,13 @@ int file_take(struct event_base *base, struct exchange *x, const char *path, fil
     struct taking *t = calloc(1, sizeof(*t));
     if (!t)
         return error_set(e, -ENOMEM, "Sluice is out of memory.");
-    *t = (struct taking){.fd = -1, .fn = fn, .arg = arg};
+    *t = (struct taking){.fd = -1, .fn = fn, .arg = arg, .in_form = true};
     (void)error_set(e, 0, "The file cannot be written here.");
     int rc = take_body(t, x);
-    if (rc == 0)
-        rc = read_form(t, exchange_header(x, "content-type"), e);
+    if (rc == 0 &&
+        multipart_start(&t->form, exchange_header(x, "content-type"), t->body, t->body_len) < 0)
+        rc = error_set(e, -EINVAL, "The body must be multipart/form-data with a boundary.");
+    t->form.budget = FORM_BYTES;
     if (rc == 0)
         rc = prepare(t, base, path);
     if (rc < 0) {

@@ -62,7 +62,7 @@ json_t *message_batch_json(const json_t *record, const char *origin)
     json_t *batch = json_object_get(record, "batch");
     const char *id = json_string_value(json_object_get(batch, "id"));
     const json_t *cancelled = json_object_get(batch, "cancelling_at");
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:n, s:o, s:o}", "id", id, "type",
+    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:n, s:o, s:o, s:O*}", "id", id, "type",
                      "message_batch", "processing_status",
                      batch_ask_is_ended(record)   ? "ended"
                      : json_is_integer(cancelled) ? "canceling"
@@ -71,5 +71,6 @@ json_t *message_batch_json(const json_t *record, const char *origin)
                      "created_at", time_text(json_object_get(batch, "created_at")), "expires_at",
                      time_text(json_object_get(batch, "expires_at")), "archived_at",
                      "cancel_initiated_at", time_text(cancelled), "results_url",
-                     results_url(record, origin, id ? id : ""));
+                     results_url(record, origin, id ? id : ""), "x_sluice",
+                     json_object_get(batch, "x_sluice"));
 }

@@ -45,11 +45,14 @@ int multipart_start(struct multipart *m, const char *content_type, const char *b
         return -EINVAL;
     m->delimiter_len = (size_t)snprintf(m->delimiter, sizeof(m->delimiter), "\r\n--%s", boundary);
     m->end = body + len;
+    m->scan = NULL;
+    m->budget = 0;
     if (len >= m->delimiter_len - 2 && memcmp(body, m->delimiter + 2, m->delimiter_len - 2) == 0) {
         m->at = body + m->delimiter_len - 2;
         return 0;
     }
-    m->at = memmem(body, len, m->delimiter, m->delimiter_len);
+    size_t most = len < MULTIPART_PREAMBLE_BYTES ? len : MULTIPART_PREAMBLE_BYTES;
+    m->at = memmem(body, most, m->delimiter, m->delimiter_len);
     if (!m->at)
         return -EINVAL;
     m->at += m->delimiter_len;
@@ -76,33 +79,50 @@ bool multipart_is_end(const struct multipart *m)
     return m->end - m->at >= 2 && memcmp(m->at, "--", 2) == 0;
 }
 
-int multipart_next(struct multipart *m, struct multipart_part *ret)
+static int read_head(struct multipart *m, struct multipart_part *ret)
 {
-    *ret = (struct multipart_part){.name = ""};
-    if (multipart_is_end(m))
-        return 0;
     while (m->at < m->end && (*m->at == ' ' || *m->at == '\t'))
         m->at++;
     if (m->end - m->at < 2 || memcmp(m->at, "\r\n", 2) != 0)
         return -EINVAL;
     m->at += 2;
     for (;;) {
-        const char *stop = memmem(m->at, (size_t)(m->end - m->at), "\r\n", 2);
+        size_t left = (size_t)(m->end - m->at);
+        size_t most = left < MULTIPART_PREAMBLE_BYTES ? left : MULTIPART_PREAMBLE_BYTES;
+        const char *stop = memmem(m->at, most, "\r\n", 2);
         if (!stop)
             return -EINVAL;
         size_t len = (size_t)(stop - m->at);
         read_disposition(m->at, len, ret);
         m->at = stop + 2;
         if (len == 0)
-            break;
+            return 0;
     }
-    /* An empty part ends with the line feed of its head. */
-    const char *from = m->at - 2;
-    const char *stop = memmem(from, (size_t)(m->end - from), m->delimiter, m->delimiter_len);
+}
+
+int multipart_next(struct multipart *m, struct multipart_part *ret)
+{
+    if (!m->scan) {
+        *ret = (struct multipart_part){.name = ""};
+        if (multipart_is_end(m))
+            return 0;
+        if (read_head(m, ret) < 0)
+            return -EINVAL;
+        m->scan = m->at - 2; /* an empty part ends with the line feed of its head */
+    }
+    size_t left = (size_t)(m->end - m->scan), window = left;
+    if (m->budget > 0 && m->budget < left - (m->delimiter_len < left ? m->delimiter_len : left))
+        window = m->budget + m->delimiter_len - 1; /* a delimiter may begin in its last byte */
+    const char *stop = memmem(m->scan, window, m->delimiter, m->delimiter_len);
+    if (!stop && window < left) {
+        m->scan += m->budget;
+        return -EAGAIN;
+    }
     if (!stop)
         return -EINVAL;
     ret->data = m->at;
     ret->len = stop > m->at ? (size_t)(stop - m->at) : 0;
     m->at = stop + m->delimiter_len;
+    m->scan = NULL;
     return 1;
 }

@@ -14,9 +14,12 @@
 
 #define MULTIPART_BOUNDARY_BYTES 70
 #define MULTIPART_NAME_BYTES     256
+#define MULTIPART_PREAMBLE_BYTES 65536 /* before the first part */
 
 struct multipart {
     const char *at, *end;
+    const char *scan; /* inside a part: its end is looked for from here; else NULL */
+    size_t budget;    /* bytes of a part that one call looks through; 0: all */
     char delimiter[MULTIPART_BOUNDARY_BYTES + 5]; /* "\r\n--BOUNDARY" */
     size_t delimiter_len;
 };
@@ -32,7 +35,9 @@ struct multipart_part {
  * with it. */
 int multipart_start(struct multipart *m, const char *content_type, const char *body,
                     size_t len) MUST_CHECK;
-/* 1: a part; 0: the end; -EINVAL: it is broken off or malformed. */
+/* 1: a part; 0: the end; -EINVAL: it is broken off or malformed. -EAGAIN: the budget is used, call
+ * again with the same ret. A form of 200 MB takes a tenth of a second to look through, so that a
+ * loop must not do it in one go. */
 int multipart_next(struct multipart *m, struct multipart_part *ret) MUST_CHECK;
 bool multipart_is_end(const struct multipart *m);
 

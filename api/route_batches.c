@@ -97,6 +97,11 @@ static const char *read_batch(json_t *asked, const char **ret_input, const char 
                "/v1/embeddings, /v1/messages.";
     if (!window || strcmp(window, "24h") != 0)
         return "completion_window must be 24h.";
+    const json_t *expiry = json_object_get(asked, "output_expires_after");
+    json_int_t seconds = json_integer_value(json_object_get(expiry, "seconds"));
+    if (expiry && !json_is_null(expiry) &&
+        (seconds < FILE_LEAST_EXPIRY_S || seconds > FILE_MOST_EXPIRY_S))
+        return "output_expires_after.seconds must be from 3600 to 2592000.";
     if (metadata && !json_is_null(metadata) && (!json_is_object(metadata) || large))
         return "metadata must be an object of at most 16 KiB.";
     return NULL;
@@ -126,6 +131,18 @@ void route_batches_create(const struct route_request *r)
         return;
     }
     a->record = new_batch(endpoint, input, json_object_get(asked, "metadata"), &r->caller);
+    const json_t *expiry = json_object_get(asked, "output_expires_after");
+    if (a->record && json_is_object(expiry))
+        (void)json_object_set(a->record, "output_ttl_s", json_object_get(expiry, "seconds"));
+    enum wire_endpoint e = WIRE_CHAT;
+    (void)wire_endpoint_find(endpoint, &e);
+    why = batch_ask_provider(r, e, a->record);
+    if (why) {
+        free(webhook);
+        json_decref(asked);
+        record_ask_refuse(a, 400, "invalid_value", why);
+        return;
+    }
     batch_ask_wants(a, webhook);
     a->all = a->record ? json_pack("[o]", a->record) : NULL;
     a->record = NULL;

@@ -5,6 +5,7 @@
  * would have, so that both run in the same way.
  */
 #include "api/batch/batch_input.h"
+#include "api/batch/batch_plan.h"
 #include "api/batch/batch_result.h"
 #include "api/batch_ask.h"
 #include "api/file_send.h"
@@ -139,6 +140,40 @@ static int check_file(const char *path, struct error *e)
     return rc;
 }
 
+/* One account must serve all of it, when its provider is to run it. NULL: it does. */
+static const char *check_plan(const struct record_ask *a, const char *input, struct error *e)
+{
+    char path[BATCH_PATH_MAX];
+    struct batch_input in;
+    if (!json_object_get(a->record, "provider_batch"))
+        return NULL;
+    if (batches_path(service_batches(a->service), input, path) < 0 ||
+        batch_input_open(&in, path) < 0)
+        return "The batch cannot be kept.";
+    struct batch_plan plan = {.config = service_config(a->service),
+                              .endpoint = WIRE_MESSAGES,
+                              .models = json_string_value(json_object_get(a->record, "models"))};
+    int rc = batch_input_step(&in, "/v1/messages", in.len);
+    if (rc == 0)
+        rc = batch_plan_step(&plan, &in, in.len + 1);
+    const json_t *first = json_array_get(in.errors, 0);
+    if (rc == 0 && first)
+        rc = error_set(e, -EINVAL, "requests.%lld: %s",
+                       (long long)json_integer_value(json_object_get(first, "line")) - 1,
+                       json_string_value(json_object_get(first, "message")));
+    else if (rc < 0)
+        (void)error_set(e, rc, "Sluice is out of memory.");
+    batch_input_release(&in);
+    return rc < 0 ? e->text : NULL;
+}
+
+static void drop_file(const struct record_ask *a, const char *input)
+{
+    char path[BATCH_PATH_MAX];
+    if (batches_path(service_batches(a->service), input, path) == 0)
+        (void)unlink(path);
+}
+
 static void keep(struct record_ask *a, const char *input, json_int_t total,
                  const struct route_request *r)
 {
@@ -149,6 +184,7 @@ static void keep(struct record_ask *a, const char *input, json_int_t total,
     char *webhook = NULL;
     struct json_span given = json_get(json_span_of(text, len), "webhook");
     if (webhook_json_field(r->service, caller->tenant, given, &webhook, &f) < 0) {
+        drop_file(a, input);
         record_ask_refuse(a, f.status, "invalid_request_error", f.message);
         return;
     }
@@ -160,6 +196,16 @@ static void keep(struct record_ask *a, const char *input, json_int_t total,
         "input_file_id", input, "status", "validating", "created_at", now_s, "expires_at",
         now_s + (json_int_t)WINDOW_S, "request_counts", "total", total, "completed", 0, "failed",
         0);
+    struct error e;
+    const char *why = batch_ask_provider(r, WIRE_MESSAGES, a->record);
+    if (!why)
+        why = check_plan(a, input, &e);
+    if (why) {
+        free(webhook);
+        drop_file(a, input);
+        record_ask_refuse(a, 400, "invalid_request_error", why);
+        return;
+    }
     batch_ask_wants(a, webhook);
     batch_ask_open(a, &shape);
 }

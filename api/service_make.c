@@ -162,6 +162,8 @@ static int make_batches(struct service *s, struct error *e)
         return rc;
     struct batches_options options = {.base = s->base,
                                       .jobs = s->jobs,
+                                      .scheduler = s->scheduler,
+                                      .http = s->http,
                                       .folder = folder,
                                       .instance = s->instance,
                                       .ended = on_batch_ended,

@@ -225,6 +225,12 @@ struct config {
         int64_t kept_s;           /* deliveries that have ended: 259200 */
     } webhooks;
     struct {
+        int64_t provider_poll_ms; /* 60000 */
+        int64_t output_ttl_s;     /* 0: for ever; 30 days */
+        int64_t max_files;        /* of a tenant: 1000 */
+        int64_t max_bytes;        /* in them: 10 GB */
+    } batches;
+    struct {
         int64_t history_every_ms; /* 10000 */
     } stats;
     struct {

@@ -64,6 +64,8 @@ extern const struct config_section config_table_summaries;
 extern const struct config_section config_table_cache;
 extern const struct config_section config_table_batcher;
 extern const struct config_section config_table_tls;
+/* config_table_batches.c */
+extern const struct config_section config_table_batches; /* inside struct config */
 /* config_table_webhooks.c */
 extern const struct config_section config_table_webhooks;       /* inside struct config */
 extern const struct config_section config_table_tenant_webhook; /* inside struct config_tenant */

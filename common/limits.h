@@ -152,12 +152,16 @@
 #define FILE_MAX_UPLOAD_BYTES (FILE_MAX_BYTES + MIB) /* with the form around it */
 #define FILE_NAME_BYTES       256
 #define UPLOAD_MAX_OPEN       16 /* uploads at once that go to the disk */
+#define FILE_LEAST_EXPIRY_S   3600
+#define FILE_MOST_EXPIRY_S    2592000
 #define BATCH_MAX_LINES       50000
 #define BATCH_MAX_ERRORS      100 /* of its file, told to the client */
 #define BATCH_CUSTOM_ID_BYTES 512
 #define BATCH_WINDOW          200 /* lines of a batch that wait or run at once */
 #define BATCH_MAX_RUNNING     8   /* batches that one instance runs at once */
 #define BATCH_MAX_RECORD      (64 * KIB)
+#define BATCH_MAX_TALK_BYTES  (4 * MIB)    /* an answer of a provider's batch endpoint, and */
+#define BATCH_MAX_FETCH_BYTES (2048 * MIB) /* of its results */
 
 /* Kept answers, and requests that share one */
 #define MODEL_NAME_MAX_BYTES      257       /* of a request, with its NUL */
@@ -212,6 +216,7 @@
 #define CLIENT_MAX_REPLY_BYTES (256 * MIB)
 #define CLIENT_MAX_INPUT_BYTES (1024 * MIB) /* of `sluice submit` */
 #define CLIENT_CALL_MS         60000
+#define CLIENT_FETCH_MS        3600000   /* a file of results */
 #define CLIENT_BATCH_LINES     500       /* jobs of one call, and */
 #define CLIENT_BATCH_BYTES     (4 * MIB) /* their bytes, unless a single one is larger */
 

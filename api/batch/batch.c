@@ -12,7 +12,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define LOOK_MS 2000 /* for batches whose instance is gone */
+#define LOOK_MS     2000 /* for batches whose instance is gone */
+#define SWEEP_TICKS 15   /* of them; files that have expired */
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
@@ -22,6 +23,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     (void)what;
     (void)evtimer_add(b->tick, &tv);
     batches_look(b);
+    if (b->ticks++ % SWEEP_TICKS == 0 && !b->stopped)
+        batches_sweep(b);
 }
 
 int batches_make_folder(const char *data_dir, char out[BATCH_PATH_MAX], struct error *e)

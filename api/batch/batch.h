@@ -27,6 +27,7 @@
 #define SET_BATCHES "batches"
 #define SET_CANCELS "cancels"
 #define SET_OPEN    "open"
+#define SET_EXPIRY  "expiry" /* of all tenants: "SECONDS TENANT" */
 
 struct batches;
 
@@ -42,6 +43,8 @@ struct batch_end {
 struct batches_options {
     struct event_base *base;
     struct jobs *jobs;
+    struct scheduler *scheduler; /* the configuration, prices and money are its */
+    struct http_client *http;    /* for the batches of providers */
     struct record_store *store;
     const char *folder;   /* of files; copied */
     const char *instance; /* copied */
@@ -72,5 +75,13 @@ void batches_new_id(const char *prefix, char out[BATCH_ID_BYTES]);
 /* Whether nothing more happens to a batch with this status. */
 bool batch_is_final(const char *status);
 json_t *batch_file_json(const char *id, const char *name, const char *purpose, int64_t bytes);
+
+/* batch_sweep.c: files go when their time has come, wherever their record is looked at, and from
+ * the disk within a minute. A batch's id stands for its record and files. */
+/* expires_at_s 0: never. file: told of it; NULL: of a batch. */
+void batch_file_expires(struct record_store *store, const char *tenant, const char *id,
+                        json_t *file, int64_t expires_at_s);
+bool batch_file_is_expired(const json_t *file);
+void batches_sweep(struct batches *b);
 
 #endif

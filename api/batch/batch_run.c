@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "scheduler/scheduler.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -50,6 +51,7 @@ void batch_run_free(struct batch_run *r)
         event_free(r->tick);
     if (r->soon)
         event_free(r->soon);
+    batch_remote_free(r->remote);
     batch_journal_release(&r->journal);
     batch_input_release(&r->input);
     json_decref(r->record);
@@ -69,6 +71,8 @@ void batch_run_stop(struct batch_run *r)
         return;
     r->over = true;
     batch_slots_stop(r);
+    batch_remote_free(r->remote);
+    r->remote = NULL;
     batch_journal_release(&r->journal);
     batch_run_settled(r);
 }
@@ -78,8 +82,7 @@ void batch_run_wake(struct batch_run *r)
     event_active(r->soon, EV_TIMEOUT, 0);
 }
 
-/* True when the answer came too late to matter. */
-static bool answered(struct batch_run *r)
+bool batch_run_answered(struct batch_run *r)
 {
     r->asked--;
     batch_run_settled(r);
@@ -104,9 +107,10 @@ static void write_counts(struct batch_run *r)
                             (json_int_t)r->counts[2], (json_int_t)r->counts[3]);
     if (!all || json_object_set_new(r->record, "counts", all) < 0)
         log_write(LOG_WARN, "no memory for the record of a batch", "batch", r->id, NULL);
+    batch_usage_write(r);
 }
 
-static void save(struct batch_run *r, record_fn fn)
+void batch_run_save(struct batch_run *r, record_fn fn)
 {
     struct record_at place = at(r, SET_BATCHES);
     char *text = json_dumps(r->record, JSON_COMPACT);
@@ -133,7 +137,7 @@ static void on_told(void *arg, bool kept)
 {
     struct batch_run *r = arg;
     r->telling = false;
-    if (!answered(r) && kept)
+    if (!batch_run_answered(r) && kept)
         close_batch(r); /* else the next tick tries again */
 }
 
@@ -158,7 +162,7 @@ static void on_end_saved(void *arg, enum redis_status status, const char *text, 
     (void)text;
     (void)len;
     r->saving = false;
-    if (answered(r) || status != REDIS_OK)
+    if (batch_run_answered(r) || status != REDIS_OK)
         return; /* the next tick tries again */
     log_write(LOG_INFO, "batch ended", "batch", r->id, "status", text_of(r, "status"), NULL);
     tell_end(r);
@@ -170,11 +174,16 @@ static void save_end(struct batch_run *r)
     if (r->saving)
         return;
     r->saving = true;
-    save(r, on_end_saved);
+    batch_run_save(r, on_end_saved);
 }
 
-static void fail_batch(struct batch_run *r)
+static void publish(struct batch_run *r, int which);
+
+void batch_run_fail(struct batch_run *r)
 {
+    for (int i = 0; i < 2; i++)
+        if (r->journal.paths[i])
+            publish(r, i); /* what an earlier try at the provider gave */
     set(r, "errors", json_pack("{s:s, s:O}", "object", "list", "data", r->input.errors));
     set_status(r, "failed");
     save_end(r);
@@ -184,6 +193,18 @@ static void file_id(const struct batch_run *r, const char *what, char out[BATCH_
 {
     const char *own = strchr(r->id, '_');
     (void)snprintf(out, BATCH_ID_BYTES, "file-%.32s-%s", own ? own + 1 : r->id, what);
+}
+
+/* 0: never. */
+static int64_t outputs_expire_s(const struct batch_run *r)
+{
+    const json_t *own = json_object_get(r->record, "output_ttl_s");
+    int64_t ttl_s = r->all->options.scheduler
+                        ? scheduler_plan(r->all->options.scheduler)->config->batches.output_ttl_s
+                        : 0;
+    if (json_is_integer(own))
+        ttl_s = json_integer_value(own);
+    return ttl_s > 0 ? clock_wall_ms() / 1000 + ttl_s : 0;
 }
 
 /* A file gets its record, and the batch its name, when there is anything in it. */
@@ -199,6 +220,7 @@ static void publish(struct batch_run *r, int which)
     }
     (void)snprintf(name, sizeof(name), "%s_%s.jsonl", r->id, what[which]);
     json_t *file = batch_file_json(id, name, "batch_output", r->journal.bytes[which]);
+    batch_file_expires(r->all->options.store, r->tenant, id, file, outputs_expire_s(r));
     char *text = file ? json_dumps(file, JSON_COMPACT) : NULL;
     struct record_at place = {SET_FILES, r->tenant, id};
     if (text)
@@ -220,6 +242,8 @@ static void finish(struct batch_run *r)
     write_counts(r);
     for (int i = 0; i < 2 && !r->anthropic; i++)
         publish(r, i);
+    if (r->anthropic)
+        batch_file_expires(r->all->options.store, r->tenant, r->id, NULL, outputs_expire_s(r));
     set_status(r, r->cancelling ? "cancelled" : r->expiring ? "expired" : "completed");
     save_end(r);
 }
@@ -255,10 +279,14 @@ static int open_journal(struct batch_run *r)
 static void begin(struct batch_run *r)
 {
     if (json_array_size(r->input.errors) > 0) {
-        fail_batch(r);
+        batch_run_fail(r);
         return;
     }
     int rc = open_journal(r);
+    if (rc == 0 && json_object_get(r->record, "provider_batch")) {
+        r->remote = batch_remote_new(r);
+        rc = r->remote ? 0 : -ENOMEM;
+    }
     if (rc < 0) {
         log_write(LOG_ERROR, "a batch cannot be run here", "batch", r->id, "reason", strerror(-rc),
                   NULL);
@@ -270,7 +298,7 @@ static void begin(struct batch_run *r)
     write_counts(r);
     if (strcmp(text_of(r, "status"), "validating") == 0)
         set_status(r, "in_progress");
-    save(r, NULL);
+    batch_run_save(r, NULL);
     batch_run_wake(r);
 }
 
@@ -299,8 +327,11 @@ static void on_soon(evutil_socket_t fd, short what, void *arg)
         check(r);
     if (r->phase != RUN_RUNNING || r->over)
         return;
-    batch_slots_pump(r);
-    if (r->busy == 0 && r->next == r->input.count)
+    if (r->remote)
+        batch_remote_step(r->remote);
+    else
+        batch_slots_pump(r);
+    if (r->phase == RUN_RUNNING && r->busy == 0 && r->next == r->input.count)
         finish(r);
 }
 
@@ -309,7 +340,7 @@ static void on_cancel(void *arg, enum redis_status status, const char *text, siz
     struct batch_run *r = arg;
     (void)status;
     (void)len;
-    if (answered(r) || !text || r->cancelling || r->phase != RUN_RUNNING)
+    if (batch_run_answered(r) || !text || r->cancelling || r->phase != RUN_RUNNING)
         return;
     r->cancelling = true;
     set(r, "status", json_string("cancelling"));
@@ -322,7 +353,7 @@ static void on_renewed(void *arg, enum redis_status status, const char *text, si
 {
     struct batch_run *r = arg;
     (void)len;
-    if (answered(r) || status != REDIS_OK || !text || strcmp(text, r->all->instance) == 0)
+    if (batch_run_answered(r) || status != REDIS_OK || !text || strcmp(text, r->all->instance) == 0)
         return;
     log_write(LOG_WARN, "another instance runs this batch now", "batch", r->id, NULL);
     batch_run_stop(r);
@@ -357,7 +388,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     if (r->changed) {
         r->changed = false;
         write_counts(r);
-        save(r, NULL);
+        batch_run_save(r, NULL);
     }
     batch_run_wake(r);
 }
@@ -380,6 +411,7 @@ static bool read_record(struct batch_run *r, const char *text)
     const char *shape = json_string_value(json_object_get(r->record, "shape"));
     r->anthropic = shape && strcmp(shape, "anthropic") == 0;
     r->endpoint = endpoint_of(text_of(r, "endpoint"));
+    batch_usage_read(r);
     return r->batch && r->endpoint < WIRE_ENDPOINT_COUNT;
 }
 
@@ -390,7 +422,7 @@ static void on_lease(void *arg, enum redis_status status, const char *text, size
     struct batch_run *r = arg;
     struct record_at place = at(r, SET_BATCHES);
     (void)len;
-    if (answered(r))
+    if (batch_run_answered(r))
         return;
     if (status != REDIS_OK || !text || strcmp(text, r->all->instance) != 0) {
         batch_run_stop(r);
@@ -424,7 +456,7 @@ static void fail_without_input(struct batch_run *r)
         return;
     }
     rest_until_tick(r);
-    fail_batch(r);
+    batch_run_fail(r);
 }
 
 static void take(struct batch_run *r)
@@ -438,7 +470,7 @@ static void on_input_record(void *arg, enum redis_status status, const char *tex
 {
     struct batch_run *r = arg;
     (void)len;
-    if (answered(r))
+    if (batch_run_answered(r))
         return;
     if (status != REDIS_OK || text)
         give_up(r); /* it is on another instance's disk, and so the batch is its */
@@ -487,7 +519,7 @@ static void on_record(void *arg, enum redis_status status, const char *text, siz
     struct record_at open = at(r, SET_OPEN);
     char path[BATCH_PATH_MAX];
     (void)len;
-    if (answered(r))
+    if (batch_run_answered(r))
         return;
     if (status != REDIS_OK || (text && !read_record(r, text))) {
         batch_run_stop(r);

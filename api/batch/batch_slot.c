@@ -3,6 +3,8 @@
 #include "common/clock.h"
 #include "common/log.h"
 
+#include "scheduler/price/price.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +21,7 @@ static void slot_free(struct batch_slot *s)
 }
 
 /* 0: the line is at its end. A disk that is full is waited for. */
-static int write_result(struct batch_run *r, size_t line, struct batch_result *result)
+int batch_line_end(struct batch_run *r, size_t line, struct batch_result *result)
 {
     struct buf out;
     result->custom = r->input.lines[line].custom;
@@ -41,9 +43,23 @@ static int write_result(struct batch_run *r, size_t line, struct batch_result *r
     return 0;
 }
 
+/* As call_usage_json() wrote it. */
+static void count_usage(struct batch_run *r, const char *usage)
+{
+    struct json_span json = json_span_of(usage ? usage : "", usage ? strlen(usage) : 0);
+    struct batch_usage u = {.input = 0};
+    double dollars = 0;
+    (void)json_int(json_get(json, "input_tokens"), &u.input);
+    (void)json_int(json_get(json, "cached_tokens"), &u.cached);
+    (void)json_int(json_get(json, "output_tokens"), &u.output);
+    if (json_double(json_get(json, "cost_usd"), &dollars) && dollars > 0)
+        u.pico = (int64_t)(dollars * (double)PRICE_DOLLAR);
+    batch_run_used(r, &u);
+}
+
 static void end(struct batch_slot *s, struct batch_result *result)
 {
-    if (write_result(s->run, s->line, result) == 0)
+    if (batch_line_end(s->run, s->line, result) == 0)
         slot_free(s);
     else
         s->state = SLOT_AGAIN;
@@ -62,6 +78,7 @@ static void ended(struct batch_slot *s, const struct job_record *job)
         result.outcome = BATCH_CANCELLED;
     else if (job->status_code == 0 && strcmp(job->status, "expired") == 0)
         result.outcome = BATCH_EXPIRED;
+    count_usage(s->run, job->usage);
     end(s, &result);
 }
 
@@ -197,7 +214,7 @@ static void give_up(struct batch_run *r)
     for (size_t n = 0; r->next < r->input.count && n < BATCH_WINDOW; r->next++) {
         if (r->done[r->next])
             continue;
-        if (write_result(r, r->next, &result) < 0)
+        if (batch_line_end(r, r->next, &result) < 0)
             return;
         n++;
     }

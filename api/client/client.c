@@ -215,3 +215,45 @@ int client_call(struct client *c, const struct client_call *call, json_t **ret_j
     buf_release(&body);
     return rc;
 }
+
+/* ---- a file */
+
+struct fetched {
+    struct client *client;
+    FILE *out;
+    struct buf refusal;
+};
+
+static size_t pass_on(char *bytes, size_t size, size_t count, void *arg)
+{
+    struct fetched *f = arg;
+    long status = 0;
+    (void)curl_easy_getinfo(f->client->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status < 200 || status >= 300)
+        return buf_add(&f->refusal, bytes, size * count) == 0 ? size * count : 0;
+    return fwrite(bytes, size, count, f->out) == count ? size * count : 0;
+}
+
+int client_fetch(struct client *c, const char *path, FILE *out, struct error *e)
+{
+    char url[CLIENT_URL_BYTES + CLIENT_PATH_BYTES], detail[CURL_ERROR_SIZE] = "";
+    struct fetched f = {.client = c, .out = out};
+    const struct client_call call = {.method = "GET", .path = path, .timeout_ms = CLIENT_FETCH_MS};
+    long status = 0;
+    int n = snprintf(url, sizeof(url), "%s%s", c->url, path);
+    if (n < 0 || (size_t)n >= sizeof(url))
+        return error_set(e, -EINVAL, "the request's path is too long");
+    buf_init(&f.refusal, MIB);
+    set_call(c, &call, url, c->headers);
+    curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, pass_on);
+    curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, &f);
+    curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, detail);
+    CURLcode code = curl_easy_perform(c->curl);
+    (void)curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, NULL);
+    int rc = code != CURLE_OK                ? failed(c, code, detail, &f.refusal, e)
+             : status < 200 || status >= 300 ? refused(status, &f.refusal, e)
+                                             : 0;
+    buf_release(&f.refusal);
+    return rc;
+}

@@ -23,6 +23,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <jansson.h>
 
@@ -73,5 +74,9 @@ struct client_call {
 /* 0 and the answer's JSON, which is given; else *ret_json is untouched and e says it. */
 int client_call(struct client *c, const struct client_call *call, json_t **ret_json,
                 struct error *e) MUST_CHECK;
+
+/* GET: a good answer goes to the stream as it is, of any size. Else as client_call(); part of it
+ * may have been written then. */
+int client_fetch(struct client *c, const char *path, FILE *out, struct error *e) MUST_CHECK;
 
 #endif

@@ -101,6 +101,8 @@ static const struct args_option table[] = {
     {WITH_VALUE + 23, "require-key", "KEY", "other keys get 401"},
     {WITH_VALUE + 24, "seed", "N", "of lengths and errors (1)"},
     {WITH_VALUE + 25, "ledger", "FILE", "written at the end (-: standard output)"},
+    {WITH_VALUE + 29, "batch-delay-ms", "N", "until a batch of the batch API has ended (0)"},
+    {WITH_VALUE + 30, "batch-queue", "N", "lines that may wait in OpenAI's batches (0: any)"},
     {WITH_VALUE + 26, "refuse-input", "TEXT", "embeddings: an input that holds it gets 400"},
     {WITH_VALUE + 27, "joint-drop", "RATE", "of the items of joint requests, left out of answers"},
     {WITH_VALUE + 28, "joint-garble", "RATE", "of them, answered under another one's name"},

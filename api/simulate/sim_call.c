@@ -189,10 +189,8 @@ static void write_record(struct sim_call *call, struct sim_call_record *record)
 
 /* ---- what will be answered */
 
-static int64_t output_of(const struct sim_call *call)
+static int64_t output_of(const struct sim_options *o, const struct sim_request *q)
 {
-    const struct sim_options *o = &call->sim->options;
-    const struct sim_request *q = &call->request;
     if (q->endpoint == SIM_EMBEDDINGS || q->endpoint == SIM_COUNT_TOKENS)
         return 0;
     if (q->steer.output >= 0)
@@ -221,11 +219,9 @@ static int64_t allowed_calls(const struct sim_request *q)
 }
 
 /* Only what is answered whole and to one choice. */
-static void plan_joint(struct sim_call *call)
+static void plan_joint(const struct sim_options *o, const struct sim_request *q,
+                       struct sim_reply *r)
 {
-    const struct sim_request *q = &call->request;
-    const struct sim_options *o = &call->sim->options;
-    struct sim_reply *r = &call->reply;
     r->joint = (q->endpoint == SIM_CHAT || q->endpoint == SIM_MESSAGES) && !q->stream &&
                sim_joint_is(q->body);
     if (!r->joint)
@@ -236,32 +232,30 @@ static void plan_joint(struct sim_call *call)
     r->joint_seed = o->seed;
 }
 
-static void plan_reply(struct sim_call *call)
+void sim_reply_plan(struct sim *sim, const struct sim_request *q, struct sim_reply *r)
 {
-    const struct sim_request *q = &call->request;
-    struct sim_reply *r = &call->reply;
-    int64_t output = output_of(call);
+    int64_t output = output_of(&sim->options, q);
     int64_t calls = allowed_calls(q);
     bool has_tools = q->endpoint != SIM_EMBEDDINGS && q->endpoint != SIM_COMPLETIONS;
     *r = (struct sim_reply){
         .endpoint = q->endpoint,
         .model = q->model,
         .body = q->body,
-        .number = ++call->sim->numbers,
+        .number = ++sim->numbers,
         .created_s = clock_wall_ms() / 1000,
         .input_tokens = q->input_tokens,
         .cached_tokens = q->steer.cached > 0 ? q->steer.cached : 0,
         .choices = q->endpoint == SIM_CHAT || q->endpoint == SIM_COMPLETIONS ? q->choices : 1,
         .include_usage = q->include_usage,
         .user_hash = q->user_hash,
-        .embedding_dims = (size_t)call->sim->options.embedding_dims,
+        .embedding_dims = (size_t)sim->options.embedding_dims,
     };
     (void)snprintf(r->id, sizeof(r->id), "%ssim%016" PRIx64 "%08" PRIx64,
                    sim_reply_id_prefix(q->endpoint), q->body_hash, r->number);
     if (r->cached_tokens > r->input_tokens)
         r->cached_tokens = r->input_tokens;
     r->tool_calls = !has_tools ? 0 : calls < SIM_MAX_TOOL_CALLS ? calls : SIM_MAX_TOOL_CALLS;
-    plan_joint(call);
+    plan_joint(&sim->options, q, r);
     if (r->joint)
         output = sim_joint_tokens(r);
     r->cut_by_max = q->max_tokens >= 0 && output > q->max_tokens && r->tool_calls == 0;
@@ -310,7 +304,7 @@ static int64_t plan_delay_us(const struct sim_call *call)
 static void plan(struct sim_call *call)
 {
     const struct sim_steer *steer = &call->request.steer;
-    plan_reply(call);
+    sim_reply_plan(call->sim, &call->request, &call->reply);
     call->cut_after = steer->cut_after;
     call->stall_after = steer->stall_after;
     call->error_after = steer->error_after;

@@ -7,7 +7,7 @@
  *   read and checked -> charged -> wait (latency) -> answer, stream, error, silence or cut
  *
  *   files      simulate.c makes and routes; sim_call.c admits and plans; sim_answer.c
- *              sends; sim_admin.c is /sim.
+ *              sends; sim_batch.c is the batch APIs; sim_admin.c is /sim.
  */
 #ifndef API_SIMULATE_SIM_CORE_H
 #define API_SIMULATE_SIM_CORE_H
@@ -43,6 +43,7 @@ struct sim {
     struct sim_ledger ledger;
     struct sim_script script;
     struct sim_call *calls;
+    struct sim_batches *batches; /* NULL until there is one */
     struct rand rand;
     uint64_t numbers; /* of calls; never reset, so that ids stay unique */
 };
@@ -93,6 +94,12 @@ void sim_call_start(struct sim *sim, struct evhttp_request *http, enum sim_endpo
 /* Ends a call whose HTTP request has been answered, closed or lost. */
 void sim_call_end(struct sim_call *call, int status, enum sim_outcome outcome);
 void sim_call_free(struct sim_call *call);
+/* What a model would answer; r borrows from q. */
+void sim_reply_plan(struct sim *sim, const struct sim_request *q, struct sim_reply *r);
+
+/* sim_batch.c: files and batches; false: the path is none of theirs. */
+bool sim_batch_route(struct sim *sim, struct evhttp_request *http, const char *path);
+void sim_batches_free(struct sim_batches *b); /* accepts NULL */
 
 /* sim_answer.c */
 void sim_answer_refusal(struct sim_call *call, const struct sim_refusal *r, int64_t wait_us,

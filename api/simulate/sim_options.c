@@ -187,6 +187,8 @@ static int set_number(struct sim_options *o, const char *name, const char *value
         {"bytes-per-token", &o->bytes_per_token, 1, 1000},
         {"context-window", &o->context_window, 0, SIM_MAX_AMOUNT},
         {"latency-ms", &o->latency_ms, 0, 86400000},
+        {"batch-delay-ms", &o->batch_delay_ms, 0, 86400000},
+        {"batch-queue", &o->batch_queue, 0, SIM_MAX_AMOUNT},
         {"embedding-dims", &o->embedding_dims, 1, SIM_MAX_EMBEDDING_DIMS},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)

@@ -53,6 +53,8 @@ struct sim_options {
     int64_t bytes_per_token;
     int64_t context_window; /* 0: none */
     int64_t latency_ms;
+    int64_t batch_delay_ms; /* until a batch has ended */
+    int64_t batch_queue;    /* lines that may wait in batches; 0: any number */
     int64_t us_per_token;
     int64_t output_min, output_max;
     int64_t embedding_dims;

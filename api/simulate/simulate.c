@@ -121,6 +121,8 @@ static void on_request(struct evhttp_request *http, void *arg)
         sim_admin(sim, http, path + 5);
     else if (endpoint >= 0 && method == EVHTTP_REQ_POST)
         sim_call_start(sim, http, (enum sim_endpoint)endpoint);
+    else if (sim_batch_route(sim, http, path))
+        return;
     else if (strcmp(path, "/v1/models") == 0 && method == EVHTTP_REQ_GET)
         send_models(sim, http);
     else
@@ -217,6 +219,7 @@ void sim_free(struct sim *sim)
         sim_scope_release(&sim->scopes[i]);
     free(sim->scopes);
     sim_script_clear(&sim->script);
+    sim_batches_free(sim->batches);
     sim_ledger_release(&sim->ledger);
     free(sim);
 }

@@ -60,6 +60,28 @@ static void a_form_cut_anywhere_is_refused(void **state)
     }
 }
 
+static void a_small_budget_finds_the_same_parts(void **state)
+{
+    (void)state;
+    for (size_t budget = 1; budget < sizeof(FORM); budget++) {
+        struct multipart m;
+        struct multipart_part p[3];
+        int calls = 0, rc;
+        assert_int_equal(multipart_start(&m, TYPE, FORM, sizeof(FORM) - 1), 0);
+        m.budget = budget;
+        for (int i = 0; i < 3; i++) {
+            while ((rc = multipart_next(&m, &p[i])) == -EAGAIN)
+                assert_true(++calls < 1000);
+            assert_int_equal(rc, i < 2);
+        }
+        assert_true(budget > 1 || calls > 10);
+        assert_string_equal(p[0].name, "purpose");
+        assert_int_equal(p[0].len, 5);
+        assert_string_equal(p[1].name, "file");
+        assert_int_equal(p[1].len, 14);
+    }
+}
+
 static void other_types_are_refused(void **state)
 {
     struct multipart m;
@@ -75,6 +97,7 @@ int main(void)
         cmocka_unit_test(parts_have_their_names_and_bytes),
         cmocka_unit_test(an_empty_part_has_no_bytes),
         cmocka_unit_test(a_form_cut_anywhere_is_refused),
+        cmocka_unit_test(a_small_budget_finds_the_same_parts),
         cmocka_unit_test(other_types_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

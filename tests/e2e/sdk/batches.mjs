@@ -231,3 +231,43 @@ suite('sdk: batches of tenants', {
     assert.equal((await one.batches.list()).data.length, 1);
   });
 });
+
+suite('sdk: files that expire, and no room for more', {
+  models: OPTIONS.models, config: { batches: { output_ttl_s: 1, max_files: 3, max_bytes: 2000 } },
+}, (stand, test) => {
+  test('results expire, and are gone then', async () => {
+    const client = openai(stand);
+    const file = await upload(client, [line(0)]);
+    const end = await ended(stand, (await run(client, file)).id);
+    assert.ok(end.usage.total_tokens > 0);
+    assert.ok(end.x_sluice.cost_usd > 0);
+    await until('the results have expired', 10000, async () => (
+      await client.files.retrieve(end.output_file_id).then(() => null, (e) => e))?.status === 404);
+    assert.equal((await failure(client.files.content(end.output_file_id))).status, 404);
+    await client.files.delete(file.id);
+  });
+
+  test('a file may be given its end', async () => {
+    const client = openai(stand);
+    const make = (seconds) => toFile(Buffer.from(JSON.stringify(line(0))), 'in.jsonl').then(
+      (file) => client.files.create({ purpose: 'batch', file,
+        expires_after: { anchor: 'created_at', seconds } }));
+    const file = await make(3600);
+    assert.equal(file.expires_at, file.created_at + 3600);
+    assert.equal((await failure(make(3599))).status, 400);
+    assert.equal((await failure(make(2592001))).status, 400);
+    await client.files.delete(file.id);
+  });
+
+  test('a tenant has so many files and bytes, and is told', async () => {
+    const client = openai(stand);
+    const large = await failure(upload(client, [line(0, { custom_id: 'x'.repeat(2000) })]));
+    assert.equal(large.status, 413);
+    assert.equal(large.code, 'storage_limit_exceeded');
+    const have = (await client.files.list()).data.length;
+    for (let i = have; i < 3; i++) await upload(client, [line(0)]);
+    const full = await failure(upload(client, [line(0)]));
+    assert.equal(full.status, 413);
+    assert.match(full.message, /batches\.max_files/);
+  });
+});

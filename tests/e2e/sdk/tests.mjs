@@ -11,3 +11,4 @@ import './passing.mjs';
 import './keys.mjs';
 import './costs.mjs';
 import './batches.mjs';
+import './provider_batches.mjs';
