@@ -266,7 +266,8 @@ static void on_start(void *arg)
 static void on_drained(void *arg)
 {
     struct proxied *p = arg;
-    call_resume(p->call);
+    if (p->call) /* else only the watcher is waited for */
+        call_resume(p->call);
 }
 
 /* A whole answer inside a stream that a heartbeat has begun: as an event, line by line. */

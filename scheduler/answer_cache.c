@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 struct answer *answer_new(const struct answer_head *head, const char *bytes, size_t len)
 {
@@ -32,6 +33,11 @@ void answer_drop(struct answer *a)
 size_t answer_size(const struct answer *a)
 {
     return sizeof(*a) + a->len;
+}
+
+bool answer_is_stream(const struct answer_head *head)
+{
+    return strncasecmp(head->type, "text/event-stream", 17) == 0;
 }
 
 void answer_cache_init(struct answer_cache *c, uint64_t seed)

@@ -18,6 +18,8 @@
 #include "common/map.h"
 #include "scheduler/provider/wire.h"
 
+#include <stdbool.h>
+
 #define ANSWER_TYPE_BYTES 128
 
 struct answer_head {
@@ -42,6 +44,8 @@ struct answer *answer_new(const struct answer_head *head, const char *bytes, siz
 struct answer *answer_use(struct answer *a);
 void answer_drop(struct answer *a); /* accepts NULL */
 size_t answer_size(const struct answer *a);
+/* By its type: it came in pieces, and may be given in others. */
+bool answer_is_stream(const struct answer_head *head);
 
 struct answer_cache {
     struct map answers;

@@ -298,7 +298,6 @@ void call_granted(struct call *c, int64_t fence)
     if (c->attempts + c->refusals == 0)
         call_count_grant(c);
     call_enter(c, CALL_SENDING);
-    call_flight_sent(c);
     if (c->sink.granted)
         c->sink.granted(c->arg);
     send_request(c);

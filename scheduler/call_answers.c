@@ -89,6 +89,7 @@ bool call_answer_key(const struct call *c, char ret[DIGEST_HEX_BYTES])
     if (c->request.body.len > ANSWER_MAX_REQUEST_BYTES)
         return false;
     buf_init(&text, KEY_ROOM);
+    add(&text, c->spec.batch); /* else others might be given what a joint request said */
     (void)buf_addf(&text, "%d %d %d %d\n", (int)c->spec.endpoint, c->hide_usage,
                    c->spec.never_shrink, c->spec.no_fallback);
     return finish_key(c, responses ? NULL : caller_names, &text, ret);

@@ -4,8 +4,8 @@
  * The key is the SHA-256 of what decides the answer: the tenant; the provider, its address and the
  * account where that is the caller's own; the endpoint; the headers that are passed on, but for
  * those that only tell of the client and its tracing; how far the request may be changed on its
- * way; and the body as the provider would get it, after trimming, in the form of
- * common/json_canon.h. Left out of the body is what only names the caller: user,
+ * way, and with whom it may be joined; and the body as the provider would get it, after trimming,
+ * in the form of common/json_canon.h. Left out of the body is what only names the caller: user,
  * safety_identifier, prompt_cache_key and metadata, which the endpoints do not give back
  * (responses do: there all counts). A stream and a plain answer are never the same.
  *

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 _Static_assert(CALL_TYPE_BYTES == ANSWER_TYPE_BYTES, "a content type fits both");
 
@@ -109,6 +108,18 @@ static void step_down(struct flight *f)
     f->own_behind = 0;
 }
 
+void call_flight_apart(struct call *c)
+{
+    struct flight *f = c->shared.flight;
+    if (!f)
+        return;
+    step_down(f);
+    if (list_is_empty(&f->readers))
+        flight_look_after(f);
+    else
+        flight_promote(f);
+}
+
 /* Frees a flight that nobody needs, and ends a call that goes on for nobody. */
 void flight_look_after(struct flight *f)
 {
@@ -180,6 +191,39 @@ static void go_on(struct flight *f, const struct call_failure *failure)
     }
 }
 
+/* Nobody waits for a budget now. */
+static void on_granted(void *arg)
+{
+    struct flight *f = arg;
+    f->sent = true;
+    for (struct list *at = f->readers.next; at != &f->readers; at = at->next) {
+        const struct reader *r = LIST_ITEM(at, struct reader, link);
+        if (r->call)
+            call_given_sent(r->call);
+    }
+    if (f->has_own && f->own.granted)
+        f->own.granted(f->own_arg);
+}
+
+/* Its budget is waited for again, by each for as long as it may. */
+static void wait_again(struct flight *f)
+{
+    f->sent = false;
+    for (struct list *at = f->readers.next; at != &f->readers; at = at->next) {
+        const struct reader *r = LIST_ITEM(at, struct reader, link);
+        if (r->call)
+            call_given_waits(r->call);
+    }
+}
+
+static void on_requeued(void *arg)
+{
+    struct flight *f = arg;
+    wait_again(f);
+    if (f->has_own && f->own.requeued)
+        f->own.requeued(f->own_arg);
+}
+
 static void on_start(void *arg)
 {
     struct flight *f = arg;
@@ -223,6 +267,7 @@ static void drop_read(struct flight *f)
     f->dropped += read;
 }
 
+/* Those who have not read up to this place. */
 static void leave_behind(struct flight *f, uint64_t until)
 {
     call_failure_set(&f->failure, 502, "answer_too_far_behind",
@@ -237,13 +282,20 @@ static void leave_behind(struct flight *f, uint64_t until)
     }
 }
 
+/* An answer that does not stream is given whole or not at all, and nobody is faster than others. */
+static size_t most_kept(const struct flight *f)
+{
+    bool streams = answer_is_stream(&f->head);
+    if (!list_is_empty(&f->readers) || (f->mapped && streams))
+        return streams ? FLIGHT_MAX_BYTES : UPSTREAM_MAX_BODY_BYTES;
+    return f->keeps ? (size_t)f->leader->plan->config->cache.max_entry_bytes : 0;
+}
+
 /* Without its beginning nobody joins it, and it is not kept. */
 static void keep_bytes(struct flight *f, const char *bytes, size_t len)
 {
     bool alone = list_is_empty(&f->readers);
-    size_t most = FLIGHT_MAX_BYTES;
-    if (alone && !f->mapped)
-        most = f->keeps ? (size_t)f->leader->plan->config->cache.max_entry_bytes : 0;
+    size_t most = most_kept(f);
     if (f->bytes.len + len > most) {
         flight_unmap(f);
         f->keeps = false;
@@ -251,8 +303,8 @@ static void keep_bytes(struct flight *f, const char *bytes, size_t len)
     }
     if (alone && !f->keeps && !f->mapped)
         return;
-    if (f->bytes.len + len > FLIGHT_MAX_BYTES) {
-        leave_behind(f, f->dropped + f->bytes.len);
+    if (f->bytes.len + len > most) {
+        leave_behind(f, f->dropped + f->bytes.len + len - most);
         drop_read(f);
     }
     if (buf_add(&f->bytes, bytes, len) < 0) {
@@ -275,11 +327,6 @@ static void on_data(void *arg, const char *bytes, size_t len)
         f->own.data(f->own_arg, bytes, len);
 }
 
-static bool is_stream(const struct flight *f)
-{
-    return strncasecmp(f->head.type, "text/event-stream", 17) == 0;
-}
-
 /* On its way it may have been made smaller, or have gone to another model: then it is an answer to
  * another request. */
 static bool is_as_asked(const struct flight *f, const struct call *c)
@@ -295,7 +342,7 @@ static void keep_answer(struct flight *f, const struct call *c)
         .head = &f->head, .stamp = f->stamp, .bytes = f->bytes.data, .len = f->bytes.len};
     if (!f->keeps || f->dropped > 0 || f->status >= 300 || f->bytes.len == 0 ||
         f->bytes.len > (size_t)config->cache.max_entry_bytes || !is_as_asked(f, c) ||
-        !wire_is_whole(c->spec.endpoint, is_stream(f), f->bytes.data, f->bytes.len))
+        !wire_is_whole(c->spec.endpoint, answer_is_stream(&f->head), f->bytes.data, f->bytes.len))
         return;
     f->head.stored_ms = clock_wall_ms();
     f->head.until_ms = f->head.stored_ms + config->cache.ttl_s * 1000;
@@ -334,8 +381,13 @@ static void on_fail(void *arg, const struct call_failure *failure)
     c->sink.fail(c->arg, failure);
 }
 
-static const struct call_sink filter = {
-    .queued = on_queued, .start = on_start, .data = on_data, .end = on_end, .fail = on_fail};
+static const struct call_sink filter = {.queued = on_queued,
+                                        .start = on_start,
+                                        .data = on_data,
+                                        .end = on_end,
+                                        .fail = on_fail,
+                                        .granted = on_granted,
+                                        .requeued = on_requeued};
 
 void flight_lead(struct flight *f, struct call *c)
 {
@@ -364,17 +416,6 @@ void flight_promote(struct flight *f)
     next->call = NULL;
     flight_lead(f, c);
     reader_free(next);
+    wait_again(f);
     call_part(c);
-}
-
-void call_flight_sent(struct call *c)
-{
-    struct flight *f = c->shared.flight;
-    if (!f)
-        return;
-    for (struct list *at = f->readers.next; at != &f->readers; at = at->next) {
-        const struct reader *r = LIST_ITEM(at, struct reader, link);
-        if (r->call)
-            call_given_sent(r->call);
-    }
 }

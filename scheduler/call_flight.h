@@ -11,9 +11,10 @@
  * that says that the request itself is wrong is everybody's. When the leader's owner leaves, its
  * call goes on for the others.
  *
- *   limits   FLIGHT_MAX_BYTES are kept for the slowest; who is further behind is failed, in the
- *            middle of its answer, and nobody joins an answer whose beginning is gone. The leader
- *            waits for nobody, and others only for a leader whose client is as far behind.
+ *   limits   FLIGHT_MAX_BYTES of a stream are kept for the slowest; who is further behind is
+ *            failed, in the middle of its answer, and nobody joins an answer whose beginning is
+ *            gone. What does not stream is kept whole, as it is given. The leader waits for nobody,
+ *            and others only for a leader whose client is as far behind.
  *   threads  one event loop. Readers are served from the loop, never inside the leader's answer.
  */
 #ifndef SCHEDULER_CALL_FLIGHT_H
@@ -47,7 +48,7 @@ bool call_flight_goes_on(struct call *c);
 /* Its owner takes no data. True: it is not to be stopped, for others do. */
 bool call_flight_flows(struct call *c);
 void call_flight_resumed(struct call *c);
-/* It was granted: from here on nobody waits for a budget. */
-void call_flight_sent(struct call *c);
+/* It is not sent as it was asked: its answer is its owner's only. */
+void call_flight_apart(struct call *c);
 
 #endif

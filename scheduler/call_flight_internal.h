@@ -44,6 +44,7 @@ struct flight {
     struct call_failure failure;
     bool asked;  /* Redis has not answered yet, */
     bool looks;  /* and is waited for */
+    bool sent;   /* the leader has its budget */
     bool mapped; /* it may be joined */
     bool purged; /* what is found or comes is not to be kept */
     bool keeps;  /* its answer may be kept */

@@ -15,7 +15,7 @@ static void add_reader(struct flight *f, struct reader *r, const char *word)
     r->call->shared.word = word;
     list_add_last(&f->readers, &r->link);
     reader_join(r, "shared");
-    if (f->leader && (f->leader->state == CALL_SENDING || f->leader->state == CALL_STREAMING))
+    if (f->sent)
         call_given_sent(r->call);
     if (f->begun)
         reader_make_due(r);
@@ -25,9 +25,7 @@ static void add_reader(struct flight *f, struct reader *r, const char *word)
 /* One that waits must not wait behind one that is less urgent than itself. */
 static bool is_soon_enough(const struct flight *f, const struct call *c)
 {
-    const struct call *l = f->leader;
-    return !l || l->spec.class <= c->spec.class || l->state == CALL_SENDING ||
-           l->state == CALL_STREAMING;
+    return !f->leader || f->leader->spec.class <= c->spec.class || f->sent;
 }
 
 bool call_flight_join(struct answers *a, struct call *c, const char *key)
@@ -116,7 +114,7 @@ static struct flight *flight_new(struct answers *a, struct call *c, const struct
     f->keeps = plan->may_keep;
     list_init(&f->readers);
     list_init(&f->link);
-    buf_init(&f->bytes, FLIGHT_MAX_BYTES);
+    buf_init(&f->bytes, UPSTREAM_MAX_BODY_BYTES);
     (void)snprintf(f->head.key, sizeof(f->head.key), "%s", plan->key);
     (void)snprintf(f->head.tenant, sizeof(f->head.tenant), "%s", c->spec.tenant);
     (void)snprintf(f->head.model, sizeof(f->head.model), "%s", c->model);

@@ -13,7 +13,8 @@ void call_join(struct call *c, const char *decision, const struct call_giver *gi
     c->given.giver = giver;
     c->given.arg = arg;
     c->given.decision = decision;
-    call_enter(c, CALL_JOINED);
+    if (c->state != CALL_JOINED) /* else another one has just given it back */
+        call_enter(c, CALL_JOINED);
     c->queued_us = clock_mono_us();
     call_arm(c, call_wait_left_ms(c));
 }
@@ -23,6 +24,8 @@ void call_part(struct call *c)
     c->given.giver = NULL;
     c->given.decision = NULL;
     call_leave_queue(c);
+    if (c->sink.requeued) /* what it was joined to may have been sent */
+        c->sink.requeued(c->arg);
     call_start(c);
 }
 
@@ -46,14 +49,21 @@ void call_given_too_late(struct call *c)
 
 void call_given_sent(struct call *c)
 {
-    if (c->state == CALL_JOINED)
-        call_leave_queue(c);
+    if (c->state != CALL_JOINED)
+        return;
+    call_leave_queue(c);
+    if (c->sink.granted)
+        c->sink.granted(c->arg);
 }
 
 void call_given_waits(struct call *c)
 {
+    if (c->state != CALL_JOINED || c->queued_us > 0)
+        return;
     c->queued_us = clock_mono_us();
     call_arm(c, call_wait_left_ms(c));
+    if (c->sink.requeued)
+        c->sink.requeued(c->arg);
 }
 
 void call_given_by(struct call *c, const struct call *source, size_t batch_size,

@@ -3,17 +3,25 @@
 #include "common/clock.h"
 
 #include <event2/event.h>
+#include <stdint.h>
 #include <stdlib.h>
-#include <strings.h>
 
-#define PIECE_BYTES (64 * KIB) /* of a stream, so that a reader can be paused in between */
+#define PIECE_BYTES (64 * KIB) /* of a stream at once: a reader can be paused in between */
+
+/* A timer: what is made active inside its own turn would be run before the loop looks at anything
+ * else. */
+static void serve_next(struct answers *a)
+{
+    static const struct timeval at_once = {0};
+    evtimer_add(a->serve, &at_once);
+}
 
 void reader_make_due(struct reader *r)
 {
     if (!list_is_empty(&r->due))
         return;
     list_add_last(&r->owner->due, &r->due);
-    event_active(r->owner->serve, EV_TIMEOUT, 0);
+    serve_next(r->owner);
 }
 
 static void on_left(void *arg)
@@ -83,13 +91,6 @@ static struct given given_to(const struct reader *r)
                           .ended = f->ended || r->behind};
 }
 
-/* A plain answer comes at once, as struct call_sink promises. */
-static size_t most_at_once(const struct given *g)
-{
-    bool stream = strncasecmp(g->head->type, "text/event-stream", 17) == 0;
-    return stream ? PIECE_BYTES : SIZE_MAX;
-}
-
 static void count(const struct reader *r, const struct given *g)
 {
     struct pool_stats *stats = pool_agent_stats(call_pool(r->call)->agent);
@@ -124,9 +125,10 @@ static void serve(struct reader *r)
         r->owner->stats.shared += r->flight != NULL;
         call_given_start(r->call, g.status, g.head->type, r->answer ? COUNT_cached : COUNT_shared);
     }
+    /* What does not stream is given at once, as a sink may take it. */
+    size_t piece = answer_is_stream(g.head) ? PIECE_BYTES : SIZE_MAX;
     while (r->call && r->started && !r->behind && r->at < g.end && !call_is_paused(r->call)) {
-        size_t left = (size_t)(g.end - r->at), most = most_at_once(&g);
-        size_t n = left < most ? left : most;
+        size_t left = (size_t)(g.end - r->at), n = left < piece ? left : piece;
         const char *at = g.bytes + (r->at - g.from);
         r->at += n;
         call_given_data(r->call, at, n);
@@ -146,7 +148,7 @@ void call_flights_serve(struct answers *a)
         serve(r);
     }
     if (!list_is_empty(&a->due))
-        event_active(a->serve, EV_TIMEOUT, 0);
+        serve_next(a);
 }
 
 void reader_join(struct reader *r, const char *decision)
@@ -161,6 +163,7 @@ void reader_take(struct reader *r, struct answer *answer, const char *word)
     r->call->shared.word = word;
     r->call->shared.age_ms = clock_wall_ms() - answer->head.stored_ms;
     r->call->given.decision = "cached";
+    call_given_sent(r->call); /* it has what it waited for */
     reader_make_due(r);
 }
 

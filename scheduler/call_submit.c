@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "scheduler/call_flight.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -101,6 +102,7 @@ static bool take_smaller(struct call *c, const struct store_turn *turn)
     int64_t left = call_wait_left_ms(c), late = turn->eta_ms - left;
     if (!call_fit_sooner(c, turn->detail, late + left / CALL_MARGIN_PART))
         return false;
+    call_flight_apart(c); /* others may wait for longer */
     pool_agent_abandon(c->pool->agent, c->held.id);
     if (!take_new_id(c))
         return false;

@@ -96,6 +96,7 @@ static void leave(struct joint *t, struct member *m)
 void job_joint_free(struct joint *t)
 {
     list_remove(&t->link);
+    joint_board_drop(t->kind);
     for (size_t i = 0; i < t->count; i++)
         leave(t, t->member[i]);
     t->count = 0;
@@ -318,6 +319,7 @@ static struct joint *joint_new(struct jobs *j, const struct job_granted *g)
     if (!t)
         return NULL;
     *t = (struct joint){.jobs = j, .agent = g->agent, .kind = kind, .settings = s};
+    joint_board_use(kind);
     list_init(&t->link);
     buf_init(&t->reply, UPSTREAM_MAX_BODY_BYTES);
     buf_init(&t->text, UPSTREAM_MAX_BODY_BYTES);

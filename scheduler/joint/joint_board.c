@@ -9,13 +9,16 @@
 
 struct joint_board {
     struct map kinds;
+    struct list by_use;
 };
 
 struct joint_board *joint_board_new(void)
 {
     struct joint_board *b = calloc(1, sizeof(*b));
-    if (b)
-        map_init(&b->kinds, rand_system_seed());
+    if (!b)
+        return NULL;
+    map_init(&b->kinds, rand_system_seed());
+    list_init(&b->by_use);
     return b;
 }
 
@@ -30,11 +33,31 @@ void joint_board_free(struct joint_board *b)
     free(b);
 }
 
+/* So that kinds which do not come again do not keep out new ones. */
+static bool forget_one(struct joint_board *b)
+{
+    for (struct list *at = b->by_use.next; at != &b->by_use; at = at->next) {
+        struct joint_kind *k = LIST_ITEM(at, struct joint_kind, link);
+        if (k->users > 0)
+            continue;
+        (void)map_remove(&b->kinds, k->key);
+        list_remove(&k->link);
+        free(k);
+        return true;
+    }
+    return false;
+}
+
 struct joint_kind *joint_board_kind(struct joint_board *b, const char *key)
 {
     struct joint_kind *k = map_get(&b->kinds, key);
-    if (k || b->kinds.count >= JOINT_MAX_KEYS)
+    if (k) {
+        list_remove(&k->link);
+        list_add_last(&b->by_use, &k->link);
         return k;
+    }
+    if (b->kinds.count >= JOINT_MAX_KEYS && !forget_one(b))
+        return NULL;
     k = calloc(1, sizeof(*k));
     if (!k)
         return NULL;
@@ -43,7 +66,18 @@ struct joint_kind *joint_board_kind(struct joint_board *b, const char *key)
         free(k);
         return NULL;
     }
+    list_add_last(&b->by_use, &k->link);
     return k;
+}
+
+void joint_board_use(struct joint_kind *k)
+{
+    k->users++;
+}
+
+void joint_board_drop(struct joint_kind *k)
+{
+    k->users--;
 }
 
 void joint_board_note(struct joint_kind *k, const char *group, const char *model, int64_t most)

@@ -58,6 +58,7 @@ struct joint_calls *joint_calls_new(struct event_base *base, struct joint_board 
 static void crowd_free(struct crowd *k)
 {
     list_remove(&k->link);
+    joint_board_drop(k->kind);
     for (size_t i = 0; i < k->count; i++)
         free(k->member[i]);
     event_free(k->timer);
@@ -384,6 +385,7 @@ static struct crowd *crowd_new(struct joint_calls *j, struct joint_kind *kind,
         free(k);
         return NULL;
     }
+    joint_board_use(kind);
     k->due_ms = clock_mono_ms() + terms->settings.wait_ms;
     list_add_last(&j->crowds, &k->link);
     arm(k, terms->settings.wait_ms);

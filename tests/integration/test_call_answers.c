@@ -329,25 +329,12 @@ static void alone_a_slow_leader_stops_its_provider(void **state)
     answer_settled(k);
 }
 
-/* One event of so many bytes in all. */
-static char *event_of(size_t len)
-{
-    static const char head[] = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"",
-                      tail[] = "\"}}]}\n\n";
-    char *text = malloc(len);
-    assert_non_null(text);
-    memset(text, 'x', len);
-    memcpy(text, head, sizeof(head) - 1);
-    memcpy(text + len - (sizeof(tail) - 1), tail, sizeof(tail) - 1);
-    return text;
-}
-
 /* The reader is paused after the first event; the rest is so much more than what is kept. */
 static void far_behind(struct core_kit *k, size_t more, bool is_left_behind)
 {
     struct core_call first = {.kit = k}, slow = {.kit = k, .pause_at_data = true};
     size_t rest = FLIGHT_MAX_BYTES + more, half = rest / 2;
-    char *one = event_of(half), *two = event_of(rest - half - strlen(LAST));
+    char *one = answer_event(half), *two = answer_event(rest - half - strlen(LAST));
     const struct fake_step steps[] = {
         {.op = FAKE_READ},
         {.op = FAKE_SEND, .bytes = CORE_REPLY("200 OK", SSE_TYPE, CHUNK("one"))},
@@ -430,7 +417,7 @@ static void an_answer_that_is_too_large_is_not_kept(void **state)
     core_kit_start(k, LIMITS, "cache: {enabled: true, max_entry_bytes: 1024}\n");
     for (size_t more = 0; more < 2; more++) {
         size_t len = 1024 + more - strlen(LAST);
-        char *event = event_of(len);
+        char *event = answer_event(len);
         const struct fake_step steps[] = {
             {.op = FAKE_READ},
             {.op = FAKE_SEND, .bytes = CORE_REPLY("200 OK", SSE_TYPE, "")},

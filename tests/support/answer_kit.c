@@ -21,8 +21,10 @@ void answer_begin(struct core_kit *k, struct core_call *c, const char *body,
                              .class = wish ? wish->class : CLASS_NORMAL,
                              .max_wait_ms =
                                  wish && wish->max_wait_ms ? wish->max_wait_ms : CORE_WAIT_MS};
-    if (wish)
+    if (wish) {
         spec.cache = wish->cache;
+        spec.batch = wish->batch;
+    }
     core_call_spec(k, c, &spec);
     assert_int_equal(c->queued + c->starts + c->ends + c->fails, 0);
 }
@@ -40,4 +42,16 @@ void answer_ask(struct core_kit *k, struct core_call *c, const char *body,
 void answer_settled(struct core_kit *k)
 {
     CORE_UNTIL(k, core_running(k) == 0 && scheduler_active(k->scheduler) == 0);
+}
+
+char *answer_event(size_t len)
+{
+    static const char head[] = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"",
+                      tail[] = "\"}}]}\n\n";
+    char *text = malloc(len);
+    assert_non_null(text);
+    memset(text, 'x', len);
+    memcpy(text, head, sizeof(head) - 1);
+    memcpy(text + len - (sizeof(tail) - 1), tail, sizeof(tail) - 1);
+    return text;
 }

@@ -34,6 +34,7 @@ struct answer_call {
     enum pool_class class;
     int64_t max_wait_ms;
     struct answer_wish cache;
+    const char *batch; /* it may be joined with others of this name */
 };
 
 /* wish NULL: of the class normal, and nothing is said of kept answers. */
@@ -42,6 +43,8 @@ void answer_begin(struct core_kit *k, struct core_call *c, const char *body,
 /* Until its end, which must be a good one. */
 void answer_ask(struct core_kit *k, struct core_call *c, const char *body,
                 const struct answer_call *wish);
+/* One event of a stream, of so many bytes in all; the caller's. */
+char *answer_event(size_t len);
 /* Until nothing is left of any call. */
 void answer_settled(struct core_kit *k);
 
