@@ -106,7 +106,7 @@ static void call(struct api_kit *k, int times)
 
 static void points_are_there_after_a_kill(void **state)
 {
-    static const char *const of[] = {"", "pool=" POOL, "tenant=default"};
+    static const char *const of[] = {"", ("pool=" POOL), "tenant=default"};
     (void)state;
     serve(&kit, SOON);
     call(&kit, 3);

@@ -122,8 +122,8 @@ static void a_key_is_of_all_but_the_question_and_its_limit(void **state)
         ONE(",\"max_completion_tokens\":5"),
         ONE(",\"max_tokens\":5,\"temperature\":0"),
         "{\"max_tokens\":9,\"model\":\"n\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
-        "{\"max_tokens\":5,\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{"
-        "\"role\":\"user\",\"content\":\"hi\"}]}",
+        ("{\"max_tokens\":5,\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{"
+         "\"role\":\"user\",\"content\":\"hi\"}]}"),
     };
     (void)state;
     key_of(WIRE_CHAT, ONE(",\"max_tokens\":5"), "tenant", one);
