@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #define ARGS_END     (-1)
-#define ARGS_MAX     32  /* options of one command */
+#define ARGS_MAX     48  /* options of one command */
 #define ARGS_NO_CHAR 256 /* ids from here on have no one-letter form */
 
 #define EXIT_USAGE 2

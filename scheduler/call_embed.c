@@ -192,14 +192,13 @@ static void set_terms(const struct call *c, struct json_span body, struct embed_
     t->max_tokens = least(tokens, pool_tokens(c)) * PART_OF_LIMIT / WHOLE;
 }
 
-/* One that was joined before, by whomever, goes alone: it may be on its way because of that. */
 static bool may_join(const struct call *c)
 {
     const struct call_spec *s = &c->spec;
     bool plain = !s->is_job && !s->is_batch && !s->no_batch && !s->for_permit && !s->unfit;
-    return s->endpoint == WIRE_EMBEDDINGS && plain && c->state == CALL_PREPARING &&
-           !c->request.stream && c->plan->config->batcher.embeddings.enabled &&
-           c->pool->profile->embeddings.inputs > 0 && scheduler_options(c->sched)->embedder;
+    return s->endpoint == WIRE_EMBEDDINGS && plain && !c->request.stream &&
+           c->plan->config->batcher.embeddings.enabled && c->pool->profile->embeddings.inputs > 0 &&
+           scheduler_options(c->sched)->embedder;
 }
 
 bool call_embed(struct call *c)

@@ -4,16 +4,14 @@
 
 #include <string.h>
 
-/* Nothing about it is of its own: what was cut, kept under a name, or promised for a time; and it
- * was not joined before. */
+/* Nothing about it is of its own: what was cut, kept under a name, or promised for a time. */
 static bool may_join(const struct call *c)
 {
     const struct call_spec *s = &c->spec;
     bool plain = !s->is_job && !s->is_batch && !s->no_batch && !s->for_permit && !s->unfit;
-    return plain && c->state == CALL_PREPARING && s->batch &&
-           scheduler_options(c->sched)->joint_calls && !s->session && !s->tool_calls &&
-           s->deadline_ms == 0 && c->fit.trimmed == 0 && !c->fit.shrunk && !c->fit.output_lowered &&
-           !c->request.stream;
+    return plain && s->batch && scheduler_options(c->sched)->joint_calls && !s->session &&
+           !s->tool_calls && s->deadline_ms == 0 && c->fit.trimmed == 0 && !c->fit.shrunk &&
+           !c->fit.output_lowered && !c->request.stream;
 }
 
 static int write_key(const struct call *c, const struct joint_item *item, char *ret)
