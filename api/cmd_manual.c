@@ -113,7 +113,7 @@ static void put_command(void *arg, const struct args_command *u)
 
 static void put_manual(void)
 {
-    printf(".TH SLUICE 1 \"\" \"sluice %s\" \"User Commands\"\n"
+    printf(".TH SLUICE 1 \"\" \"sluice %s\" \"User Commands\"\n.ad l\n"
            ".SH NAME\nsluice \\- keeps LLM requests inside their providers\\(aq rate limits\n"
            ".SH SYNOPSIS\n.B sluice\n.I COMMAND\n[options]\n"
            ".SH DESCRIPTION\n"
