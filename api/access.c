@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/digest.h"
 #include "common/log.h"
+#include "common/map.h"
 #include "common/model_list.h"
 #include "common/rand.h"
 #include "storage/access_store.h"
@@ -21,9 +22,13 @@
 #define HINT_DIGITS   4
 #define SHA256_DIGITS 64
 
+/* Asked with every request, and there may be thousands: found by id and by both digests, which
+ * never look alike. */
 struct keys {
     struct access_key *items;
     size_t count, room;
+    struct map index;
+    bool is_indexed; /* else memory was short: all are looked at */
 };
 
 struct access {
@@ -53,8 +58,48 @@ static struct access_key *add(struct keys *k)
 
 static void release(struct keys *k)
 {
+    map_release(&k->index);
     free(k->items);
     *k = (struct keys){.items = NULL};
+}
+
+static bool put_index(struct keys *k, const char *text, struct access_key *key)
+{
+    int rc = *text ? map_put(&k->index, text, key) : 0;
+    return rc == 0 || rc == -EEXIST;
+}
+
+/* After each change: the items have moved. */
+static void reindex(struct keys *k)
+{
+    map_release(&k->index);
+    map_init(&k->index, rand_system_seed());
+    k->is_indexed = true;
+    for (size_t i = 0; i < k->count && k->is_indexed; i++) {
+        struct access_key *key = &k->items[i];
+        k->is_indexed = put_index(k, key->id, key) && put_index(k, key->sha256, key) &&
+                        put_index(k, key->before, key);
+    }
+}
+
+static const struct access_key *find_in(const struct keys *k, const char *text)
+{
+    if (k->is_indexed)
+        return map_get(&k->index, text);
+    for (size_t i = 0; i < k->count; i++) {
+        const struct access_key *key = &k->items[i];
+        if (strcmp(key->id, text) == 0 || strcmp(key->sha256, text) == 0 ||
+            strcmp(key->before, text) == 0)
+            return key;
+    }
+    return NULL;
+}
+
+/* By its id or one of its digests; those of the configuration go first. */
+static const struct access_key *find(const struct access *a, const char *text)
+{
+    const struct access_key *k = find_in(&a->of_config, text);
+    return k ? k : find_in(&a->stored, text);
 }
 
 /* ---- loading */
@@ -79,6 +124,7 @@ static void on_loaded(void *arg, enum redis_status status, const char *id, const
     if (status == REDIS_OK && !a->again) {
         release(&a->stored);
         a->stored = a->fresh;
+        reindex(&a->stored);
         a->fresh = (struct keys){.items = NULL};
         a->hides = a->left_out;
         a->known = true;
@@ -155,6 +201,7 @@ int access_configure(struct access *a, const struct config *c)
     }
     release(&a->of_config);
     a->of_config = keys;
+    reindex(&a->of_config);
     return 0;
 }
 
@@ -200,11 +247,10 @@ const struct access_key *access_find(const struct access *a, const char *key, st
 {
     char sum[DIGEST_HEX_BYTES];
     int64_t now_ms = clock_wall_ms();
-    size_t at = 0;
-    const struct access_key *k;
     digest_hex(key, strlen(key), sum, SHA256_DIGITS);
-    while ((k = access_next(a, &at)) && !holds(k, sum, now_ms))
-        ;
+    const struct access_key *k = find(a, sum);
+    if (k && !holds(k, sum, now_ms))
+        k = NULL;
     if (k && (k->expires_ms == 0 || now_ms < k->expires_ms))
         return k;
     (void)error_set(e, -EACCES, "%s",
@@ -225,11 +271,8 @@ bool access_allows_model(const struct access_key *k, const char *model)
 
 const struct access_key *access_by_id(const struct access *a, const char *id)
 {
-    size_t at = 0;
-    const struct access_key *k;
-    while ((k = access_next(a, &at)) && strcmp(k->id, id) != 0)
-        ;
-    return k;
+    const struct access_key *k = find(a, id);
+    return k && strcmp(k->id, id) == 0 ? k : NULL;
 }
 
 /* ---- administration */
@@ -277,6 +320,7 @@ static void apply(struct access *a, const struct change *c)
         k->items[i] = k->items[--k->count];
     else if (!c->removed && (i < k->count || add(k)))
         k->items[i] = c->key;
+    reindex(k);
     load(a); /* sets aside what is being loaded, and finds what memory had no room for */
 }
 
