@@ -154,6 +154,11 @@ bool call_flight_goes_on(struct call *c)
     return true;
 }
 
+bool call_flight_has_owner(const struct call *c)
+{
+    return !c->shared.flight || c->shared.flight->has_own;
+}
+
 /* ---- what the leader is told */
 
 static void all_due(struct flight *f)

@@ -45,6 +45,8 @@ bool call_flight_begin(struct answers *a, struct call *c, const struct flight_pl
 /* ---- of a call that leads; none of them does anything for another */
 /* Its owner leaves. True: it goes on for others, and the owner is told nothing more. */
 bool call_flight_goes_on(struct call *c);
+/* False once its owner has left and it goes on for others: nobody is to be told of it. */
+bool call_flight_has_owner(const struct call *c);
 /* Its owner takes no data. True: it is not to be stopped, for others do. */
 bool call_flight_flows(struct call *c);
 void call_flight_resumed(struct call *c);

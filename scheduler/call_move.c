@@ -271,6 +271,7 @@ static void fail_move(struct call *c)
 /* The call ends if memory is short; it has moved all the same. */
 static void move(struct call *c, const struct choice *to)
 {
+    bool was_granted = c->state == CALL_SENDING;
     if (c->state != CALL_SUBMITTING)
         pool_stats_add(pool_agent_stats(c->pool->agent), COUNT_retries, 1);
     leave(c);
@@ -285,6 +286,8 @@ static void move(struct call *c, const struct choice *to)
         call_enter(c, CALL_QUEUED);
     call_reply_reset(c);
     call_enter_queue(c);
+    if (was_granted && c->sink.requeued)
+        c->sink.requeued(c->arg);
     call_submit_anew(c);
 }
 

@@ -1,5 +1,6 @@
 #include "scheduler/batch/share_out.h"
 #include "scheduler/call_answers.h"
+#include "scheduler/call_flight.h"
 #include "scheduler/call_vectors_internal.h"
 #include "scheduler/vector.h"
 
@@ -230,7 +231,7 @@ static void give_composed(struct vectors *v, const struct embed_answer *answer,
         call_count_spared(c, &kept);
     }
     tell_start(v);
-    if (!call_state_is_final(c->state))
+    if (!call_state_is_final(c->state) && call_flight_has_owner(c))
         v->own.data(v->own_arg, v->out.data, v->out.len);
 }
 
