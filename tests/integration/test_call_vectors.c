@@ -414,6 +414,28 @@ static void equal_requests_are_one(void **state)
     assert_string_equal(f->calls[3].body, LIST(VECTOR("0", "1.10") "," VECTOR("1", "7"), "2"));
 }
 
+static void who_leaves_as_a_shared_answer_starts_is_told_nothing(void **state)
+{
+    struct fixture *f = *state;
+    core_kit_start(f->kit, LIMITS, KEPT);
+    FAKE_SCRIPT(f->kit->provider, two);
+    told(ask(f, "[\"a\",\"b\"]"), "miss", 0, 2);
+    FAKE_SCRIPT(f->kit->provider, held);
+    for (size_t i = 0; i < MANY; i++) {
+        begin(f, i, "[\"a\",\"c\"]");
+        f->calls[i].cancel_at_start = i + 1 < MANY;
+    }
+    CORE_UNTIL(f->kit, fake_provider_stalled(f->kit->provider) == 1);
+    fake_provider_go(f->kit->provider);
+    CORE_UNTIL(f->kit, core_call_over(&f->calls[MANY - 1]));
+    told(&f->calls[MANY - 1], "partial", 1, 2);
+    for (size_t i = 0; i + 1 < MANY; i++) {
+        assert_int_equal(f->calls[i].starts, 1);
+        assert_int_equal(f->calls[i].pieces + f->calls[i].ends + f->calls[i].fails, 0);
+    }
+    assert_int_equal(fake_provider_requests(f->kit->provider), 2);
+}
+
 static void an_answer_with_too_few_vectors_is_nobodys(void **state)
 {
     struct fixture *f = *state;
@@ -501,6 +523,7 @@ int main(void)
         TEST(what_is_purged_while_it_is_made_is_not_kept),
         TEST(what_is_missing_goes_in_batches),
         TEST(equal_requests_are_one),
+        TEST(who_leaves_as_a_shared_answer_starts_is_told_nothing),
         TEST(an_answer_with_too_few_vectors_is_nobodys),
         TEST(who_leaves_takes_nothing_along),
         TEST(there_are_most_inputs),
