@@ -183,6 +183,13 @@ local function adapt_cut(p, d, ramp)
   return floor(is_near(d.R, d.ad.ceiling, 10) and d.R * 95 / 100 or d.R * 8 / 10)
 end
 
+-- A request came back that was charged before others were granted: what their snapshots are compared
+-- with counts it as room. Nothing is raised for as long as after a refusal.
+local function adapt_distrust(p, d)
+  local ad = adapt_of(p, d)
+  ad.refused_ms, ad.above = p.ms, 0
+end
+
 local function adapt_refused(p, d, ramp, seq)
   local ad = adapt_of(p, d)
   local is_told = ad.told > 0 and p.ms - ad.told_ms < 60000

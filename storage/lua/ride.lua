@@ -122,6 +122,7 @@ local function give_back_request(t)
     if is_request(d) and t.cost[i] > 0 then
       settle_dim(p, d, t, t.cost[i], 0, true)
       p.X[i] = p.X[i] - t.cost[i]
+      adapt_distrust(p, d)
       if q and q.dims[i] then
         settle_dim(p, q.dims[i], t, t.cost[i], 0, true)
       end
